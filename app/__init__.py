@@ -1,0 +1,1 @@
+"""Bedside: patient-support chat that a hospital runs on its own machines."""

@@ -1,0 +1,1 @@
+"""What crosses process or package borders: plain, versioned, free of behaviour that needs a service."""

@@ -1,0 +1,84 @@
+"""AdapterManifest and GateReport: the two files by which training hands an adapter to the service."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+WEIGHT_FILES = ("adapter_config.json", "adapter_model.safetensors")
+"""The files whose bytes are the adapter's identity."""
+
+
+class AdapterManifest(BaseModel):
+    """``manifest.json`` beside an adapter's weights.
+
+    ``content_sha256`` is :func:`content_hash` of the folder; the served name is ``<name>@<first 12 hex digits>``.
+    ``base_sha256`` is the SHA-256 of the base model's ``model.safetensors`` (or of the hub revision string).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")
+    content_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    base_id: str
+    base_sha256: str
+    rank: int = Field(ge=1, le=512)
+    alpha: float
+    target_modules: list[str]
+    prompt_version: str
+    template_sha256: str
+    dataset_sha256: str
+    created_at: datetime
+    libraries: dict[str, str] = Field(default_factory=dict)
+    metrics: dict[str, float] = Field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """The immutable served name, ``support@0123456789ab``."""
+        return f"{self.name}@{self.content_sha256[:12]}"
+
+
+class GateRule(BaseModel):
+    """One rule of the gate and how the adapter did: ``value`` against ``bound``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    value: float
+    bound: str
+    passed: bool
+    detail: str = ""
+
+
+class GateReport(BaseModel):
+    """``gate_report.json``: whether an adapter may reach patients, bound by hash to what was measured."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    verdict: Literal["pass", "fail", "inconclusive"]
+    adapter_sha256: str
+    evaluation_sha256: str
+    policy_hash: str
+    prompt_version: str
+    created_at: datetime
+    rules: list[GateRule]
+
+
+def content_hash(folder: Path) -> str:
+    """SHA-256 (hex) over names and bytes of :data:`WEIGHT_FILES`: equal content gives an equal version everywhere."""
+    digest = hashlib.sha256()
+    for name in WEIGHT_FILES:
+        data = (folder / name).read_bytes()
+        digest.update(f"{name}:{len(data)}\n".encode())
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def write_json(model: BaseModel, path: Path) -> None:
+    """Write a contract as stable, readable JSON (sorted keys, two spaces, trailing newline)."""
+    path.write_text(json.dumps(model.model_dump(mode="json"), indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,38 @@
+"""A passage of an approved article, and the citation that a patient sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One retrievable piece of an approved, in-date article.
+
+    ``passage_id`` is ``<article_id>#<position>``; ``text`` is plain text without Markdown; ``score`` is the
+    retriever's (higher is better, comparable within one search only); ``similarity`` is the cosine similarity
+    of question and passage in [-1, 1], for deciding whether anything was found.
+    """
+
+    passage_id: str
+    article_id: str
+    article_version: int
+    title: str
+    heading: str
+    text: str
+    reviewed: date
+    review_by: date
+    score: float = 0.0
+    similarity: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """What stands under an answer: the article, and the words in it that carry the answer."""
+
+    article_id: str
+    title: str
+    quote: str
+    reviewed: date
+    passage_id: str
