@@ -1,0 +1,376 @@
+"""All tables. Patient text is stored twice: encrypted as typed, and redacted (what staff see first and what is indexed).
+
+Ids are random UUIDs as text where a patient or staff member sees them. Times are UTC with zone.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, date, datetime
+from typing import Any
+
+from pgvector.sqlalchemy import VECTOR
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Computed,
+    Date,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+def new_id() -> str:
+    """A random id, 32 hex digits."""
+    return uuid.uuid4().hex
+
+
+def now() -> datetime:
+    """The time now, UTC."""
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    """Base of all tables."""
+
+    type_annotation_map = {datetime: DateTime(timezone=True), dict[str, Any]: JSONB, list[str]: JSONB}  # noqa: RUF012
+
+
+class SiteRow(Base):
+    """A hospital whose articles are loaded. ``id`` is site.yaml's id."""
+
+    __tablename__ = "sites"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class PatientSession(Base):
+    """An anonymous patient's session: a 128-bit bearer token, of which only the SHA-256 is kept."""
+
+    __tablename__ = "patient_sessions"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    site_id: Mapped[str] = mapped_column(ForeignKey("sites.id"))
+    token_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    language: Mapped[str] = mapped_column(String(8), default="en")
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime]
+
+
+class Consent(Base):
+    """That a session accepted a version of the notice."""
+
+    __tablename__ = "consents"
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
+    session_id: Mapped[str] = mapped_column(ForeignKey("patient_sessions.id", ondelete="CASCADE"), index=True)
+    notice_version: Mapped[str] = mapped_column(String(32))
+    accepted_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Conversation(Base):
+    """One conversation and who may speak in it.
+
+    ``handler``: assistant | waiting | staff | closed. ``epoch`` grows whenever the speaker changes: an assistant
+    message is inserted only while the epoch is the one its turn began with. ``version`` grows with each change of state
+    and is the compare-and-swap and If-Match value.
+    """
+
+    __tablename__ = "conversations"
+    __table_args__ = (CheckConstraint("handler in ('assistant','waiting','staff','closed')", name="handler_known"),)
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    site_id: Mapped[str] = mapped_column(ForeignKey("sites.id"))
+    session_id: Mapped[str] = mapped_column(ForeignKey("patient_sessions.id", ondelete="CASCADE"), index=True)
+    language: Mapped[str] = mapped_column(String(8), default="en")
+    handler: Mapped[str] = mapped_column(String(16), default="assistant")
+    staff_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    epoch: Mapped[int] = mapped_column(default=0)
+    version: Mapped[int] = mapped_column(default=0)
+    last_seq: Mapped[int] = mapped_column(BigInteger, default=0)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now)
+    closed_at: Mapped[datetime | None]
+
+
+class Message(Base):
+    """One message. ``author``: patient | assistant | staff | system; ``status``: streaming | complete | retracted | superseded."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        CheckConstraint("author in ('patient','assistant','staff','system')", name="author_known"),
+        Index("messages_of_conversation", "conversation_id", "position"),
+    )
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))
+    position: Mapped[int] = mapped_column(BigInteger)
+    author: Mapped[str] = mapped_column(String(16))
+    author_name: Mapped[str] = mapped_column(Text, default="")
+    staff_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    in_reply_to: Mapped[str | None] = mapped_column(String(32))
+    status: Mapped[str] = mapped_column(String(16), default="complete")
+    text_encrypted: Mapped[bytes] = mapped_column(LargeBinary)
+    text_redacted: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(String(16), default="")
+    tier: Mapped[str] = mapped_column(String(16), default="none")
+    routes: Mapped[list[str]] = mapped_column(default=list)
+    adapter_version: Mapped[str | None] = mapped_column(String(64))
+    prompt_version: Mapped[str] = mapped_column(String(16), default="")
+    policy_hash: Mapped[str] = mapped_column(String(64), default="")
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    completed_at: Mapped[datetime | None]
+
+
+class Event(Base):
+    """Append-only log of a conversation; ``seq`` is dense and is the SSE id. ``payload`` with patient text is encrypted."""
+
+    __tablename__ = "events"
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    type: Mapped[str] = mapped_column(String(32))
+    payload_encrypted: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class CitationRow(Base):
+    """A citation under an assistant message."""
+
+    __tablename__ = "citations"
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
+    message_id: Mapped[str] = mapped_column(ForeignKey("messages.id", ondelete="CASCADE"), index=True)
+    article_id: Mapped[str] = mapped_column(String(128))
+    passage_id: Mapped[str] = mapped_column(String(160))
+    title: Mapped[str] = mapped_column(Text)
+    quote: Mapped[str] = mapped_column(Text)
+    reviewed: Mapped[date] = mapped_column(Date)
+
+
+class Feedback(Base):
+    """A patient's thumb on an assistant message; one per message, the last one counts."""
+
+    __tablename__ = "feedback"
+    message_id: Mapped[str] = mapped_column(ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True)
+    rating: Mapped[str] = mapped_column(String(8))
+    reason_redacted: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class GuardrailHitRow(Base):
+    """A check that had something to say about a message."""
+
+    __tablename__ = "guardrail_hits"
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
+    message_id: Mapped[str] = mapped_column(ForeignKey("messages.id", ondelete="CASCADE"), index=True)
+    stage: Mapped[str] = mapped_column(String(32))
+    rule: Mapped[str] = mapped_column(String(128))
+    detail: Mapped[str] = mapped_column(Text, default="")
+
+
+class Pseudonym(Base):
+    """A token issued in a conversation and what it stands for, encrypted."""
+
+    __tablename__ = "pseudonyms"
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True)
+    token: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value_encrypted: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Escalation(Base):
+    """A call for a person. ``status``: waiting | claimed | resolved; ``priority``: 0 emergency, 1 urgent, 2 normal."""
+
+    __tablename__ = "escalations"
+    __table_args__ = (
+        CheckConstraint("status in ('waiting','claimed','resolved')", name="status_known"),
+        Index("escalations_queue", "site_id", "status", "priority", "due_at"),
+        Index(
+            "one_open_escalation", "conversation_id", unique=True, postgresql_where="status in ('waiting','claimed')"
+        ),
+    )
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    site_id: Mapped[str] = mapped_column(ForeignKey("sites.id"))
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))
+    status: Mapped[str] = mapped_column(String(16), default="waiting")
+    priority: Mapped[int] = mapped_column(default=2)
+    reason: Mapped[str] = mapped_column(String(64))
+    tier: Mapped[str] = mapped_column(String(16), default="none")
+    category: Mapped[str] = mapped_column(String(64), default="")
+    staff_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
+    disposition: Mapped[str] = mapped_column(String(64), default="")
+    due_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    claimed_at: Mapped[datetime | None]
+    resolved_at: Mapped[datetime | None]
+
+
+class User(Base):
+    """A member of staff. ``roles`` holds staff and/or admin."""
+
+    __tablename__ = "users"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    username: Mapped[str] = mapped_column(String(64), unique=True)
+    display_name: Mapped[str] = mapped_column(Text)
+    password_hash: Mapped[str] = mapped_column(Text)
+    roles: Mapped[list[str]] = mapped_column(default=list)
+    active: Mapped[bool] = mapped_column(Boolean, default=True)
+    failed_sign_ins: Mapped[int] = mapped_column(Integer, default=0)
+    locked_until: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class UserSession(Base):
+    """A staff session; only the token's SHA-256 is kept."""
+
+    __tablename__ = "user_sessions"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    token_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    seen_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime]
+
+
+class Article(Base):
+    """An approved article of a site; its text lies in article_versions."""
+
+    __tablename__ = "articles"
+    site_id: Mapped[str] = mapped_column(ForeignKey("sites.id"), primary_key=True)
+    id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    version: Mapped[int] = mapped_column(default=1)
+    content_sha256: Mapped[str] = mapped_column(String(64))
+    withdrawn: Mapped[bool] = mapped_column(Boolean, default=False)
+
+
+class ArticleVersion(Base):
+    """One immutable version of an article."""
+
+    __tablename__ = "article_versions"
+    site_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    article_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str] = mapped_column(Text)
+    topic: Mapped[str] = mapped_column(String(64))
+    audience: Mapped[str] = mapped_column(String(64))
+    owner: Mapped[str] = mapped_column(Text)
+    reviewed: Mapped[date] = mapped_column(Date)
+    review_by: Mapped[date] = mapped_column(Date)
+    sources: Mapped[list[str]] = mapped_column(default=list)
+    markdown: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class PassageRow(Base):
+    """A retrievable passage of the current version of an article."""
+
+    __tablename__ = "passages"
+    __table_args__ = (
+        UniqueConstraint("site_id", "article_id", "position"),
+        Index("passages_words", "words", postgresql_using="gin"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
+    site_id: Mapped[str] = mapped_column(String(64), index=True)
+    article_id: Mapped[str] = mapped_column(String(128))
+    article_version: Mapped[int]
+    position: Mapped[int]
+    title: Mapped[str] = mapped_column(Text)
+    heading: Mapped[str] = mapped_column(Text, default="")
+    text: Mapped[str] = mapped_column(Text)
+    reviewed: Mapped[date] = mapped_column(Date)
+    review_by: Mapped[date] = mapped_column(Date)
+    embedding: Mapped[Any] = mapped_column(VECTOR(384))
+    encoder_id: Mapped[str] = mapped_column(String(64))
+    words: Mapped[Any] = mapped_column(
+        TSVECTOR,
+        Computed(
+            "setweight(to_tsvector('english', title), 'A') || setweight(to_tsvector('english', heading), 'B') "
+            "|| to_tsvector('english', text)",
+            persisted=True,
+        ),
+    )
+
+
+class AdapterRow(Base):
+    """A registered adapter version; its files are immutable. ``version`` is the served name ``support@<12 hex>``."""
+
+    __tablename__ = "adapters"
+    version: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(48))
+    content_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    path: Mapped[str] = mapped_column(Text)
+    manifest: Mapped[dict[str, Any]]
+    status: Mapped[str] = mapped_column(String(16), default="candidate")
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class GateReportRow(Base):
+    """The gate's report on an adapter, as it came."""
+
+    __tablename__ = "gate_reports"
+    adapter_version: Mapped[str] = mapped_column(ForeignKey("adapters.version"), primary_key=True)
+    verdict: Mapped[str] = mapped_column(String(16))
+    report: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Rollout(Base):
+    """Pointer ``channel -> adapter version``. ``epoch`` is the compare-and-set value; NULL adapter means the base model."""
+
+    __tablename__ = "rollouts"
+    channel: Mapped[str] = mapped_column(String(32), primary_key=True)
+    adapter_version: Mapped[str | None] = mapped_column(ForeignKey("adapters.version"))
+    previous_version: Mapped[str | None] = mapped_column(ForeignKey("adapters.version"))
+    epoch: Mapped[int] = mapped_column(default=0)
+    changed_by: Mapped[str] = mapped_column(Text, default="")
+    changed_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class EngineReplica(Base):
+    """What a replica of the engine was last seen to have loaded."""
+
+    __tablename__ = "engine_replicas"
+    address: Mapped[str] = mapped_column(Text, primary_key=True)
+    state: Mapped[str] = mapped_column(String(16))
+    adapters: Mapped[list[str]] = mapped_column(default=list)
+    seen_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class IdempotencyKey(Base):
+    """The answer to a POST that carried an Idempotency-Key, for repeats."""
+
+    __tablename__ = "idempotency_keys"
+    owner: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key: Mapped[str] = mapped_column(String(128), primary_key=True)
+    request_sha256: Mapped[str] = mapped_column(String(64))
+    result_id: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class AuditEntry(Base):
+    """Hash-chained audit log: ``hash = sha256(prev_hash + canonical JSON of the entry)``."""
+
+    __tablename__ = "audit_log"
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(default=now)
+    actor: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(Text)
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    prev_hash: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64), unique=True)
+
+
+class TurnMetric(Base):
+    """Stage timings of one assistant message, milliseconds."""
+
+    __tablename__ = "turn_metrics"
+    message_id: Mapped[str] = mapped_column(ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True)
+    stage_ms: Mapped[dict[str, Any]]
+    total_ms: Mapped[float] = mapped_column(Float)
