@@ -1,0 +1,1 @@
+"""One MiniLM pass in ONNX Runtime, shared by retrieval and by later heads; the only importer of onnxruntime."""

@@ -1,0 +1,146 @@
+"""The encoder as an ONNX graph, written from the safetensors weights, so that serving needs no torch.
+
+The network is BERT (Devlin et al. 2019) in the size of MiniLM-L6-H384: learnt positions, post-layer-norm blocks, exact
+(erf) GELU. Token types are all 0, so that row is added to the position table. The three projections of attention are
+one matrix product.
+
+Inputs: ``ids`` and ``mask``, int64 (batch, tokens). Outputs: ``states`` float32 (batch, tokens, 384), the last hidden
+states, and ``embedding`` float32 (batch, 384), their mean over the mask scaled to length 1.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import load_file
+
+GRAPH_VERSION = 1
+"""Part of the cache file's name: raise it when the graph that is written changes."""
+
+LAYERS = 6
+HEADS = 12
+WIDTH = 384
+EPSILON = 1e-12
+OPSET = 20
+
+Weights = dict[str, NDArray[np.float32]]
+
+
+class _Graph:
+    """Collects nodes and constants; every method returns the name of the value it makes."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def constant(self, name: str, value: NDArray[np.float32] | NDArray[np.int64]) -> str:
+        self.constants.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
+        return name
+
+    def integers(self, *values: int) -> str:
+        return self.constant(f"integers_{len(self.constants)}", np.array(values, dtype=np.int64))
+
+    def number(self, value: float) -> str:
+        return self.constant(f"number_{len(self.constants)}", np.array(value, dtype=np.float32))
+
+    def add(self, operator: str, *inputs: str, name: str = "", **attributes: Any) -> str:
+        output = name or f"{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [output], name=output, **attributes))
+        return output
+
+    def linear(self, value: str, weights: Weights, prefix: str) -> str:
+        kernel = self.constant(f"{prefix}.kernel", weights[f"{prefix}.weight"].T)
+        bias = self.constant(f"{prefix}.bias", weights[f"{prefix}.bias"])
+        return self.add("Add", self.add("MatMul", value, kernel), bias)
+
+    def normalise(self, value: str, weights: Weights, prefix: str) -> str:
+        scale = self.constant(f"{prefix}.scale", weights[f"{prefix}.weight"])
+        bias = self.constant(f"{prefix}.bias", weights[f"{prefix}.bias"])
+        return self.add("LayerNormalization", value, scale, bias, axis=-1, epsilon=EPSILON)
+
+
+def build(folder: Path) -> onnx.ModelProto:
+    """The graph with the weights of ``folder/model.safetensors``."""
+    weights: Weights = load_file(folder / "model.safetensors")
+    graph = _Graph()
+    hidden = _embed(graph, weights)
+    bias = _mask_bias(graph)
+    for layer in range(LAYERS):
+        hidden = _block(graph, weights, f"encoder.layer.{layer}", hidden, bias, last=layer == LAYERS - 1)
+    _pool(graph, hidden)
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "minilm",
+            [helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "tokens"]) for n in ("ids", "mask")],
+            [
+                helper.make_tensor_value_info("states", TensorProto.FLOAT, ["batch", "tokens", WIDTH]),
+                helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", WIDTH]),
+            ],
+            graph.constants,
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        producer_name="bedside",
+    )
+    model.ir_version = 9
+    return model
+
+
+def _embed(graph: _Graph, weights: Weights) -> str:
+    words = graph.constant("words", weights["embeddings.word_embeddings.weight"])
+    table = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
+    positions = graph.constant("positions", table)
+    length = graph.add("Shape", "ids", start=1, end=2)
+    here = graph.add("Slice", positions, graph.integers(0), length, graph.integers(0))
+    total = graph.add("Add", graph.add("Gather", words, "ids", axis=0), here)
+    return graph.normalise(total, weights, "embeddings.LayerNorm")
+
+
+def _mask_bias(graph: _Graph) -> str:
+    """0 where a token may be attended to, a very negative number where it is padding; (batch, 1, 1, tokens)."""
+    mask = graph.add("Cast", "mask", to=TensorProto.FLOAT)
+    hidden = graph.add("Mul", graph.add("Sub", graph.number(1.0), mask), graph.number(-1e9))
+    return graph.add("Unsqueeze", hidden, graph.integers(1, 2))
+
+
+def _block(graph: _Graph, weights: Weights, prefix: str, hidden: str, bias: str, *, last: bool) -> str:
+    attended = _attention(graph, weights, f"{prefix}.attention", hidden, bias)
+    inner = graph.linear(attended, weights, f"{prefix}.intermediate.dense")
+    outer = graph.linear(graph.add("Gelu", inner), weights, f"{prefix}.output.dense")
+    result = graph.normalise(graph.add("Add", outer, attended), weights, f"{prefix}.output.LayerNorm")
+    return graph.add("Identity", result, name="states") if last else result
+
+
+def _attention(graph: _Graph, weights: Weights, prefix: str, hidden: str, bias: str) -> str:
+    parts = [f"{prefix}.self.{name}" for name in ("query", "key", "value")]
+    kernel = np.concatenate([weights[f"{part}.weight"].T for part in parts], axis=1)
+    shift = np.concatenate([weights[f"{part}.bias"] for part in parts])
+    kernel[:, :WIDTH] /= math.sqrt(WIDTH / HEADS)
+    shift[:WIDTH] /= math.sqrt(WIDTH / HEADS)
+    product = graph.add("MatMul", hidden, graph.constant(f"{prefix}.kernel", kernel))
+    joined = graph.add("Add", product, graph.constant(f"{prefix}.bias", shift))
+    heads = graph.add("Reshape", joined, graph.integers(0, 0, 3, HEADS, WIDTH // HEADS))
+    split = graph.add("Transpose", heads, perm=[2, 0, 3, 1, 4])
+    query, key, value = (
+        graph.add("Gather", split, graph.constant(f"{prefix}.{i}", np.array(i, dtype=np.int64)), axis=0)
+        for i in range(3)
+    )
+    scores = graph.add("MatMul", query, graph.add("Transpose", key, perm=[0, 1, 3, 2]))
+    chances = graph.add("Softmax", graph.add("Add", scores, bias), axis=-1)
+    mixed = graph.add("Transpose", graph.add("MatMul", chances, value), perm=[0, 2, 1, 3])
+    flat = graph.add("Reshape", mixed, graph.integers(0, 0, WIDTH))
+    projected = graph.linear(flat, weights, f"{prefix}.output.dense")
+    return graph.normalise(graph.add("Add", projected, hidden), weights, f"{prefix}.output.LayerNorm")
+
+
+def _pool(graph: _Graph, states: str) -> None:
+    mask = graph.add("Unsqueeze", graph.add("Cast", "mask", to=TensorProto.FLOAT), graph.integers(2))
+    total = graph.add("ReduceSum", graph.add("Mul", states, mask), graph.integers(1), keepdims=0)
+    count = graph.add("Max", graph.add("ReduceSum", mask, graph.integers(1), keepdims=0), graph.number(1e-9))
+    graph.add("LpNormalization", graph.add("Div", total, count), name="embedding", axis=-1, p=2)

@@ -1,0 +1,115 @@
+"""The ONNX graph gives what the reference implementation gives, and the cache heals itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.encoder import weights
+from app.encoder.encoder import MAX_TOKENS, Encoder
+from app.errors import ConfigurationError
+
+TEXTS = [
+    "Should I stop eating before my colonoscopy?",
+    "",
+    "naïve café, 120/80 mmHg — “ok”",
+    "Where can I park? " * 200,
+]
+
+
+@pytest.fixture(scope="module")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("encoder")
+
+
+@pytest.fixture(scope="module")
+def encoder(cache_dir: Path) -> Encoder:
+    return Encoder.load(cache_dir)
+
+
+def test_embeddings_equal_the_torch_reference(encoder: Encoder) -> None:
+    torch = pytest.importorskip("torch", reason="LOUD: torch is not installed, the encoder was NOT compared with it")
+    transformers = pytest.importorskip("transformers", reason="LOUD: transformers is not installed")
+    folder = weights.model_folder()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = transformers.AutoModel.from_pretrained(folder)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    batch = tokenizer(TEXTS, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
+    with torch.no_grad():
+        states = model(**batch).last_hidden_state
+    mask = batch["attention_mask"][..., None].float()
+    expected = torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1).numpy()
+    assert np.abs(encoder.embed(TEXTS) - expected).max() < 1e-4
+    offsets, hidden = encoder.hidden(TEXTS[0])
+    assert np.abs(hidden - states[0, : len(offsets)].numpy()).max() < 1e-4
+
+
+def test_embeddings_are_unit_vectors_in_the_order_given(encoder: Encoder) -> None:
+    texts = [f"{'word ' * (40 - number)} number {number}" for number in range(40)]
+    together = encoder.embed(texts)
+    assert together.dtype == np.float32
+    assert together.shape == (40, 384)
+    assert np.allclose(np.linalg.norm(together, axis=1), 1.0, atol=1e-5)
+    for number in (0, 17, 39):
+        assert np.abs(together[number] - encoder.embed([texts[number]])[0]).max() < 1e-4
+    assert encoder.embed([]).shape == (0, 384)
+
+
+def test_likeness_follows_meaning(encoder: Encoder) -> None:
+    question, near, far = encoder.embed(
+        ["What time can I visit my mother?", "Visiting hours are 8 a.m. to 8 p.m.", "Take the tablet with food."]
+    )
+    assert question @ near > question @ far + 0.2
+
+
+def test_hidden_gives_offsets_into_the_text(encoder: Encoder) -> None:
+    text = "My knee hurts"
+    offsets, states = encoder.hidden(text)
+    assert [text[start:end] for start, end in offsets] == ["", "My", "knee", "hurts", ""]
+    assert states.shape == (5, 384)
+    assert len(encoder.hidden("a " * 1000)[0]) == MAX_TOKENS
+
+
+def test_a_damaged_cache_file_is_rebuilt(cache_dir: Path, encoder: Encoder) -> None:
+    expected = encoder.embed(TEXTS)
+    (file,) = cache_dir.glob("*.onnx")
+    size = file.stat().st_size
+    data = bytearray(file.read_bytes())
+    data[size // 2] ^= 0xFF
+    file.write_bytes(bytes(data))
+    assert np.array_equal(Encoder.load(cache_dir).embed(TEXTS), expected)
+    file.write_bytes(b"")
+    assert np.array_equal(Encoder.load(cache_dir).embed(TEXTS), expected)
+    assert file.stat().st_size == size
+    assert {path.suffix for path in cache_dir.iterdir()} == {".onnx", ".sha256"}
+
+
+def test_a_cache_folder_that_cannot_be_made_is_a_configuration_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ConfigurationError, match="make the folder writable"):
+        Encoder.load(tmp_path / "file" / "cache")
+
+
+def test_other_weights_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"tokenizer\.json"):
+        weights.verify(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(ConfigurationError, match="no readable"):
+        weights.verify(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    with pytest.raises(ConfigurationError, match="instead of the pinned"):
+        weights.verify(tmp_path)
+
+
+def test_loading_imports_no_torch(cache_dir: Path, encoder: Encoder) -> None:
+    program = (
+        "import sys; from pathlib import Path; from app.encoder.encoder import Encoder; "
+        f"Encoder.load(Path({str(cache_dir)!r})).embed(['x']); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
