@@ -1,0 +1,1 @@
+"""Approved articles: read from Markdown, versioned, split into passages, indexed and searched."""

@@ -1,0 +1,263 @@
+"""Registration, promotion and rollback of adapters, and the reconciler that keeps replicas in step.
+
+Promotion changes one pointer, and only after every replica has loaded the version and answered a canary prompt with
+it. Each turn resolves the pointer once, so a reply is never of two versions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from app.adapters import repository
+from app.adapters.store import AdapterStore, read_gate_report, read_manifest
+from app.contracts.adapters import AdapterManifest, GateReport
+from app.contracts.passages import Passage
+from app.contracts.prompt import PROMPT_VERSION, render, template_hash
+from app.db.notify import notify
+from app.db.session import Database
+from app.engine.protocol import Delta, Engine, Finished, Limits
+from app.engine.validation import validate_adapter
+from app.errors import AdapterInvalid, EngineError, EngineUnavailable, NotFound, NotPromotable, VersionConflict
+from app.logging import logger
+
+CHANNEL = "live"
+CHANGED = "adapters"
+"""Wake-up key of a changed pointer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The pointer: what patients get now, what a rollback would give, and the compare-and-set value."""
+
+    channel: str
+    version: str | None
+    previous: str | None
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterView:
+    """An adapter version as lists show it."""
+
+    version: str
+    name: str
+    content_sha256: str
+    status: str
+    created_at: datetime
+    manifest: dict[str, Any]
+    gate: dict[str, Any] | None
+
+
+class AdaptersService:
+    """``engines`` are all replicas by address; a command that changes what is served talks to each of them directly."""
+
+    def __init__(
+        self,
+        database: Database,
+        store: AdapterStore,
+        engines: Mapping[str, Engine],
+        *,
+        base_config: Path,
+        base_sha256: str | None,
+        max_rank: int,
+    ) -> None:
+        self._database, self._store, self._engines = database, store, engines
+        self._base_config, self._base_sha256, self._max_rank = base_config, base_sha256, max_rank
+        self._log = logger("adapters")
+        self._task: asyncio.Task[None] | None = None
+
+    async def list(self) -> tuple[list[AdapterView], Live]:
+        """All versions, newest first, and the pointer."""
+        async with self._database.session() as session:
+            rows = await repository.all_versions(session)
+            return [_view(row, report) for row, report in rows], _live(await repository.pointer(session, CHANNEL))
+
+    async def live(self) -> Live:
+        """The pointer now."""
+        async with self._database.session() as session:
+            return _live(await repository.pointer(session, CHANNEL))
+
+    async def add(self, folder: Path) -> AdapterView:
+        """Validate and register the adapter in ``folder``; registering the same content again is not an error.
+
+        Raises AdapterInvalid with the rule that it breaks.
+        """
+        manifest = await asyncio.to_thread(self._checked, folder)
+        report = read_gate_report(folder)
+        if report is not None and report.adapter_sha256 != manifest.content_sha256:
+            raise AdapterInvalid("gate_report.json was written for another adapter (hash differs); run `bedside-train gate`")
+        path = await asyncio.to_thread(self._store.publish, folder, manifest)
+        async with self._database.session() as session:
+            await repository.add(session, manifest, str(path), report)
+        return await self.get(manifest.version)
+
+    def _checked(self, folder: Path) -> AdapterManifest:
+        manifest = read_manifest(folder)
+        validate_adapter(folder, self._base_config, self._max_rank)
+        if manifest.prompt_version != PROMPT_VERSION or manifest.template_sha256 != template_hash():
+            raise AdapterInvalid(
+                f"trained with prompt template {manifest.prompt_version}, this service speaks {PROMPT_VERSION}: train it again"
+            )
+        if self._base_sha256 is not None and manifest.base_sha256 != self._base_sha256:
+            raise AdapterInvalid(f"trained on another base model ({manifest.base_id}) than the one that the engine serves")
+        return manifest
+
+    async def get(self, version: str) -> AdapterView:
+        """One version. Raises NotFound."""
+        async with self._database.session() as session:
+            found = await repository.get(session, version)
+        if found is None:
+            raise NotFound(f"no adapter {version} is registered")
+        return _view(*found)
+
+    async def promote(self, version: str, actor: str, expected_epoch: int | None = None) -> Live:
+        """Make a version live on every replica, then move the pointer.
+
+        Raises NotFound, NotPromotable (no passing gate report, changed files), VersionConflict (somebody else promoted
+        meanwhile) or EngineError; the pointer is unchanged then.
+        """
+        before = await self.live()
+        if expected_epoch is not None and expected_epoch != before.epoch:
+            raise VersionConflict("the live adapter was changed by somebody else; look again before promoting")
+        async with self._database.session() as session:
+            found = await repository.get(session, version)
+        if found is None:
+            raise NotFound(f"no adapter {version} is registered")
+        row, report = found
+        _refuse_ungated(version, row.content_sha256, None if report is None else GateReport.model_validate(report.report))
+        await asyncio.to_thread(self._store.verify, row.content_sha256)
+        await self._bring_up(version, row.path, keep={before.version, before.previous})
+        return await self._move(version, before, actor)
+
+    async def rollback(self, actor: str) -> Live:
+        """Give patients the previous version again (or the base model, if there was none). Raises NotPromotable, VersionConflict, EngineError."""
+        before = await self.live()
+        if before.epoch == 0:
+            raise NotPromotable("nothing was promoted yet, so there is nothing to roll back to")
+        if before.previous is not None:
+            async with self._database.session() as session:
+                found = await repository.get(session, before.previous)
+            if found is None:
+                raise NotFound(f"no adapter {before.previous} is registered")
+            await self._bring_up(before.previous, found[0].path, keep={before.version, before.previous})
+        return await self._move(before.previous, before, actor)
+
+    async def _move(self, version: str | None, before: Live, actor: str) -> Live:
+        async with self._database.session() as session:
+            if not await repository.swap(session, CHANNEL, before.epoch, version, actor):
+                raise VersionConflict("the live adapter was changed by somebody else; look again before promoting")
+            await notify(session, CHANGED)
+        self._log.info("adapter pointer moved", adapter=version or "base", epoch=before.epoch + 1)
+        return await self.live()
+
+    async def _bring_up(self, version: str, path: str, keep: set[str | None]) -> None:
+        if not self._engines:
+            raise EngineUnavailable("no engine is configured; start one before promoting")
+        try:
+            await asyncio.gather(*(bring_up(engine, version, path) for engine in self._engines.values()))
+        except EngineError:
+            if version not in keep:
+                for engine in self._engines.values():
+                    with contextlib.suppress(EngineError):
+                        await engine.unload_adapter(version)
+            raise
+
+    async def reconcile(self) -> None:
+        """Bring what each replica has loaded to what the pointer asks for, and note what was seen."""
+        async with self._database.session() as session:
+            live = _live(await repository.pointer(session, CHANNEL))
+            wanted = {}
+            for version in (live.version, live.previous):
+                if version is not None and (found := await repository.get(session, version)):
+                    wanted[version] = found[0].path
+        for address, engine in self._engines.items():
+            health = await engine.health()
+            loaded: Sequence[str] = []
+            if health.state == "ready":
+                with contextlib.suppress(EngineError):
+                    loaded = await engine.list_adapters()
+                    for version, path in wanted.items():
+                        if version not in loaded:
+                            await engine.load_adapter(version, path)
+                            self._log.info("adapter loaded", adapter=version)
+                    loaded = await engine.list_adapters()
+            async with self._database.session() as session:
+                await repository.note_replica(session, address, health.state, loaded)
+
+    async def servable(self, version: str | None) -> bool:
+        """Whether at least one replica is ready and has the version loaded."""
+        for engine in self._engines.values():
+            if (await engine.health()).state != "ready":
+                continue
+            with contextlib.suppress(EngineError):
+                if version is None or version in await engine.list_adapters():
+                    return True
+        return False
+
+    def start(self, every_s: float = 3.0) -> None:
+        """Reconcile now and every ``every_s`` seconds, in a task of its own."""
+        self._task = asyncio.create_task(self._forever(every_s), name="adapter reconciler")
+
+    async def stop(self) -> None:
+        """End the task."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _forever(self, every_s: float) -> None:
+        while True:
+            try:
+                await self.reconcile()
+            except Exception as error:  # the database or an engine is away: the next round tries again
+                self._log.warning("reconciling failed", exc_info=error)
+            await asyncio.sleep(every_s)
+
+
+async def bring_up(engine: Engine, version: str, path: str) -> None:
+    """Load a version on one replica, see it listed, and have it answer a canary prompt (which also warms it).
+
+    Raises EngineError.
+    """
+    await engine.load_adapter(version, path)
+    if version not in await engine.list_adapters():
+        raise EngineUnavailable(f"the engine took {version} but does not list it")
+    today = date.today()
+    passage = Passage("canary#1", "canary", 1, "Opening hours", "", "The pharmacy opens at 8 a.m.", today, today)
+    prompt = render("When does the pharmacy open?", [passage], site="the hospital")
+    words, finished = "", False
+    async for event in engine.stream(prompt, version, Limits(max_tokens=24)):
+        if isinstance(event, Delta):
+            words += event.text
+        elif isinstance(event, Finished):
+            finished = True
+    if not finished or not words.strip():
+        raise EngineUnavailable(f"{version} gave no words to the canary prompt")
+
+
+def _refuse_ungated(version: str, sha256: str, report: GateReport | None) -> None:
+    if report is None:
+        raise NotPromotable(f"{version} has no gate report: run `bedside-train gate` and add it again")
+    if report.adapter_sha256 != sha256:
+        raise NotPromotable(f"the gate report of {version} is for other weights")
+    if report.verdict != "pass":
+        failed = ", ".join(rule.name for rule in report.rules if not rule.passed) or "see the report"
+        raise NotPromotable(f"the gate says {report.verdict} for {version}: {failed}")
+    if report.prompt_version != PROMPT_VERSION:
+        raise NotPromotable(f"{version} was gated with prompt template {report.prompt_version}; gate it again")
+
+
+def _live(row: repository.Rollout) -> Live:
+    return Live(row.channel, row.adapter_version, row.previous_version, row.epoch)
+
+
+def _view(row: repository.AdapterRow, report: repository.GateReportRow | None) -> AdapterView:
+    gate = None if report is None else dict(report.report)
+    created = row.created_at if row.created_at.tzinfo else row.created_at.replace(tzinfo=UTC)
+    return AdapterView(row.version, row.name, row.content_sha256, row.status, created, dict(row.manifest), gate)

@@ -1,0 +1,93 @@
+"""Streams the model's words through the gate: nothing comes out that was not checked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+
+from app.chat.drafts import Draft, cite
+from app.chat.protocols import Turn
+from app.chat.steps import StepFailed, Steps
+from app.contracts.passages import Citation, Passage
+from app.contracts.prompt import NOT_IN_ARTICLES, PromptMessage
+from app.engine.protocol import Delta, Engine, Finished, Limits
+from app.errors import EngineError
+from app.guardrails.output import OutputChecks, OutputVerdict
+from app.guardrails.stream_gate import GateResult, StreamGate
+from app.redaction.restore import restore
+
+MAX_SENTENCES = 8
+"""A longer answer ends after this many vetted sentences."""
+
+_MAY_END = frozenset(".!?\n:;]")
+
+
+class Generation:
+    """One generation. After :meth:`sentences` is exhausted: ``failed``, ``said_no_answer`` and ``cited`` tell the rest."""
+
+    def __init__(self, engine: Engine, checks: OutputChecks, limits: Limits, steps: Steps, draft: Draft) -> None:
+        self._engine, self._checks, self._limits, self._steps, self._draft = engine, checks, limits, steps, draft
+        self.failed = False
+        self.said_no_answer = False
+        self.cited: list[Citation] = []
+
+    async def sentences(
+        self, messages: Sequence[PromptMessage], passages: Sequence[Passage], question: str, turn: Turn
+    ) -> AsyncIterator[str]:
+        """Yield each vetted sentence, restored, as soon as it passes. Ends early at the first that does not."""
+        gate = StreamGate(lambda sentence: self._check(sentence, passages, question))
+        try:
+            async for results in self._results(gate, messages, turn):
+                for result in results:
+                    if not self._admit(result, passages):
+                        return
+                    lead = " " if len(self._draft.sent) > 1 else ""
+                    self._steps.mark("first_sentence")
+                    yield lead + restore(result.text, turn.vault)
+                    if len(self._draft.sent) >= MAX_SENTENCES:
+                        return
+        except EngineError as error:
+            self._draft.hit("engine", type(error).__name__)
+            self.failed = True
+        except StepFailed as error:
+            self._draft.hit(error.stage, "failed", type(error.cause).__name__)
+            self.failed = True
+        finally:
+            self._steps.mark("generated")
+            self.failed = self.failed or not (self._draft.sent or self.said_no_answer)
+
+    async def _results(
+        self, gate: StreamGate, messages: Sequence[PromptMessage], turn: Turn
+    ) -> AsyncIterator[list[GateResult]]:
+        waiting = ""
+        stream = self._engine.stream(messages, turn.adapter, self._limits, session=turn.conversation_id)
+        async with aclosing(stream) as events:  # type: ignore[type-var]  # an async generator by contract
+            async for event in events:
+                if isinstance(event, Delta):
+                    self._steps.mark("first_token")
+                    waiting += event.text
+                    if not _MAY_END.isdisjoint(event.text):
+                        ready, waiting = waiting, ""
+                        yield await self._steps.run("checks", list, lambda text=ready: gate.feed(text))  # type: ignore[misc]
+                elif isinstance(event, Finished) and event.reason == "stop":
+                    yield await self._steps.run("checks", list, lambda text=waiting: [*gate.feed(text), *gate.finish()])  # type: ignore[misc]
+
+    def _check(self, sentence: str, passages: Sequence[Passage], question: str) -> OutputVerdict:
+        if sentence.strip() == NOT_IN_ARTICLES:
+            return OutputVerdict(passed=True, hits=())
+        return self._checks.check(sentence, passages, question)
+
+    def _admit(self, result: GateResult, passages: Sequence[Passage]) -> bool:
+        for hit in result.hits:
+            self._draft.hit(hit.stage, hit.rule, hit.detail)
+        if not result.passed:
+            self.failed = True
+            return False
+        if result.text.strip() == NOT_IN_ARTICLES:
+            self.said_no_answer = not self._draft.sent
+            return False
+        self._draft.sent.append(result.text)
+        for number in result.cited or (1,):
+            if 1 <= number <= len(passages):
+                self.cited.append(cite(passages[number - 1], result.text))
+        return True

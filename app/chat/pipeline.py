@@ -1,0 +1,187 @@
+"""One whole turn, read top to bottom in :meth:`Pipeline.respond`.
+
+The order is part of the safety case: triage sees the raw text before anything can strip it, and the model is asked
+only after every step before it has agreed.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from app.chat.drafts import Draft
+from app.chat.generation import Generation
+from app.chat.protocols import Clock, Retriever, Turn
+from app.chat.steps import StepFailed, Steps
+from app.contracts.passages import Passage
+from app.contracts.prompt import NOT_IN_ARTICLES, PROMPT_VERSION, PromptLimits, render
+from app.contracts.replies import GuardrailHit, ReplyEvent, ReplyKind, Sentence, Tier
+from app.contracts.site import Site
+from app.engine.protocol import Engine, Limits
+from app.errors import InputError
+from app.guardrails.catalogue import Catalogue
+from app.guardrails.injection import Injection, InjectionVerdict
+from app.guardrails.normalise import normalise
+from app.guardrails.output import OutputChecks
+from app.guardrails.scope import Scope, ScopeVerdict
+from app.guardrails.triage import Triage, TriageVerdict
+from app.logging import logger
+from app.redaction.redactor import Redacted, Redactor
+
+_FOLLOW_UP = re.compile(r"^\s*(and|what about|how about|also|but|or|y|también|qué hay)\b", re.IGNORECASE)
+_TOKEN = re.compile(r"<[A-Z_]+_\d+>")
+
+_SCOPE_REPLIES = {
+    "identity": ReplyKind.DISCLOSE,
+    "privacy": ReplyKind.DISCLOSE,
+    "greeting": ReplyKind.DISCLOSE,
+    "thanks": ReplyKind.DISCLOSE,
+    "redirect": ReplyKind.REDIRECT,
+    "decline": ReplyKind.DECLINE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Limits of a turn. ``similarity`` is the cosine below which a passage counts as not found."""
+
+    step_s: float = 3.0
+    max_characters: int = 4_000
+    similarity: float = 0.35
+    sure_similarity: float = 0.55
+    passages: int = 4
+    prompt: PromptLimits = PromptLimits()
+    generation: Limits = Limits()
+
+
+class Pipeline:
+    """Answers one message. Everything that it uses comes by the constructor."""
+
+    def __init__(
+        self,
+        *,
+        site: Site,
+        triage: Triage,
+        scope: Scope,
+        injection: Injection,
+        catalogue: Catalogue,
+        redactor: Redactor,
+        retriever: Retriever,
+        engine: Engine | None,
+        checks: OutputChecks,
+        bounds: Bounds | None = None,
+        clock: Clock = time.perf_counter,
+    ) -> None:
+        self._site, self._catalogue, self._clock = site, catalogue, clock
+        self._triage, self._scope, self._injection = triage, scope, injection
+        self._redactor, self._retriever, self._engine, self._checks = redactor, retriever, engine, checks
+        self._bounds = bounds or Bounds()
+        self._log = logger("chat")
+
+    async def respond(self, turn: Turn) -> AsyncIterator[ReplyEvent]:
+        """Yield vetted sentences as they pass, then exactly one Reply. Never raises for a fault of a step."""
+        steps = Steps(self._clock, self._bounds.step_s)
+        draft = Draft(self._site, self._catalogue, turn, steps)
+        try:
+            async for event in self._answer(turn, steps, draft):
+                yield event
+        except StepFailed as failed:
+            self._log.error("step failed", stage=failed.stage, conversation_id=turn.conversation_id, exc_info=failed.cause)
+            draft.hit(failed.stage, "failed", type(failed.cause).__name__)
+            yield draft.safe(failed.stage)
+        except InputError as error:
+            draft.hit("normalise", type(error).__name__)
+            yield draft.reply(ReplyKind.DECLINE, "unreadable")
+
+    async def _answer(self, turn: Turn, steps: Steps, draft: Draft) -> AsyncIterator[ReplyEvent]:
+        # 1. triage, on the raw text and the patient's earlier messages: nothing may come before it
+        triage = await steps.run("triage", TriageVerdict, lambda: self._triage.assess([*turn.earlier, turn.text]))
+        draft.triaged(triage)
+        if triage.tier >= Tier.URGENT:
+            yield draft.emergency(triage)
+            return
+
+        # 2. normalise; without consent nothing else is answered
+        text = await steps.run("normalise", str, lambda: normalise(turn.text, self._bounds.max_characters))
+        if not turn.consented:
+            yield draft.reply(ReplyKind.DECLINE, "consent_required")
+            return
+
+        # 3. scope: a person wanted, a question about this chat, or one for somebody else
+        scope = await steps.run("scope", ScopeVerdict, lambda: self._scope.assess(text))
+        for rule in scope.rules:
+            draft.hit("scope", rule)
+        if scope.kind == "human":
+            yield draft.handoff("patient_asked")
+            return
+        if triage.tier is Tier.SAME_DAY:
+            yield draft.reply(ReplyKind.REDIRECT, triage.text_id, routes=triage.routes)
+            return
+        if kind := _SCOPE_REPLIES.get(scope.kind):
+            yield draft.reply(kind, scope.text_id, routes=scope.routes)
+            return
+
+        # 4. attempts to turn the model against its rules
+        injection = await steps.run("injection", InjectionVerdict, lambda: self._injection.assess(text))
+        if injection.blocked:
+            for rule in injection.rules:
+                draft.hit("injection", rule)
+            yield draft.reply(ReplyKind.DECLINE, "decline")
+            return
+
+        # 5. identifiers out
+        redacted = await steps.run("redact", Redacted, lambda: self._redactor.redact(text, turn.vault))
+        draft.question_redacted = redacted.text
+
+        # 6. approved, in-date passages
+        asked = search_text(redacted.text, turn.earlier_redacted)
+        passages = await steps.wait(
+            "retrieve", list, self._retriever.search(asked, limit=self._bounds.passages)
+        )
+        found = [p for p in passages if p.similarity >= self._bounds.similarity]
+        if not found:
+            yield draft.no_answer()
+            return
+
+        # 7.-9. render, generate, vet sentence by sentence, restore
+        async for event in self._generate(turn, redacted.text, found, steps, draft):
+            yield event
+
+    async def _generate(
+        self, turn: Turn, question: str, found: Sequence[Passage], steps: Steps, draft: Draft
+    ) -> AsyncIterator[ReplyEvent]:
+        if self._engine is None or not turn.model_allowed:
+            draft.hit("engine", "not_asked")
+            yield draft.fallback(found[0])
+            return
+        shown = list(found[: self._bounds.prompt.passages])
+        messages = render(question, shown, site=self._site.name, limits=self._bounds.prompt)
+        draft.adapter, draft.prompt_version = turn.adapter, PROMPT_VERSION
+        generation = Generation(self._engine, self._checks, self._bounds.generation, steps, draft)
+        async for sentence in generation.sentences(messages, shown, question, turn):
+            yield Sentence(sentence)
+        if generation.failed:
+            yield draft.fallback(found[0], replaces=bool(draft.sent))
+        elif generation.said_no_answer:
+            draft.hit("engine", "not_in_articles", NOT_IN_ARTICLES)
+            sure = found[0].similarity >= self._bounds.sure_similarity
+            yield draft.fallback(found[0]) if sure else draft.no_answer()
+        else:
+            yield draft.answer(generation.cited)
+
+
+def search_text(question: str, earlier: Sequence[str]) -> str:
+    """What is searched for: the question without pseudonyms, with the one before where it is a follow-up.
+
+    A follow-up begins like one ("and for kids?") or has at most three words.
+    """
+    question = " ".join(_TOKEN.sub(" ", question).split())
+    if earlier and (_FOLLOW_UP.match(question) or len(question.split()) <= 3):
+        before = " ".join(_TOKEN.sub(" ", earlier[-1]).split())
+        return f"{before} {question}"[:600]
+    return question[:600]
+
+
+__all__ = ["Bounds", "GuardrailHit", "Pipeline", "search_text"]

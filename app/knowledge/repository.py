@@ -1,0 +1,178 @@
+"""SQL of articles, their versions and passages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.contracts.passages import Passage
+from app.db.models import Article, ArticleVersion, PassageRow, SiteRow
+from app.knowledge.articles import ArticleSource
+from app.knowledge.passages import Piece
+
+_SEARCH = text(
+    """
+    WITH asked AS (
+      SELECT CAST(:vector AS vector(384)) AS v,
+             replace(plainto_tsquery('english', :question)::text, '&', '|')::tsquery AS q
+    ), live AS (
+      SELECT p.id, 1 - (p.embedding <=> asked.v) AS similarity, ts_rank_cd(p.words, asked.q, 1) AS words
+      FROM passages p, asked WHERE p.site_id = :site AND p.review_by >= :today
+    ), dense AS (
+      SELECT id, row_number() OVER (ORDER BY similarity DESC, id) AS place FROM live ORDER BY similarity DESC, id LIMIT :pool
+    ), lexical AS (
+      SELECT id, row_number() OVER (ORDER BY words DESC, id) AS place FROM live WHERE words > 0 ORDER BY words DESC, id LIMIT :pool
+    )
+    SELECT p.article_id, p.article_version, p.position, p.title, p.heading, p.text, p.reviewed, p.review_by,
+           live.similarity,
+           coalesce(:dense_weight / (:k + dense.place), 0) + coalesce(:lexical_weight / (:k + lexical.place), 0) AS score
+    FROM live JOIN passages p ON p.id = live.id
+    LEFT JOIN dense ON dense.id = live.id LEFT JOIN lexical ON lexical.id = live.id
+    WHERE dense.id IS NOT NULL OR lexical.id IS NOT NULL
+    ORDER BY score DESC, live.similarity DESC LIMIT :limit
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ArticlePage:
+    """The current version of an article, for its page and for lists."""
+
+    id: str
+    version: int
+    title: str
+    topic: str
+    audience: str
+    owner: str
+    reviewed: date
+    review_by: date
+    sources: list[str]
+    markdown: str
+
+
+async def ensure_site(session: AsyncSession, site_id: str, name: str) -> None:
+    """Make the site's row, or bring its name up to date."""
+    statement = insert(SiteRow).values(id=site_id, name=name)
+    await session.execute(statement.on_conflict_do_update(index_elements=["id"], set_={"name": name}))
+
+
+async def current_hashes(session: AsyncSession, site_id: str) -> dict[str, str]:
+    """Content hash by id of the site's articles that are not withdrawn."""
+    rows = await session.execute(
+        select(Article.id, Article.content_sha256).where(Article.site_id == site_id, Article.withdrawn.is_(False))
+    )
+    return {row.id: row.content_sha256 for row in rows}
+
+
+async def passages_encoded_otherwise(session: AsyncSession, site_id: str, encoder_id: str) -> set[str]:
+    """Ids of articles with a passage that another encoder embedded: their vectors do not compare."""
+    rows = await session.scalars(
+        select(PassageRow.article_id).where(PassageRow.site_id == site_id, PassageRow.encoder_id != encoder_id).distinct()
+    )
+    return set(rows)
+
+
+async def store_article(
+    session: AsyncSession,
+    site_id: str,
+    article: ArticleSource,
+    pieces: Sequence[Piece],
+    vectors: npt.NDArray[np.float32],
+    encoder_id: str,
+) -> None:
+    """Write a new version of an article and replace its passages."""
+    head = article.head
+    known = await session.get(Article, (site_id, head.id), with_for_update=True)
+    changed = known is None or known.content_sha256 != article.sha256
+    last = await session.scalar(
+        select(func.max(ArticleVersion.version)).where(ArticleVersion.site_id == site_id, ArticleVersion.article_id == head.id)
+    )
+    version = (last or 0) + 1 if changed else (known.version if known else 1)
+    if known is None:
+        session.add(Article(site_id=site_id, id=head.id, version=version, content_sha256=article.sha256))
+    else:
+        known.version, known.content_sha256, known.withdrawn = version, article.sha256, False
+    if changed:
+        fields = head.model_dump(exclude={"id"})
+        session.add(ArticleVersion(site_id=site_id, article_id=head.id, version=version, markdown=article.markdown, **fields))
+    await session.execute(delete(PassageRow).where(PassageRow.site_id == site_id, PassageRow.article_id == head.id))
+    for position, (piece, vector) in enumerate(zip(pieces, vectors, strict=True), start=1):
+        session.add(
+            PassageRow(
+                site_id=site_id, article_id=head.id, article_version=version, position=position, title=head.title,
+                heading=piece.heading, text=piece.text, reviewed=head.reviewed, review_by=head.review_by,
+                embedding=vector, encoder_id=encoder_id,
+            )
+        )  # fmt: skip
+
+
+async def withdraw(session: AsyncSession, site_id: str, article_ids: Sequence[str]) -> None:
+    """Take articles out of search; their versions stay."""
+    await session.execute(
+        update(Article).where(Article.site_id == site_id, Article.id.in_(article_ids)).values(withdrawn=True)
+    )
+    await session.execute(delete(PassageRow).where(PassageRow.site_id == site_id, PassageRow.article_id.in_(article_ids)))
+
+
+async def search(
+    session: AsyncSession,
+    site_id: str,
+    question: str,
+    vector: npt.NDArray[np.float32],
+    *,
+    today: date,
+    limit: int,
+    dense_weight: float,
+    lexical_weight: float,
+) -> list[Passage]:
+    """Passages by weighted reciprocal-rank fusion (Cormack, Clarke and Büttcher 2009, k = 60) of vector and word rank."""
+    rows = await session.execute(
+        _SEARCH,
+        {
+            "vector": "[" + ",".join(f"{x:.6f}" for x in vector.tolist()) + "]",
+            "question": question, "site": site_id, "today": today, "pool": 30, "k": 60.0, "limit": limit,
+            "dense_weight": dense_weight, "lexical_weight": lexical_weight,
+        },
+    )  # fmt: skip
+    return [
+        Passage(
+            passage_id=f"{row.article_id}#{row.position}", article_id=row.article_id, article_version=row.article_version,
+            title=row.title, heading=row.heading, text=row.text, reviewed=row.reviewed, review_by=row.review_by,
+            score=float(row.score), similarity=float(row.similarity),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+async def page(session: AsyncSession, site_id: str, article_id: str) -> ArticlePage | None:
+    """The current version of one article, or None if it is unknown or withdrawn."""
+    found = [p for p in await pages(session, site_id, article_id)]
+    return found[0] if found else None
+
+
+async def pages(session: AsyncSession, site_id: str, article_id: str | None = None) -> list[ArticlePage]:
+    """Current versions of the site's articles, by title."""
+    statement = (
+        select(ArticleVersion)
+        .join(
+            Article,
+            (Article.site_id == ArticleVersion.site_id)
+            & (Article.id == ArticleVersion.article_id)
+            & (Article.version == ArticleVersion.version),
+        )
+        .where(Article.site_id == site_id, Article.withdrawn.is_(False))
+        .order_by(ArticleVersion.title)
+    )
+    if article_id is not None:
+        statement = statement.where(Article.id == article_id)
+    return [
+        ArticlePage(v.article_id, v.version, v.title, v.topic, v.audience, v.owner, v.reviewed, v.review_by, v.sources, v.markdown)
+        for v in await session.scalars(statement)
+    ]

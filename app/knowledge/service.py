@@ -1,0 +1,92 @@
+"""Import and reading of articles."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.contracts.site import Site
+from app.db.session import Database
+from app.errors import ConfigurationError, NotFound
+from app.knowledge import repository
+from app.knowledge.articles import ArticleSource, read_folder
+from app.knowledge.index import Embedder
+from app.knowledge.passages import Piece, split
+from app.knowledge.repository import ArticlePage
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import did. ``faults`` name file and line of articles that were refused."""
+
+    stored: list[str]
+    unchanged: int
+    withdrawn: list[str]
+    passages: int
+    faults: list[str]
+
+
+class KnowledgeService:
+    """Articles of one site."""
+
+    def __init__(self, database: Database, encoder: Embedder, site: Site) -> None:
+        self._database, self._encoder, self._site = database, encoder, site
+
+    async def import_folder(
+        self, folder: Path, *, keep_going: bool = False, progress: Callable[[int, int], None] | None = None
+    ) -> ImportReport:
+        """Bring the site's articles to what the folder holds: only changed ones are indexed anew, missing ones withdrawn.
+
+        A faulty article refuses the whole import, unless ``keep_going``; then the rest is imported and a faulty
+        article keeps its last good version. ``progress`` is told (done, of all). Raises ConfigurationError.
+        """
+        articles, faults = read_folder(folder)
+        if faults and not keep_going:
+            raise ConfigurationError("; ".join(faults))
+        if not articles:
+            raise ConfigurationError(f"{folder} holds no valid article")
+        async with self._database.session() as session:
+            await repository.ensure_site(session, self._site.id, self._site.name)
+            known = await repository.current_hashes(session, self._site.id)
+            stale = await repository.passages_encoded_otherwise(session, self._site.id, self._encoder.encoder_id)
+        changed = [a for a in articles if known.get(a.head.id) != a.sha256 or a.head.id in stale]
+        passages = 0
+        for done, article in enumerate(changed, start=1):
+            passages += await self._store(article)
+            if progress is not None:
+                progress(done, len(changed))
+        kept = {a.head.id for a in articles} | {fault.split(".md")[0] for fault in faults}
+        gone = sorted(set(known) - kept)
+        if gone:
+            async with self._database.session() as session:
+                await repository.withdraw(session, self._site.id, gone)
+        return ImportReport([a.head.id for a in changed], len(articles) - len(changed), gone, passages, faults)
+
+    async def _store(self, article: ArticleSource) -> int:
+        pieces = split(article.markdown)
+        vectors = await asyncio.to_thread(self._encoder.embed, [embedding_text(article, piece) for piece in pieces])
+        async with self._database.session() as session:
+            await repository.store_article(
+                session, self._site.id, article, pieces, vectors, self._encoder.encoder_id
+            )
+        return len(pieces)
+
+    async def article(self, article_id: str) -> ArticlePage:
+        """The current version of an article. Raises NotFound."""
+        async with self._database.session() as session:
+            found = await repository.page(session, self._site.id, article_id)
+        if found is None:
+            raise NotFound("there is no such article")
+        return found
+
+    async def articles(self) -> list[ArticlePage]:
+        """Current versions of all articles, by title."""
+        async with self._database.session() as session:
+            return await repository.pages(session, self._site.id)
+
+
+def embedding_text(article: ArticleSource, piece: Piece) -> str:
+    """What is embedded for a passage: title and heading give a short passage its subject."""
+    return f"{article.head.title}. {piece.heading}. {piece.text}" if piece.heading else f"{article.head.title}. {piece.text}"
