@@ -1,0 +1,45 @@
+# Bedside. `make help` lists the targets.
+SHELL := /bin/bash
+BIN := .venv/bin
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help setup run test check format bench train clean lock browser
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make .venv with the pinned dependencies
+	@requirements/install.sh
+
+run: setup ## start everything: database, demo hospital, engine, service
+	@$(BIN)/bedside up
+
+test: setup browser ## run all fast tests, the real engine and a real browser included
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## lint, format, types, import contracts, dependencies
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/deptry .
+
+format: setup ## put the code into the house format
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+bench: setup ## measure the service against raw vLLM in one run; writes docs/measurements.md
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+train: setup ## fine-tune the demo adapter, gate it and say whether it may be promoted
+	@$(BIN)/bedside-train finetune demo/adapters/support.yaml
+	@$(BIN)/bedside-train gate var/training/support
+
+browser:
+	@tests/install_browser.sh
+
+lock: ## resolve pyproject.toml anew (needs uv)
+	@requirements/lock.sh
+
+clean: ## remove the environment and all local state (asks first)
+	@read -r -p "Remove .venv and var/ with the local database and its keys? [y/N] " answer; [ "$$answer" = y ] && rm -rf .venv var || echo "nothing removed"
