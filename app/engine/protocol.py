@@ -75,7 +75,10 @@ class Engine(Protocol):
         ...
 
     async def load_adapter(self, name: str, path: str) -> None:
-        """Load from a folder that the engine can read; loading a loaded name is not an error. Raises EngineError, AdapterInvalid."""
+        """Load from a folder that the engine can read; a loaded name is not an error.
+
+        Raises EngineError, AdapterInvalid.
+        """
         ...
 
     async def unload_adapter(self, name: str) -> None:
