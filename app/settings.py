@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     base_model: str = Field(
         str(_ROOT / "demo" / "model"), description="path or hub id of the base model that the engine serves"
     )
+    adapters: Path = Field(_ROOT / "demo" / "adapters", description="folder of adapters to register at start")
     engine: Literal["auto", "external", "off"] = Field(
         "auto", description="auto starts vLLM itself; external uses engine_url; off answers without a model"
     )

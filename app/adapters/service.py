@@ -55,7 +55,10 @@ class AdapterView:
 
 
 class AdaptersService:
-    """``engines`` are all replicas by address; a command that changes what is served talks to each of them directly."""
+    """``engines`` are all replicas by address; a command that changes what is served talks to each of them directly.
+
+    ``base_config`` is the base model's config.json, ``base_sha256`` the digest of its weights; both None for a hub model.
+    """
 
     def __init__(
         self,
@@ -63,7 +66,7 @@ class AdaptersService:
         store: AdapterStore,
         engines: Mapping[str, Engine],
         *,
-        base_config: Path,
+        base_config: Mapping[str, Any] | None,
         base_sha256: str | None,
         max_rank: int,
     ) -> None:
@@ -99,7 +102,8 @@ class AdaptersService:
 
     def _checked(self, folder: Path) -> AdapterManifest:
         manifest = read_manifest(folder)
-        validate_adapter(folder, self._base_config, self._max_rank)
+        if self._base_config is not None:  # a hub model's shapes are known to the engine alone; it checks on loading
+            validate_adapter(folder, self._base_config, self._max_rank)
         if manifest.prompt_version != PROMPT_VERSION or manifest.template_sha256 != template_hash():
             raise AdapterInvalid(
                 f"trained with prompt template {manifest.prompt_version}, this service speaks {PROMPT_VERSION}: train it again"
@@ -167,6 +171,13 @@ class AdaptersService:
                     with contextlib.suppress(EngineError):
                         await engine.unload_adapter(version)
             raise
+
+    async def try_out(self, version: str) -> None:
+        """Load a registered version on every replica without making it live. Raises NotFound, EngineError."""
+        view = await self.get(version)
+        path = self._store.folder(view.content_sha256)
+        await asyncio.to_thread(self._store.verify, view.content_sha256)
+        await asyncio.gather(*(engine.load_adapter(version, str(path)) for engine in self._engines.values()))
 
     async def reconcile(self) -> None:
         """Bring what each replica has loaded to what the pointer asks for, and note what was seen."""

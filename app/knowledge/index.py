@@ -22,8 +22,6 @@ DENSE_WEIGHT, LEXICAL_WEIGHT = 1.0, 0.5
 class Embedder(Protocol):
     """Turns texts into unit vectors, shape (n, 384), float32."""
 
-    encoder_id: str
-
     def embed(self, texts: list[str]) -> npt.NDArray[np.float32]: ...
 
 

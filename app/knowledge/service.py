@@ -29,10 +29,10 @@ class ImportReport:
 
 
 class KnowledgeService:
-    """Articles of one site."""
+    """Articles of one site. ``encoder_id`` names the weights: passages embedded by others are indexed anew."""
 
-    def __init__(self, database: Database, encoder: Embedder, site: Site) -> None:
-        self._database, self._encoder, self._site = database, encoder, site
+    def __init__(self, database: Database, encoder: Embedder, encoder_id: str, site: Site) -> None:
+        self._database, self._encoder, self._encoder_id, self._site = database, encoder, encoder_id, site
 
     async def import_folder(
         self, folder: Path, *, keep_going: bool = False, progress: Callable[[int, int], None] | None = None
@@ -50,7 +50,7 @@ class KnowledgeService:
         async with self._database.session() as session:
             await repository.ensure_site(session, self._site.id, self._site.name)
             known = await repository.current_hashes(session, self._site.id)
-            stale = await repository.passages_encoded_otherwise(session, self._site.id, self._encoder.encoder_id)
+            stale = await repository.passages_encoded_otherwise(session, self._site.id, self._encoder_id)
         changed = [a for a in articles if known.get(a.head.id) != a.sha256 or a.head.id in stale]
         passages = 0
         for done, article in enumerate(changed, start=1):
@@ -69,7 +69,7 @@ class KnowledgeService:
         vectors = await asyncio.to_thread(self._encoder.embed, [embedding_text(article, piece) for piece in pieces])
         async with self._database.session() as session:
             await repository.store_article(
-                session, self._site.id, article, pieces, vectors, self._encoder.encoder_id
+                session, self._site.id, article, pieces, vectors, self._encoder_id
             )
         return len(pieces)
 

@@ -1,0 +1,284 @@
+"""Puts the parts together. Everything that needs a setting gets it here, as a plain value.
+
+Used by the service (``app.main``) and by the commands (``app.cli``): both answer through the same pipeline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import shlex
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.adapters.service import AdaptersService
+from app.adapters.store import AdapterStore
+from app.chat.pipeline import Bounds, Pipeline
+from app.contracts.prompt import PromptLimits
+from app.contracts.site import Site, load_site
+from app.db.embedded import EmbeddedPostgres
+from app.db.migrate import upgrade
+from app.db.session import Database
+from app.encoder.encoder import Encoder
+from app.encoder.weights import WEIGHTS_SHA256
+from app.engine.command import detect_device, engine_command, engine_environment, engine_socket
+from app.engine.launcher import EngineLauncher
+from app.engine.protocol import Engine, Limits
+from app.engine.replicas import Replicas
+from app.engine.vllm import VllmEngine
+from app.errors import AdapterInvalid, BedsideError, ConfigurationError
+from app.guardrails.catalogue import Catalogue
+from app.guardrails.injection import Injection
+from app.guardrails.output import OutputChecks
+from app.guardrails.policy import PolicyBundle, default_bundle_folder, load_bundle
+from app.guardrails.scope import Scope
+from app.guardrails.triage import Triage
+from app.knowledge.index import KnowledgeIndex
+from app.knowledge.service import KnowledgeService
+from app.logging import logger
+from app.redaction.redactor import Policy, Redactor, build_redactor
+from app.settings import Settings
+
+SERVED_BASE = "base"
+"""The name under which the engine serves the base model."""
+
+Say = Callable[[str], None]
+
+
+def quiet(_line: str) -> None:
+    """A progress listener that says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSetup:
+    """The engine as the pipeline sees it, its replicas by address, and what starts it (None if somebody else does)."""
+
+    front: Engine | None
+    replicas: dict[str, VllmEngine]
+    launcher: EngineLauncher | None
+
+    async def close(self) -> None:
+        """Stop what was started and close connections."""
+        if self.launcher is not None:
+            await self.launcher.stop()
+        for engine in self.replicas.values():
+            await engine.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """All that answers a turn, and what keeps it."""
+
+    settings: Settings
+    site: Site
+    bundle: PolicyBundle
+    catalogue: Catalogue
+    database: Database
+    engine: EngineSetup
+    adapters: AdaptersService
+    knowledge: KnowledgeService
+    pipeline: Pipeline
+    redactor: Redactor
+
+
+def open_database(settings: Settings, *, name: str = "bedside") -> Database:
+    """The configured PostgreSQL, or the embedded one (started here), migrated. Blocking. Raises StoreUnavailable."""
+    if settings.database_url is not None:
+        url = settings.database_url.get_secret_value()
+        if not url.startswith("postgresql+psycopg://"):
+            raise ConfigurationError("BEDSIDE_DATABASE_URL must start with postgresql+psycopg://")
+    else:
+        url = EmbeddedPostgres(settings.state / "postgres", name).start()
+    upgrade(url)
+    return Database(url, settings.database_pool)
+
+
+def engine_key(settings: Settings) -> str:
+    """What makes two processes share one engine: the same base model, and the same state folder."""
+    return f"{settings.base_model}|{settings.state.resolve()}|{settings.max_lora_rank}|{settings.engine_arguments}"
+
+
+def build_engine(settings: Settings) -> EngineSetup:
+    """The engine's client(s), and its launcher where we start it ourselves. Starts nothing."""
+    if settings.engine == "off":
+        return EngineSetup(None, {}, None)
+    if settings.engine == "external":
+        replicas = {address: _client(address) for address in (a.strip() for a in settings.engine_url.split(",")) if address}
+        front: Engine = next(iter(replicas.values())) if len(replicas) == 1 else Replicas(replicas)
+        return EngineSetup(front, replicas, None)
+    socket = engine_socket(engine_key(settings), inherited=os.environ)
+    device = detect_device()
+    offline = Path(settings.base_model).exists()
+    command = engine_command(
+        settings.base_model, socket, served_name=SERVED_BASE, device=device, max_lora_rank=settings.max_lora_rank
+    )
+    log = logger("engine")
+    launcher = EngineLauncher(
+        [*command, *shlex.split(settings.engine_arguments)],
+        engine_environment(socket, inherited=os.environ, device=device, offline=offline),
+        socket,
+        on_log=EngineLog(settings.state / "engine.log"),
+        model=settings.base_model,
+    )
+    log.info("engine device", model=Path(settings.base_model).name, detail_code=device)
+    engine = VllmEngine(model=SERVED_BASE, uds=str(socket), unreachable=launcher.health)
+    return EngineSetup(engine, {str(socket): engine}, launcher)
+
+
+class EngineLog:
+    """Keeps the engine's log in a file of ours, begun anew when it passes 20 MB (the old one is kept once)."""
+
+    def __init__(self, path: Path, limit: int = 20_000_000) -> None:
+        self._path, self._limit = path, limit
+
+    def __call__(self, line: str) -> None:
+        with contextlib.suppress(OSError):  # a full disk must not stop the engine
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            if self._path.exists() and self._path.stat().st_size > self._limit:
+                self._path.replace(self._path.with_suffix(".log.1"))
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+
+def _client(address: str) -> VllmEngine:
+    if address.startswith("unix:"):
+        return VllmEngine(model=SERVED_BASE, uds=address.removeprefix("unix:").removeprefix("//"))
+    if address.startswith(("http://", "https://")):
+        return VllmEngine(model=SERVED_BASE, base_url=address.rstrip("/"))
+    raise ConfigurationError(f"BEDSIDE_ENGINE_URL: {address!r} must start with http://, https:// or unix:/")
+
+
+def site_allowed(site: Site) -> list[str]:
+    """The hospital's own contact data, which are no identifiers of a patient."""
+    phones = [c.phone for c in site.contacts.values() if c.phone] + [d.phone for d in site.departments] + [site.phone]
+    return sorted({*phones, site.address, site.website, site.name, site.short_name, *site.allowed_links})
+
+
+def site_redactor(site: Site, policy: Policy = "prompt") -> Redactor:
+    """The redactor of a site."""
+    return build_redactor(policy=policy, allowed=site_allowed(site), timeout_s=2.0)
+
+
+def load_policies() -> PolicyBundle:
+    """The policy bundle that ships with the service."""
+    return load_bundle(default_bundle_folder())
+
+
+def model_facts(base_model: str) -> tuple[dict[str, Any] | None, str | None]:
+    """config.json and SHA-256 of the weights of a local base model; (None, None) for a hub id."""
+    folder = Path(base_model)
+    if not folder.is_dir():
+        return None, None
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return config, weights_digest(folder)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{folder} is not a model folder: config.json or weights cannot be read") from error
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 (hex) of the base model's weights; of the digests in order of name where they are several files."""
+    digests = []
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    if not digests:
+        raise ConfigurationError(f"{folder} holds no .safetensors weights")
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+@asynccontextmanager
+async def runtime(settings: Settings, *, database_name: str = "bedside", say: Say = quiet) -> AsyncIterator[Runtime]:
+    """Build everything that answers a turn; the engine is built but not started. Closed at the end of the block."""
+    site = load_site(settings.site)
+    bundle = load_policies()
+    catalogue = Catalogue(bundle.texts)
+    say("starting the database")
+    database = await asyncio.to_thread(functools.partial(open_database, settings, name=database_name))
+    engine = build_engine(settings)
+    try:
+        say("loading the encoder")
+        encoder = await asyncio.to_thread(Encoder.load, settings.state / "encoder")
+        redactor = await asyncio.to_thread(site_redactor, site)
+        knowledge = KnowledgeService(database, encoder, WEIGHTS_SHA256[:32], site)
+        config, digest = await asyncio.to_thread(model_facts, settings.base_model)
+        adapters = AdaptersService(
+            database, AdapterStore(settings.state / "adapters"), engine.replicas,
+            base_config=config, base_sha256=digest, max_rank=settings.max_lora_rank,
+        )  # fmt: skip
+        pipeline = build_pipeline(settings, site, bundle, catalogue, redactor, KnowledgeIndex(database, encoder, site.id), engine.front)
+        yield Runtime(settings, site, bundle, catalogue, database, engine, adapters, knowledge, pipeline, redactor)
+    finally:
+        await engine.close()
+        await database.dispose()
+
+
+def build_pipeline(
+    settings: Settings,
+    site: Site,
+    bundle: PolicyBundle,
+    catalogue: Catalogue,
+    redactor: Redactor,
+    retriever: KnowledgeIndex,
+    engine: Engine | None,
+) -> Pipeline:
+    """The pipeline of a site."""
+    return Pipeline(
+        site=site,
+        triage=Triage(bundle),
+        scope=Scope(bundle),
+        injection=Injection(bundle),
+        catalogue=catalogue,
+        redactor=redactor,
+        retriever=retriever,
+        engine=engine,
+        checks=OutputChecks(site, bundle),
+        bounds=Bounds(
+            max_characters=settings.max_message_characters,
+            prompt=PromptLimits(passages=settings.prompt_passages),
+            generation=Limits(max_tokens=settings.max_tokens, total_s=settings.turn_timeout_s),
+        ),
+    )
+
+
+async def load_articles(knowledge: KnowledgeService, site_folder: Path, say: Say = quiet, *, keep_going: bool = False) -> None:
+    """Bring the index to the site's articles. Faulty ones are said; they stop the start unless ``keep_going``."""
+
+    def progress(done: int, total: int) -> None:
+        if done == total or done % 10 == 0:
+            say(f"indexing articles: {done} of {total}")
+
+    report = await knowledge.import_folder(site_folder / "articles", keep_going=keep_going, progress=progress)
+    for fault in report.faults:
+        say(f"article left out: {fault}")
+
+
+async def register_shipped_adapters(adapters: AdaptersService, folder: Path, say: Say = quiet) -> list[str]:
+    """Register the adapters that a site's folder ships; versions, in order of folder name. Faulty ones are said and left out."""
+    versions = []
+    for manifest in sorted(folder.glob("*/manifest.json")):
+        try:
+            versions.append((await adapters.add(manifest.parent)).version)
+        except AdapterInvalid as error:
+            say(f"adapter {manifest.parent.name} left out: {error}")
+    return versions
+
+
+async def promote_first(adapters: AdaptersService, versions: list[str], say: Say = quiet) -> None:
+    """On a fresh installation make the first promotable shipped adapter live; later starts leave the pointer alone."""
+    if (await adapters.live()).epoch > 0:
+        return
+    for version in versions:
+        try:
+            await adapters.promote(version, actor="first start")
+            say(f"adapter {version} is live")
+            return
+        except BedsideError as error:
+            say(f"adapter {version} is not promoted: {error}")

@@ -1,0 +1,169 @@
+"""Commands for those who run an installation: adapters, articles, users, audit; and the two JSON-line tools."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
+
+import typer
+
+from app.adapters.service import Live
+from app.bootstrap import Runtime, load_policies, runtime, site_redactor
+from app.cli.lines import Line, write
+from app.contracts.site import load_site
+from app.errors import ConfigurationError
+from app.guardrails.triage import Triage
+from app.redaction.redactor import Policy
+from app.redaction.vault import MemoryVault
+from app.settings import Settings
+
+T = TypeVar("T")
+adapters = typer.Typer(help="LoRA adapters: list, add, promote, roll back.", no_args_is_help=True)
+articles = typer.Typer(help="Approved articles: check, import, list.", no_args_is_help=True)
+users = typer.Typer(help="Accounts of staff and admins.", no_args_is_help=True)
+audit = typer.Typer(help="The audit log.", no_args_is_help=True)
+
+
+def with_runtime(work: Callable[[Runtime], Awaitable[T]]) -> T:
+    """Run ``work`` over the configured installation; a running engine is used, none is started."""
+
+    async def run() -> T:
+        async with runtime(Settings()) as parts:
+            return await work(parts)
+
+    return asyncio.run(run())
+
+
+def redaction(settings: Settings, policy: str) -> Callable[[Line], dict[str, Any]]:
+    """What `bedside redact` does with a line. Raises ConfigurationError for an unknown policy."""
+    if policy not in get_args(Policy):
+        raise ConfigurationError(f"--policy must be one of {', '.join(get_args(Policy))}")
+    redactor = site_redactor(load_site(settings.site), policy)  # type: ignore[arg-type]
+
+    def work(line: Line) -> dict[str, Any]:
+        found = redactor.redact(line.text, MemoryVault())
+        return {"id": line.id, "text": found.text, "entities": [asdict(entity) for entity in found.entities]}
+
+    return work
+
+
+def triage_work() -> Callable[[Line], dict[str, Any]]:
+    """What `bedside triage` does with a line."""
+    judge = Triage(load_policies())
+
+    def work(line: Line) -> dict[str, Any]:
+        verdict = judge.assess(line.turns)
+        routes = list(verdict.routes)
+        return {
+            "id": line.id,
+            "tier": verdict.tier.label,
+            "route": routes[0] if len(routes) == 1 else routes or None,
+            "category": verdict.category,
+            "rules": list(verdict.rules),
+            "policy_hash": verdict.policy_hash,
+        }
+
+    return work
+
+
+def _print_live(live: Live) -> None:
+    print(f"live: {live.version or 'base model'}   before: {live.previous or 'base model'}   epoch: {live.epoch}")
+
+
+@adapters.command("list")
+def adapters_list(as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False) -> None:
+    """All registered versions, newest first, and which one is live."""
+
+    async def work(parts: Runtime) -> None:
+        views, live = await parts.adapters.list()
+        for view in views:
+            verdict = view.gate["verdict"] if view.gate else "not gated"
+            if as_json:
+                write({"version": view.version, "gate": verdict, "live": view.version == live.version, "created_at": view.created_at.isoformat()})
+            else:
+                print(f"{'*' if view.version == live.version else ' '} {view.version}  gate: {verdict}  {view.created_at:%Y-%m-%d %H:%M}")
+        if not as_json:
+            _print_live(live)
+
+    with_runtime(work)
+
+
+@adapters.command("add")
+def adapters_add(folder: Annotated[Path, typer.Argument(help="Folder with weights, manifest.json and gate_report.json.")]) -> None:
+    """Validate an adapter and register it as an immutable version."""
+
+    async def work(parts: Runtime) -> None:
+        view = await parts.adapters.add(folder)
+        print(f"registered {view.version}  gate: {view.gate['verdict'] if view.gate else 'not gated'}")
+
+    with_runtime(work)
+
+
+@adapters.command("promote")
+def adapters_promote(version: Annotated[str, typer.Argument(help="A version of `bedside adapters list`.")]) -> None:
+    """Load a version into every engine, try it, and make it live. Needs a passing gate report and a running engine."""
+
+    async def work(parts: Runtime) -> None:
+        _print_live(await parts.adapters.promote(version, actor=f"cli:{getpass.getuser()}"))
+
+    with_runtime(work)
+
+
+@adapters.command("rollback")
+def adapters_rollback() -> None:
+    """Make the version before live again."""
+
+    async def work(parts: Runtime) -> None:
+        _print_live(await parts.adapters.rollback(actor=f"cli:{getpass.getuser()}"))
+
+    with_runtime(work)
+
+
+@articles.command("check")
+def articles_check(folder: Annotated[Path | None, typer.Argument(help="Folder of .md files. Default: the site's articles/.")] = None) -> None:
+    """Read every article and say file and line of each fault. Exit status 1 if there is one."""
+    from app.knowledge.articles import read_folder
+
+    found, faults = read_folder(folder or Settings().site / "articles")
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    print(f"{len(found)} articles are right, {len(faults)} have faults")
+    raise typer.Exit(1 if faults else 0)
+
+
+@articles.command("import")
+def articles_import(
+    folder: Annotated[Path | None, typer.Argument(help="Folder of .md files. Default: the site's articles/.")] = None,
+    keep_going: Annotated[bool, typer.Option(help="Import the right ones even if others have faults.")] = False,
+) -> None:
+    """Bring the index to what the folder holds; only changed articles are indexed anew."""
+
+    async def work(parts: Runtime) -> None:
+        report = await parts.knowledge.import_folder(folder or parts.settings.site / "articles", keep_going=keep_going)
+        for fault in report.faults:
+            print(fault, file=sys.stderr)
+        print(f"{len(report.stored)} stored ({report.passages} passages), {report.unchanged} unchanged, {len(report.withdrawn)} withdrawn")
+
+    with_runtime(work)
+
+
+@articles.command("list")
+def articles_list() -> None:
+    """Articles with owner and the day until which they may be cited."""
+
+    async def work(parts: Runtime) -> None:
+        for page in await parts.knowledge.articles():
+            print(f"{page.id:45} v{page.version}  review by {page.review_by}  {page.owner}")
+
+    with_runtime(work)
+
+
+def print_json(item: object) -> None:
+    """One readable JSON object."""
+    print(json.dumps(item, indent=2, ensure_ascii=False, default=str))

@@ -1,0 +1,118 @@
+"""The command tree. Each command translates its options and calls what does the work."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from app import logging as app_logging
+from app.cli import administration, ask, serving
+from app.cli.lines import convert, open_source, read_lines
+from app.errors import BedsideError
+from app.settings import Settings
+
+app = typer.Typer(
+    help="Patient-support chat that a hospital runs on its own machines.", no_args_is_help=True, add_completion=False,
+    pretty_exceptions_enable=False,
+)  # fmt: skip
+app.add_typer(administration.adapters, name="adapters")
+app.add_typer(administration.articles, name="articles")
+app.add_typer(administration.users, name="users")
+app.add_typer(administration.audit, name="audit")
+
+Site = Annotated[Path | None, typer.Option("--site", help="Folder of a hospital: site.yaml and articles/. Default: BEDSIDE_SITE, else demo/.")]
+Source = Annotated[str, typer.Argument(help="File of JSON lines; - is standard input.")]
+Adapter = Annotated[str | None, typer.Option("--adapter", help="Adapter version or name, or `base`. Default: the live one.")]
+NoEngine = Annotated[bool, typer.Option("--no-engine", help="Answer without a language model: approved passages and fixed texts.")]
+
+
+def settings(**changes: Any) -> Settings:
+    """Settings from the environment, with the options that were given."""
+    return Settings(**{name: value for name, value in changes.items() if value is not None})
+
+
+@app.command()
+def up(site: Site = None, port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None) -> None:
+    """Start everything here: database, articles, engine, service; print the addresses."""
+    serving.up(settings(site=site, port=port))
+
+
+@app.command()
+def serve(site: Site = None, port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None) -> None:
+    """Start the service alone, as in production: nothing is printed but the log."""
+    serving.serve(settings(site=site, port=port))
+
+
+@app.command("ask")
+def ask_command(
+    question: Annotated[str | None, typer.Argument(help="One question in plain words; without it JSON lines are read.")] = None,
+    source: Annotated[str, typer.Option("--input", help="File of JSON lines; - is standard input.")] = "-",
+    site: Site = None,
+    adapter: Adapter = None,
+    no_engine: NoEngine = False,
+) -> None:
+    """Answer questions through the serving pipeline.
+
+    In: {"id","text"} or {"id","turns":[...]} a line. Out: {"id","text","kind","citations","tier","guardrails","adapter","milliseconds"}.
+    Starts the engine if none runs.
+    """
+    chosen = settings(site=site, engine="off" if no_engine else None)
+    if question is not None:
+        asyncio.run(ask.ask_once(chosen, question, adapter))
+        return
+    with open_source(source) as lines:
+        clean = asyncio.run(ask.ask_lines(chosen, read_lines(lines), adapter))
+    raise typer.Exit(0 if clean else 2)
+
+
+@app.command()
+def chat(site: Site = None, adapter: Adapter = None, no_engine: NoEngine = False) -> None:
+    """Talk with the assistant in the terminal."""
+    asyncio.run(ask.chat(settings(site=site, engine="off" if no_engine else None), adapter))
+
+
+@app.command()
+def redact(source: Source = "-", site: Site = None, policy: Annotated[str, typer.Option(help="prompt | log | training")] = "prompt") -> None:
+    """Take identifiers out of texts.
+
+    In: {"id","text"} a line. Out: {"id","text","entities":[{"type","start","end","replacement"}]}, offsets in characters of the input.
+    """
+    work = administration.redaction(settings(site=site), policy)
+    with open_source(source) as lines:
+        clean = convert(read_lines(lines), work)
+    raise typer.Exit(0 if clean else 2)
+
+
+@app.command()
+def triage(source: Source = "-", site: Site = None) -> None:
+    """Judge how urgent messages are.
+
+    In: {"id","text"} or {"id","turns":[...]} a line (the last turn is judged). Out: {"id","tier","route","category","rules","policy_hash"}.
+    """
+    settings(site=site)
+    work = administration.triage_work()
+    with open_source(source) as lines:
+        clean = convert(read_lines(lines), work)
+    raise typer.Exit(0 if clean else 2)
+
+
+def main() -> None:
+    """Entry point: errors of the tree end in one plain sentence and exit status 1."""
+    app_logging.configure("warning", "text")
+    try:
+        app()
+    except BedsideError as error:
+        print(f"bedside: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except ValidationError as error:
+        for fault in error.errors():
+            name = "_".join(str(part) for part in fault["loc"]).upper()
+            print(f"bedside: {'BEDSIDE_' + name + ': ' if name else ''}{fault['msg']}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
