@@ -1,0 +1,57 @@
+"""Static files held in memory: compacted, compressed once, and answered with an entity tag."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+MEDIA_TYPES = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".webp": "image/webp",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+}
+"""What may be served, by suffix; other files of a folder are not."""
+
+_BLOCK_COMMENT = re.compile(r"^[ \t]*/\*(?:(?!\*/).)*\*/[ \t]*\n|/\*\*(?:(?!\*/).)*\*/[ ]?", re.DOTALL | re.MULTILINE)
+_LINE_COMMENT = re.compile(r"^[ \t]*//.*\n", re.MULTILINE)
+_INDENT = re.compile(r"^[ \t]+|^\n", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file as it is sent: ``plain`` and ``packed`` (gzip) are the same content, ``etag`` is quoted."""
+
+    plain: bytes
+    packed: bytes
+    etag: str
+    media_type: str
+
+
+def compact_script(source: str) -> str:
+    """``source`` without comments that stand on their own lines, JSDoc and indentation: names and statements are not touched."""
+    return _INDENT.sub("", _LINE_COMMENT.sub("", _BLOCK_COMMENT.sub("", source)))
+
+
+def asset(name: str, content: bytes) -> Asset:
+    """Prepare one file; ``name`` decides the media type. Raises KeyError for a suffix that is not served."""
+    suffix = Path(name).suffix
+    media_type = MEDIA_TYPES[suffix]
+    if suffix == ".js":
+        content = compact_script(content.decode("utf-8")).encode("utf-8")
+    elif suffix in (".css", ".html"):
+        content = _INDENT.sub("", content.decode("utf-8")).encode("utf-8")
+    digest = hashlib.sha256(content).hexdigest()
+    return Asset(content, gzip.compress(content, 9, mtime=0), f'"{digest[:24]}"', media_type)
+
+
+def load_assets(folder: Path) -> dict[str, Asset]:
+    """Every servable file of ``folder`` (not of its subfolders) by its name."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in MEDIA_TYPES)
+    return {path.name: asset(path.name, path.read_bytes()) for path in files}

@@ -1,0 +1,465 @@
+// @ts-check
+/** The chat in the iframe: consent, sending, following, and what the patient is told meanwhile. */
+
+import { newKey, Problem, request, retried } from "./api.js";
+import { Log } from "./log.js";
+import { load, save, wipe } from "./storage.js";
+import { follow } from "./stream.js";
+import { $, dots, fill, h, messageNode, tel } from "./view.js";
+
+const saved = load();
+const log = new Log();
+const wish = saved.language || new URLSearchParams(location.search).get("lang") || navigator.language;
+const language = wish.startsWith("es") ? "es" : "en";
+const t = (await import(`./${language}.js`)).default;
+/** @type {any} */ let config = null;
+/** @type {any} */ let conversation = null;
+/** @type {{stop: () => void, nudge: () => void} | null} */ let stream = null;
+/** What the patient asked for before accepting; done right after. @type {(() => void) | null} */ let wanted = null;
+let posting = false;
+let live = false;
+let open = true;
+let unread = 0;
+
+const keep = () => save(saved);
+const host = (/** @type {object} */ message) => parent !== window && parent.postMessage(message, "*");
+
+/* ---------- telling ---------- */
+
+/** @param {string} text @param {any} [mend] */
+function problem(text, mend) {
+  $("problem").replaceChildren(text, mend || "");
+}
+
+/** @param {unknown} error @returns {string} */
+function wording(error) {
+  if (!(error instanceof Problem) || !error.status) return t.unreachable;
+  if (error.status === 429) return t.tooMany;
+  return error.status >= 500 ? t.unreachable : `${error.message} ${error.mend}`.trim();
+}
+
+/** @param {string} text */
+const announce = (text) => ($("live").textContent = text);
+
+function atEnd() {
+  const box = $("scroll");
+  return box.scrollHeight - box.scrollTop - box.clientHeight < 120;
+}
+const toEnd = () => ($("scroll").scrollTop = $("scroll").scrollHeight);
+
+/* ---------- drawing ---------- */
+
+function words() {
+  document.documentElement.lang = language;
+  for (const node of document.querySelectorAll("[data-t]")) node.textContent = /** @type {any} */ (t)[node.getAttribute("data-t") || ""];
+  for (const name of ["transcript", "erase", "language"]) $(name).textContent = /** @type {any} */ (t)[name];
+  for (const name of ["menu", "close", "send"]) $(name).setAttribute("aria-label", /** @type {any} */ (t)[name]);
+  $("language").lang = language === "es" ? "en" : "es";
+}
+
+function header() {
+  const handler = conversation?.handler || "assistant";
+  document.body.dataset.handler = handler;
+  const who = handler === "assistant" ? config?.assistant_name || t.ai : conversation.who;
+  if ($("who").textContent !== who) {
+    $("who").textContent = who;
+    if (live) announce(who);
+  }
+  $("note").textContent = { assistant: config?.notice.ai_label || t.aiNote, waiting: t.waitingNote, staff: t.personNote }[handler] || t.endedNote;
+  $("face").textContent = handler === "assistant" ? t.aiTag : handler === "staff" ? who[0] : "…";
+  $("talk").textContent = { waiting: t.inLine, staff: t.withPerson }[handler] || t.talk;
+  $("talk").setAttribute("aria-disabled", handler !== "assistant");
+  const lines = [];
+  if (handler === "waiting") {
+    if (conversation.queue_position) lines.push(h("strong", {}, fill(t.position, { n: conversation.queue_position })));
+    if (conversation.waiting_text) lines.push(h("span", {}, conversation.waiting_text));
+  }
+  const text = lines.map((line) => line.textContent).join(" ");
+  if ($("waiting").textContent.replace(/\s/g, "") !== text.replace(/\s/g, "")) $("waiting").replaceChildren(...lines);
+  $("composer").hidden = handler === "closed";
+  $("over").hidden = handler !== "closed";
+  if (handler === "closed") $("over").replaceChildren(t.ended, h("button", { className: "main", onclick: startAgain }, t.fresh));
+  $("transcript").disabled = !conversation;
+}
+
+/** Nodes by message id, each with what it was drawn from: an unchanged message is never redrawn (or announced) again. */
+const drawn = new Map();
+
+function draw() {
+  const stick = atEnd();
+  const list = $("log");
+  const nodes = log.list.map((m) => {
+    const sign = JSON.stringify([m.text, m.status, m.kind, m.routes, m.citations, language]);
+    if (drawn.get(m.id)?.sign !== sign) drawn.set(m.id, { sign, node: messageNode(m, { t, language, live, rate }) });
+    return drawn.get(m.id).node;
+  });
+  const known = log.list.filter((m) => m.author === "patient").map((m) => m.text.trim());
+  for (const item of saved.outbox) {
+    // The event of a message can come before the answer to its POST.
+    if (!item.failed && known.includes(item.text.trim()) && posting) continue;
+    nodes.push(h("li", { className: "m", "data-author": "patient", "data-status": "pending" },
+      h("p", { className: item.failed ? "by failed" : "by" }, item.failed ? t.notSent : t.sending),
+      h("div", { className: "text" }, item.text),
+      item.failed && h("p", { className: "by" }, h("button", { onclick: () => deliver(item) }, t.again))));
+  }
+  nodes.forEach((node, at) => list.children[at] !== node && list.insertBefore(node, list.children[at] || null));
+  while (list.children.length > nodes.length) list.lastChild.remove();
+  $("empty").hidden = nodes.length > 0 || !$("consent").hidden;
+  if (stick) toEnd();
+}
+
+function consentCard() {
+  const box = $("consent");
+  box.hidden = saved.consented || !config;
+  $("hint").textContent = box.hidden ? "" : t.writeEarly;
+  if (box.hidden) return box.replaceChildren();
+  box.replaceChildren(
+    h("h2", {}, t.before),
+    ...config.notice.text.map((/** @type {string} */ line) => h("p", {}, line)),
+    h("p", {}, fill(t.kept, { days: config.retention_days })),
+    h("p", {}, h("strong", {}, t.numbers)),
+    h("ul", {}, ...config.emergency.map((/** @type {any} */ r) => h("li", {}, h("a", { href: tel(r.phone) }, r.phone), ` ${r.label}`))),
+    h("button", { className: "main", id: "accept", onclick: accept }, t.accept));
+}
+
+/* ---------- session ---------- */
+
+/** @type {Promise<void> | null} */
+let starting = null;
+/** One session and one conversation, however many callers ask at once. */
+const start = () => (starting ||= begin().finally(() => (starting = null)));
+
+async function begin() {
+  if (!saved.token) {
+    const session = await retried(() => request("POST", "/v1/sessions", { body: { consent: saved.consented, language } }));
+    saved.token = session.token;
+    keep();
+  }
+  if (!saved.conversation) {
+    const key = newKey();
+    conversation = await retried(() => request("POST", "/v1/conversations", { token: saved.token, body: {}, key }));
+    saved.conversation = conversation.id;
+    keep();
+    listen(conversation.last_seq || 0);
+  }
+  header();
+}
+
+async function accept() {
+  $("accept").disabled = true;
+  try {
+    if (saved.token) {
+      await retried(() => request("PUT", "/v1/sessions/consent", { token: saved.token, body: { notice_version: config.notice.version } }));
+    }
+    saved.consented = true;
+    keep();
+    await start();
+    $("consent").classList.remove("look");
+    consentCard();
+    problem("");
+    draw();
+    $("text").focus();
+    const next = wanted;
+    wanted = null;
+    next?.();
+  } catch (error) {
+    saved.consented = false;
+    consentCard();
+    failed(error);
+  }
+}
+
+/** @param {unknown} error @param {() => void} [again] what to do after accepting, if that is what is missing */
+function failed(error, again) {
+  const p = /** @type {Problem} */ (error);
+  if (p.name === "consent_required") {
+    wanted = again || null;
+    saved.consented = false;
+    consentCard();
+    $("consent").classList.add("look");
+    problem(t.acceptFirst);
+    draw();
+    $("consent").scrollIntoView();
+    return $("accept").focus();
+  }
+  if (p.status === 401 || (p.status === 404 && saved.conversation)) {
+    forget();
+    return problem(t.expired);
+  }
+  problem(wording(error));
+}
+
+/** Drops the session, keeps what was written. */
+function forget() {
+  stream?.stop();
+  Object.assign(saved, { token: "", conversation: "", consented: false });
+  saved.draft ||= saved.outbox.map((item) => item.text).join("\n");
+  saved.outbox = [];
+  keep();
+  conversation = null;
+  log.reset([]);
+  drawn.clear();
+  $("text").value = saved.draft;
+  consentCard();
+  header();
+  draw();
+}
+
+function startAgain() {
+  stream?.stop();
+  saved.conversation = "";
+  conversation = null;
+  log.reset([]);
+  drawn.clear();
+  keep();
+  start().then(draw).catch(failed);
+}
+
+/** Reads the conversation anew; returns the sequence number from which events are to be followed. */
+async function read() {
+  const path = `/v1/conversations/${saved.conversation}`;
+  // State first: events between the two reads then come again and change nothing.
+  conversation = await retried(() => request("GET", path, { token: saved.token }));
+  const items = [];
+  for (let next = 0; next !== null; ) {
+    const page = await retried(() => request("GET", `${path}/messages?after=${next}&limit=50`, { token: saved.token }));
+    items.push(...page.items);
+    next = page.next ?? null;
+  }
+  log.reset(items);
+  header();
+  draw();
+  return conversation.last_seq || 0;
+}
+
+/** @param {number} after */
+function listen(after) {
+  stream?.stop();
+  live = true;
+  stream = follow({ url: `/v1/conversations/${saved.conversation}/events`, token: saved.token, after, onEvent, onState(state, error) {
+    if (state === "lost") return failed(error);
+    const was = $("connection").textContent;
+    if (state === "retry") $("connection").textContent = was || t.offline;
+    else if (was) {
+      $("connection").textContent = "";
+      announce(t.back);
+    }
+  } });
+}
+
+/** @param {string} type @param {any} data */
+function onEvent(type, data) {
+  if (type === "resync") return read().catch(failed);
+  if (type === "conversation.status") {
+    conversation = data.conversation;
+    typing("", false);
+    return header();
+  }
+  if (type === "typing") return typing(data.who, data.on);
+  const m = log.apply(type, data);
+  if (!m) return;
+  draw();
+  if (type === "message.created" && m.status === "streaming") announce(t.replying);
+  if (type === "message.retracted") announce(t.withdrawn);
+  const finished = type === "message.completed" || (type === "message.created" && m.status === "complete");
+  if (!finished || m.author === "patient") return;
+  typing("", false);
+  if (m.kind !== "emergency") announce(fill(t.says, { who: m.author_name || t.ai, text: m.text }));
+  if (!open) host({ bedside: "unread", count: ++unread });
+}
+
+/** @param {string} who @param {boolean} on */
+function typing(who, on) {
+  const show = on && who !== "patient" && who !== "assistant";
+  $("typing").hidden = !show;
+  $("typing").replaceChildren(...(show ? [dots(), fill(t.typing, { who: conversation?.staff_name || who })] : []));
+  if (show && atEnd()) toEnd();
+}
+
+/* ---------- what the patient does ---------- */
+
+/** @param {import("./storage.js").Outgoing} item */
+async function deliver(item) {
+  if (posting) return;
+  posting = true;
+  item.failed = false;
+  $("send").disabled = true;
+  problem("");
+  draw();
+  toEnd();
+  try {
+    await start();
+    const path = `/v1/conversations/${saved.conversation}/messages`;
+    const answer = await retried(() => request("POST", path, { token: saved.token, body: { text: item.text }, key: item.key }));
+    drop(item);
+    log.apply("message.created", { message: answer.message });
+    if (answer.reply) log.apply("message.completed", { message: answer.reply });
+  } catch (error) {
+    const p = /** @type {Problem} */ (error);
+    if (p.transient) item.failed = true;
+    else {
+      drop(item);
+      $("text").value = saved.draft = [item.text, $("text").value].filter(Boolean).join("\n");
+    }
+    failed(error, () => $("composer").requestSubmit());
+  }
+  posting = false;
+  $("send").disabled = false;
+  keep();
+  draw();
+}
+
+/** @param {import("./storage.js").Outgoing} item */
+function drop(item) {
+  saved.outbox = saved.outbox.filter((other) => other !== item);
+}
+
+async function talk() {
+  if ((conversation?.handler || "assistant") !== "assistant") return;
+  problem("");
+  try {
+    await start();
+    conversation = await retried(() => request("POST", `/v1/conversations/${saved.conversation}/handoff`, { token: saved.token, body: {} }));
+    header();
+    toEnd();
+  } catch (error) {
+    failed(error, talk);
+  }
+}
+
+/** @param {import("./log.js").Message} m @param {"up" | "down"} rating @param {string} [reason] */
+function rate(m, rating, reason) {
+  m.feedback = rating;
+  retried(() => request("PUT", `/v1/messages/${m.id}/feedback`, { token: saved.token, body: { rating, reason } })).catch(failed);
+}
+
+async function download() {
+  try {
+    const blob = await request("GET", `/v1/conversations/${saved.conversation}/transcript`, { token: saved.token, blob: true });
+    const link = h("a", { href: URL.createObjectURL(blob), download: "chat.txt" });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+async function erase() {
+  const { token, conversation: id } = saved;
+  stream?.stop();
+  if (id) await request("POST", `/v1/conversations/${id}/close`, { token, body: {} }).catch(() => 0);
+  wipe(saved);
+  forget();
+  problem("");
+  $("connection").textContent = "";
+  $("text").value = "";
+  announce(t.erased);
+  $("scroll").scrollTop = 0;
+  $("who").focus();
+}
+
+function menu(show = $("options").hidden) {
+  $("options").hidden = !show;
+  $("menu").setAttribute("aria-expanded", show);
+}
+
+function fit() {
+  const box = $("text");
+  if (!CSS.supports("field-sizing", "content")) {
+    box.style.height = "auto";
+    box.style.height = `${box.scrollHeight + 2}px`;
+  }
+  const over = box.value.length - (config?.max_characters || 4000);
+  $("hint").textContent = over > 0 ? fill(t.tooLong, { n: over }) : $("consent").hidden ? "" : t.writeEarly;
+  box.setAttribute("aria-invalid", over > 0);
+}
+
+function wire() {
+  $("composer").onsubmit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    const text = $("text").value.trim();
+    if (!text || posting || text.length > (config?.max_characters || 4000)) return $("text").focus();
+    const item = { key: newKey(), text };
+    saved.outbox.push(item);
+    saved.draft = $("text").value = "";
+    keep();
+    fit();
+    deliver(item);
+  };
+  $("text").oninput = () => {
+    saved.draft = $("text").value;
+    keep();
+    fit();
+  };
+  $("text").onkeydown = (/** @type {KeyboardEvent} */ event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing && matchMedia("(pointer: fine)").matches) {
+      event.preventDefault();
+      $("composer").requestSubmit();
+    }
+  };
+  $("talk").onclick = talk;
+  $("menu").onclick = () => menu();
+  $("transcript").onclick = () => (menu(false), download());
+  $("erase").onclick = () => {
+    menu(false);
+    $("ask-text").textContent = fill(t.eraseText, { days: config?.retention_days ?? "" });
+    $("ask").showModal();
+  };
+  $("ask-no").onclick = () => $("ask").close();
+  $("ask-yes").onclick = () => ($("ask").close(), erase());
+  $("language").onclick = () => {
+    saved.language = language === "es" ? "en" : "es";
+    keep();
+    location.reload();
+  };
+  $("close").onclick = () => host({ bedside: "close" });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || $("ask").open) return;
+    if ($("options").hidden) return host({ bedside: "close" });
+    menu(false);
+    $("menu").focus();
+  });
+  document.addEventListener("click", (event) => {
+    if (!(/** @type {Element} */ (event.target).closest(".bar"))) menu(false);
+  });
+  addEventListener("online", () => stream?.nudge());
+  addEventListener("message", (event) => {
+    if (event.source !== parent || !event.data) return;
+    if (event.data.bedside === "open") {
+      open = true;
+      unread = 0;
+      $(saved.consented ? "text" : "who").focus();
+    }
+    if (event.data.bedside === "closed") open = false;
+  });
+}
+
+async function boot() {
+  words();
+  header();
+  wire();
+  $("close").hidden = parent === window;
+  $("text").value = saved.draft;
+  host({ bedside: "ready" });
+  try {
+    config = await retried(() => request("GET", `/v1/widget/config?lang=${language}`));
+  } catch {
+    return problem(t.unreachable, h("button", { onclick: () => location.reload() }, t.again));
+  }
+  consentCard();
+  header();
+  fit();
+  if (saved.token && saved.conversation) {
+    try {
+      listen(await read());
+      toEnd();
+      // Written before the reload and not confirmed: sent again under the same key, so never twice.
+      for (const item of [...saved.outbox]) await deliver(item);
+    } catch (error) {
+      failed(error);
+    }
+  }
+  draw();
+}
+
+boot();
