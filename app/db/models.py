@@ -129,6 +129,33 @@ class Message(Base):
     completed_at: Mapped[datetime | None]
 
 
+class TurnRow(Base):
+    """A patient message that is being or still has to be looked at: the durable queue of turns, one at a time per conversation.
+
+    ``id`` is the id that the reply will have. ``epoch`` is the conversation's when the message came: the fence of
+    the reply. ``answers`` is false where the assistant did not hold the conversation: such a turn only looks for
+    emergencies. ``state``: queued | running | done; ``attempt`` counts the runs, so that a runner that lost its
+    lease can no longer write.
+    """
+
+    __tablename__ = "turns"
+    __table_args__ = (
+        CheckConstraint("state in ('queued','running','done')", name="turn_state_known"),
+        Index("open_turns", "conversation_id", "position", postgresql_where="state <> 'done'"),
+    )
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"), index=True)
+    message_id: Mapped[str] = mapped_column(ForeignKey("messages.id", ondelete="CASCADE"), unique=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+    epoch: Mapped[int]
+    answers: Mapped[bool] = mapped_column(Boolean)
+    state: Mapped[str] = mapped_column(String(16), default="queued")
+    attempt: Mapped[int] = mapped_column(default=0)
+    runner: Mapped[str] = mapped_column(String(64), default="")
+    lease_until: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
 class Event(Base):
     """Append-only log of a conversation; ``seq`` is dense and is the SSE id. ``payload`` with patient text is encrypted."""
 

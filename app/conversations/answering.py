@@ -1,0 +1,372 @@
+"""One turn: from a claimed patient message to the stored reply, sentence by sentence.
+
+The order of :meth:`Answering.answer` is the order of what happens. Nothing here decides what may be said (the
+pipeline does); this decides only whether it may still be said, and keeps it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from app.chat.protocols import Turn
+from app.contracts.replies import Reply, ReplyKind, Sentence, Tier
+from app.contracts.site import Site
+from app.conversations.events import EventLog
+from app.conversations.protocols import AdapterChoice, DueTime, Now, Responder, TextRedactor, TurnObserver
+from app.conversations.pseudonyms import PseudonymStore
+from app.conversations.schemas import MessageView
+from app.conversations.texts import text
+from app.conversations.turns import MOST_ATTEMPTS
+from app.conversations.turns_repository import TurnsRepository
+from app.conversations.views import Views
+from app.db.cipher import TextCipher
+from app.db.models import new_id
+from app.db.session import Database
+from app.errors import StoreUnavailable
+from app.logging import logger
+from app.redaction.vault import MemoryVault
+
+EARLIER_MESSAGES = 12
+"""How many earlier patient messages a turn sees (triage adds up red flags over them)."""
+
+
+class FenceClosed(Exception):
+    """Somebody else speaks now: the reply must not be stored."""
+
+
+@dataclass
+class Run:
+    """What is known of a turn while it is answered."""
+
+    claim: RowMapping
+    question: str
+    question_redacted: str
+    earlier: Sequence[str]
+    earlier_redacted: Sequence[str]
+    vault: MemoryVault
+    adapter: str | None
+    started: float
+    position: int | None = None
+    said: bool = False
+    shown: str = ""
+    pending: list[str] = field(default_factory=list)
+    writing: asyncio.Task[None] | None = None
+    first_sentence_ms: float | None = None
+
+    @property
+    def turn_id(self) -> str:
+        """The turn's id, which is the reply's too."""
+        return str(self.claim["id"])
+
+
+class Answering:
+    """Answers claimed turns (``TurnRunner``'s work). ``hard_limit_s`` is the net below the pipeline's own limit."""
+
+    def __init__(
+        self,
+        database: Database,
+        cipher: TextCipher,
+        site: Site,
+        responder: Responder,
+        redactor: TextRedactor,
+        log: EventLog,
+        *,
+        adapter: AdapterChoice,
+        due: DueTime,
+        now: Now,
+        observer: TurnObserver,
+        hard_limit_s: float = 60.0,
+    ) -> None:
+        self._database = database
+        self._cipher = cipher
+        self._site = site
+        self._responder = responder
+        self._redactor = redactor
+        self._events = log
+        self._adapter = adapter
+        self._due = due
+        self._now = now
+        self._observer = observer
+        self._hard_limit_s = hard_limit_s
+        self._turns = TurnsRepository()
+        self._views = Views(site, cipher)
+        self._pseudonyms = PseudonymStore(cipher)
+        self._log = logger(__name__)
+
+    async def answer(self, claim: RowMapping) -> None:
+        """Answer a turn to its end. Raises only if the outcome could not be stored; then it is to be run again."""
+        run = await self._load(claim)
+        try:
+            if run.position is not None:  # an earlier run showed sentences and died
+                await self._append(run, [("message.retracted", {"message_id": run.turn_id, "reason": "restarted"})])
+            reply = await self._reply(run)
+            await self._settle(run, reply)
+        except FenceClosed:
+            await self._close(run, "superseded")
+
+    async def _load(self, claim: RowMapping) -> Run:
+        """What the pipeline needs to know."""
+        async with self._database.session() as session:
+            asked = await self._turns.asked(session, claim["conversation_id"], claim["position"], EARLIER_MESSAGES + 1)
+            vault = await self._pseudonyms.load(session, claim["conversation_id"])
+        words = [self._cipher.decrypt(row["text_encrypted"]) for row in asked]
+        return Run(
+            claim=claim,
+            question=words[-1],
+            question_redacted=asked[-1]["text_redacted"],
+            earlier=tuple(words[:-1]),
+            earlier_redacted=tuple(row["text_redacted"] for row in asked[:-1]),
+            vault=vault,
+            adapter=await self._adapter() if claim["may_answer"] and claim["consented"] else None,
+            started=time.perf_counter(),
+            position=claim["begun"],
+        )
+
+    async def _reply(self, run: Run) -> Reply:
+        """Ask the pipeline, showing sentences as they come; a safe reply if it fails in whatever way."""
+        if run.claim["attempt"] > MOST_ATTEMPTS:
+            return self._safe(run, "attempts")
+        try:
+            async with asyncio.timeout(self._hard_limit_s):
+                return await self._stream(run)
+        except (FenceClosed, StoreUnavailable):
+            raise
+        except Exception:
+            self._log.error("pipeline failed", conversation_id=run.claim["conversation_id"], exc_info=True)
+        return self._safe(run, "failed")
+
+    async def _stream(self, run: Run) -> Reply:
+        claim = run.claim
+        may_answer = bool(claim["may_answer"] and claim["consented"])
+        turn = Turn(
+            conversation_id=claim["conversation_id"],
+            text=run.question,
+            vault=run.vault,
+            earlier=run.earlier,
+            earlier_redacted=run.earlier_redacted,
+            adapter=run.adapter,
+            language=claim["language"],
+            consented=bool(claim["consented"]),
+            model_allowed=may_answer,
+        )
+        reply: Reply | None = None
+        try:
+            async with aclosing(self._responder.respond(turn)) as events:  # type: ignore[type-var]
+                async for event in events:
+                    if isinstance(event, Reply):
+                        reply = event
+                    elif may_answer:
+                        self._show(run, event)
+        finally:
+            if run.writing is not None:
+                await run.writing
+        if reply is None:
+            raise RuntimeError("the pipeline ended without a reply")
+        return reply
+
+    def _show(self, run: Run, sentence: Sentence) -> None:
+        """Queue a sentence for the log. While one write is under way, further sentences wait and go as one."""
+        if run.writing is not None and run.writing.done():
+            run.writing.result()
+        joint = " " if run.said and not sentence.text[:1].isspace() else ""
+        run.said = True
+        run.pending.append(joint + sentence.text)
+        if run.writing is None or run.writing.done():
+            run.writing = asyncio.create_task(self._write_pending(run))
+
+    async def _write_pending(self, run: Run) -> None:
+        while run.pending:
+            words = "".join(run.pending)
+            run.pending.clear()
+            delta = ("message.delta", {"message_id": run.turn_id, "text": words})
+            if run.position is None:
+                await self._begin(run, delta)
+            else:
+                await self._append(run, [delta])
+            run.shown += words
+
+    async def _begin(self, run: Run, delta: tuple[str, dict[str, Any]]) -> None:
+        """The fenced insert of the streaming message, with its first sentence."""
+        created = (
+            "message.created",
+            {"message": self._message(run, "assistant", status="streaming").model_dump(mode="json")},
+        )
+        values = self._fence(run) | self._sealed([created, delta])
+        values |= {"author_name": self._site.assistant_name, "message": run.claim["message_id"], "adapter": run.adapter}
+        values |= {"text_encrypted": self._cipher.encrypt("")}
+        async with self._database.session() as session:
+            run.position = await self._turns.begin(session, values)
+        if run.position is None:
+            raise FenceClosed
+        run.first_sentence_ms = (time.perf_counter() - run.started) * 1000
+
+    async def _append(self, run: Run, events: list[tuple[str, dict[str, Any]]]) -> None:
+        async with self._database.session() as session:
+            if not await self._turns.append(session, self._fence(run) | self._sealed(events)):
+                raise FenceClosed
+
+    async def _settle(self, run: Run, reply: Reply) -> None:
+        """Keep the outcome: an emergency always speaks, the assistant only while it may, else nobody."""
+        redacted = reply.question_redacted or await self._redact(run)
+        reply = dataclasses.replace(reply, question_redacted=redacted)
+        emergency = reply.kind is ReplyKind.EMERGENCY
+        if run.claim["may_answer"] and (run.claim["consented"] or emergency):
+            if await self._finish(run, reply, author="assistant", fenced=True):
+                return
+        elif run.claim["may_answer"]:
+            asking = Reply(
+                text=text("consent", run.claim["language"]), text_redacted=text("consent", "en"), kind=ReplyKind.DECLINE
+            )
+            asking = dataclasses.replace(asking, question_redacted=redacted)
+            if await self._finish(run, asking, author="system", fenced=True):
+                return
+        if not emergency:
+            run.question_redacted = redacted
+            return await self._close(run, "superseded" if run.claim["answers"] else "silent")
+        await self._emergency_beside(run, reply)
+
+    async def _emergency_beside(self, run: Run, reply: Reply) -> None:
+        """Crisis text while a person holds the conversation (or has just taken it): written beside her."""
+        written = await self._finish(run, reply, author="system", fenced=False)
+        if not written or run.position is not None:
+            await self._close(run, "superseded")
+
+    async def _finish(self, run: Run, reply: Reply, *, author: str, fenced: bool) -> bool:
+        """One statement that stores everything; False if the fence is closed."""
+        begun = run.position is not None
+        message = run.turn_id if fenced or not begun else new_id()
+        fresh = not begun or message != run.turn_id
+        at = self._now()
+        events = self._final_events(run, reply, author, message, fresh, at)
+        emergency = reply.kind is ReplyKind.EMERGENCY
+        hand_off = emergency or reply.handoff is not None
+        priority = 0 if emergency else 1 if reply.tier >= Tier.SAME_DAY else 2
+        total_ms = (time.perf_counter() - run.started) * 1000
+        tokens, values = self._pseudonyms.unsaved(run.vault)
+        statement = self._fence(run) | self._sealed(events) | {
+            "reply": message, "message": run.claim["message_id"], "fenced": fenced, "ends": fenced or not begun, "author": author,
+            "author_name": self._author_name(author), "text_encrypted": self._cipher.encrypt(reply.text),
+            "text_redacted": reply.text_redacted, "kind": reply.kind.value, "tier": reply.tier.label,
+            "routes": json.dumps(list(reply.routes)), "adapter": reply.adapter, "prompt_version": reply.prompt_version,
+            "policy_hash": reply.policy_hash, "citations": _json(reply.citations), "hits": _json(reply.hits),
+            "stage_ms": json.dumps(reply.stage_ms), "total_ms": total_ms, "question_redacted": reply.question_redacted,
+            "tokens": tokens, "values": values, "hand_off": hand_off, "escalation": new_id(), "priority": priority,
+            "reason": reply.handoff or "emergency", "category": reply.category, "due_at": self._due(priority, at),
+        }  # fmt: skip
+        async with self._database.session() as session:
+            stored = await self._turns.finish(session, statement)
+        if stored:
+            self._observer.finished(reply, total_ms, run.first_sentence_ms)
+        return stored
+
+    def _final_events(
+        self, run: Run, reply: Reply, author: str, message: str, fresh: bool, at: datetime
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """created (unless it was), retracted (if shown text is replaced), completed, crisis, status."""
+        emergency = reply.kind is ReplyKind.EMERGENCY
+        view = self._message(run, author, message=message, reply=reply, at=at)
+        events: list[tuple[str, dict[str, Any]]] = []
+        if fresh:
+            streaming = view.model_copy(update={"text": "", "status": "streaming", "citations": [], "routes": []})
+            events.append(("message.created", {"message": streaming.model_dump(mode="json")}))
+        elif reply.replaces:
+            events.append(("message.retracted", {"message_id": message, "reason": "replaced"}))
+        view.position = -len(events) if fresh else (run.position or 0)
+        events.append(("message.completed", {"message": view.model_dump(mode="json")}))
+        if emergency:
+            routes = [route.model_dump() for route in view.routes]
+            crisis = {"message_id": message, "tier": reply.tier.label, "category": reply.category, "text": reply.text}
+            events.append(("safety.crisis", crisis | {"routes": routes}))
+        if emergency or reply.handoff is not None:
+            events.append(("conversation.status", {}))
+        return events
+
+    async def _close(self, run: Run, outcome: str) -> None:
+        """End the turn without a reply."""
+        redacted = run.question_redacted or await self._redact(run)
+        tokens, values = self._pseudonyms.unsaved(run.vault)
+        payload = self._events.seal({"message_id": run.turn_id, "reason": "superseded"})
+        statement = {
+            "turn": run.turn_id, "attempt": run.claim["attempt"], "shown": self._cipher.encrypt(run.shown),
+            "now": self._now(), "payload": payload, "question_redacted": redacted, "tokens": tokens, "values": values,
+        }  # fmt: skip
+        async with self._database.session() as session:
+            await self._turns.close(session, statement)
+        self._observer.ended(outcome)
+
+    async def _redact(self, run: Run) -> str:
+        """The question without identifiers, for staff; a note in its place if that fails."""
+        if run.question_redacted:
+            return run.question_redacted
+        try:
+            return await self._redactor.redact(run.question, run.vault)
+        except Exception:
+            self._log.error("message withheld from staff", conversation_id=run.claim["conversation_id"], exc_info=True)
+            return text("withheld", "en")
+
+    def _safe(self, run: Run, reason: str) -> Reply:
+        """What is said when the pipeline gave nothing usable."""
+        language = run.claim["language"]
+        return Reply(
+            text=text("failed", language),
+            text_redacted=text("failed", "en"),
+            kind=ReplyKind.HANDOFF,
+            routes=("human", "nurse_line"),
+            handoff=f"turn_{reason}",
+            replaces=run.position is not None,
+        )
+
+    def _fence(self, run: Run) -> dict[str, Any]:
+        return {
+            "turn": run.turn_id, "attempt": run.claim["attempt"], "conversation": run.claim["conversation_id"],
+            "epoch": run.claim["epoch"], "fenced": True, "now": self._now(),
+        }  # fmt: skip
+
+    def _sealed(self, events: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+        return {
+            "count": len(events),
+            "types": [type_ for type_, _data in events],
+            "payloads": [self._events.seal(data) for _type, data in events],
+        }
+
+    def _author_name(self, author: str) -> str:
+        return self._site.assistant_name if author == "assistant" else self._site.short_name
+
+    def _message(
+        self,
+        run: Run,
+        author: str,
+        *,
+        message: str = "",
+        reply: Reply | None = None,
+        at: datetime | None = None,
+        status: str = "complete",
+    ) -> MessageView:
+        return MessageView(
+            id=message or run.turn_id,
+            position=0,
+            author=author,
+            author_name=self._author_name(author),
+            text=reply.text if reply else "",
+            status=status,  # type: ignore[arg-type]
+            kind=reply.kind.value if reply else "",
+            tier=reply.tier.label if reply else "none",
+            routes=self._views.routes(reply.routes, run.claim["language"]) if reply else [],
+            citations=self._views.citations(reply.citations) if reply else [],
+            in_reply_to=run.claim["message_id"],
+            created_at=at or self._now(),
+        )
+
+
+def _json(items: Sequence[Any]) -> str:
+    return json.dumps([dataclasses.asdict(item) for item in items], default=str)

@@ -1,0 +1,84 @@
+"""The append-only log of a conversation: numbers are dense, payloads are encrypted, readers are woken by id.
+
+Two things are settled when an event is read rather than when it is written: a message's ``position`` may be stored
+relative to the event's own number (zero or less), because numbers are allocated inside the inserting statement; and
+``conversation.status`` shows the state at the moment of reading.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.conversations.schemas import LoggedEvent
+from app.db.cipher import TextCipher
+from app.db.notify import Listener
+from app.db.session import Database
+
+_READ = text(
+    "SELECT seq, type, payload_encrypted FROM events WHERE conversation_id = :conversation AND seq > :after "
+    "ORDER BY seq LIMIT :limit"
+)
+_DELTAS = text(
+    "SELECT payload_encrypted FROM events WHERE conversation_id = :conversation AND seq > :after AND seq <= :until "
+    "AND type = 'message.delta' ORDER BY seq"
+)
+
+
+class EventLog:
+    """Reads events and follows the log of a conversation."""
+
+    def __init__(self, database: Database, cipher: TextCipher, listener: Listener, poll_s: float = 10.0) -> None:
+        self._database = database
+        self._cipher = cipher
+        self._listener = listener
+        self._poll_s = poll_s
+
+    def seal(self, data: dict[str, Any]) -> bytes:
+        """A payload as it is stored."""
+        return self._cipher.encrypt(json.dumps(data, ensure_ascii=False, separators=(",", ":")))
+
+    async def read(self, conversation: str, after: int, limit: int = 200) -> list[LoggedEvent]:
+        """Events after a number, in order, at most ``limit``."""
+        async with self._database.session() as session:
+            rows = (await session.execute(_READ, {"conversation": conversation, "after": after, "limit": limit})).all()
+        return [self._open(row.seq, row.type, row.payload_encrypted) for row in rows]
+
+    async def shown(self, session: AsyncSession, conversation: str, message: str, after: int, until: int) -> str:
+        """What was streamed of a message so far, up to event ``until``."""
+        values = {"conversation": conversation, "after": after, "until": until}
+        rows = (await session.execute(_DELTAS, values)).all()
+        parts = (json.loads(self._cipher.decrypt(row.payload_encrypted)) for row in rows)
+        return "".join(part["text"] for part in parts if part["message_id"] == message)
+
+    async def follow(
+        self, conversation: str, after: int, status: Callable[[], Awaitable[dict[str, Any] | None]]
+    ) -> AsyncIterator[LoggedEvent]:
+        """All events after a number, then each new one, without loss or doubling, until the conversation is gone.
+
+        ``status`` gives the conversation as it is now (for conversation.status), or None once it was erased.
+        """
+        with self._listener.subscribe(f"conversation:{conversation}") as wake:
+            while True:
+                events = await self.read(conversation, after)
+                for event in events:
+                    after = event.seq
+                    if event.type == "conversation.status":
+                        now = await status()
+                        if now is None:
+                            return
+                        event = LoggedEvent(seq=event.seq, type=event.type, data={"conversation": now})
+                    yield event
+                if not events and not await wake.wait(self._poll_s) and await status() is None:
+                    return
+
+    def _open(self, seq: int, type_: str, payload: bytes) -> LoggedEvent:
+        data = json.loads(self._cipher.decrypt(payload))
+        message = data.get("message")
+        if message is not None and message["position"] <= 0:
+            message["position"] += seq
+        return LoggedEvent(seq=seq, type=type_, data=data)

@@ -1,0 +1,201 @@
+"""The SQL of turns: claim, stream, finish. Every write of a reply is fenced in the very statement that makes it.
+
+The fence: the conversation still has the epoch of the turn, the assistant still holds it, and the turn is still this
+run's (``attempt``). An emergency text is written without the first two, but never into a closed conversation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.notify import CHANNEL
+
+_CLAIM = text("""
+WITH t AS (
+  UPDATE turns SET state = 'running', runner = :runner, attempt = attempt + 1,
+         lease_until = clock_timestamp() + make_interval(secs => :lease_s)
+  WHERE id = (SELECT id FROM turns WHERE conversation_id = :conversation AND state <> 'done'
+              ORDER BY position LIMIT 1 FOR UPDATE)
+    AND (state = 'queued' OR lease_until < clock_timestamp())
+  RETURNING *)
+SELECT t.id, t.conversation_id, t.message_id, t.position, t.epoch, t.answers, t.attempt, t.created_at,
+       c.language, c.site_id, c.session_id,
+       (t.answers AND c.handler = 'assistant' AND c.epoch = t.epoch) AS may_answer,
+       EXISTS (SELECT 1 FROM consents k WHERE k.session_id = c.session_id) AS consented,
+       (SELECT r.position FROM messages r WHERE r.id = t.id AND r.status = 'streaming') AS begun
+FROM t JOIN conversations c ON c.id = t.conversation_id
+""")
+
+_FENCE = """
+  AND EXISTS (SELECT 1 FROM turns WHERE id = :turn AND state = 'running' AND attempt = :attempt)
+  AND (CASE WHEN :fenced THEN epoch = :epoch AND handler = 'assistant' ELSE handler <> 'closed' END)
+"""
+
+_APPEND = f"""
+WITH c AS (
+  UPDATE conversations SET last_seq = last_seq + :count WHERE id = :conversation {_FENCE}
+  RETURNING id, last_seq),
+e AS (
+  INSERT INTO events (conversation_id, seq, type, payload_encrypted, created_at)
+  SELECT c.id, c.last_seq - :count + k.i, k.type, k.payload, :now
+  FROM c, unnest(CAST(:types AS text[]), CAST(:payloads AS bytea[])) WITH ORDINALITY AS k(type, payload, i))
+"""
+
+_MESSAGE_COLUMNS = (
+    "(id, conversation_id, position, author, author_name, in_reply_to, status, text_encrypted, text_redacted, kind, tier, "
+    "routes, adapter_version, prompt_version, policy_hash, created_at, completed_at)"
+)
+
+_BEGIN = text(
+    _APPEND
+    + f"""
+, m AS (
+  INSERT INTO messages {_MESSAGE_COLUMNS}
+  SELECT :turn, c.id, c.last_seq - :count + 1, 'assistant', :author_name, :message, 'streaming', :text_encrypted, '', '',
+         'none', '[]', :adapter, '', '', :now, NULL FROM c)
+SELECT c.last_seq - :count + 1 AS position, pg_notify(:channel, 'conversation:' || c.id) FROM c
+"""
+)
+_APPEND_ONLY = text(_APPEND + "SELECT c.last_seq, pg_notify(:channel, 'conversation:' || c.id) FROM c")
+
+_FINISH = text(f"""
+WITH c AS (
+  UPDATE conversations SET last_seq = last_seq + :count, updated_at = :now,
+    handler = CASE WHEN :hand_off AND handler = 'assistant' THEN 'waiting' ELSE handler END,
+    epoch = epoch + CASE WHEN :hand_off AND handler = 'assistant' THEN 1 ELSE 0 END,
+    version = version + CASE WHEN :hand_off AND handler = 'assistant' THEN 1 ELSE 0 END
+  WHERE id = :conversation {_FENCE}
+  RETURNING id, site_id, last_seq),
+m AS (
+  INSERT INTO messages {_MESSAGE_COLUMNS}
+  SELECT :reply, c.id, c.last_seq - :count + 1, :author, :author_name, :message, 'complete', :text_encrypted,
+         :text_redacted, :kind, :tier, CAST(:routes AS jsonb), :adapter, :prompt_version, :policy_hash, :now, :now FROM c
+  ON CONFLICT (id) DO UPDATE SET status = 'complete', text_encrypted = excluded.text_encrypted,
+    text_redacted = excluded.text_redacted, kind = excluded.kind, tier = excluded.tier, routes = excluded.routes,
+    adapter_version = excluded.adapter_version, prompt_version = excluded.prompt_version,
+    policy_hash = excluded.policy_hash, completed_at = excluded.completed_at),
+e AS (
+  INSERT INTO events (conversation_id, seq, type, payload_encrypted, created_at)
+  SELECT c.id, c.last_seq - :count + k.i, k.type, k.payload, :now
+  FROM c, unnest(CAST(:types AS text[]), CAST(:payloads AS bytea[])) WITH ORDINALITY AS k(type, payload, i)),
+cited AS (
+  INSERT INTO citations (message_id, article_id, passage_id, title, quote, reviewed)
+  SELECT :reply, k.article_id, k.passage_id, k.title, k.quote, k.reviewed FROM c,
+    jsonb_to_recordset(CAST(:citations AS jsonb)) AS k(article_id text, passage_id text, title text, quote text, reviewed date)),
+hit AS (
+  INSERT INTO guardrail_hits (message_id, stage, rule, detail)
+  SELECT :reply, left(k.stage, 32), left(k.rule, 128), k.detail FROM c,
+    jsonb_to_recordset(CAST(:hits AS jsonb)) AS k(stage text, rule text, detail text)),
+timing AS (
+  INSERT INTO turn_metrics (message_id, stage_ms, total_ms)
+  SELECT :reply, CAST(:stage_ms AS jsonb), :total_ms FROM c),
+asked AS (
+  UPDATE messages SET text_redacted = :question_redacted FROM c
+  WHERE messages.id = :message AND CAST(:question_redacted AS text) <> ''),
+names AS (
+  INSERT INTO pseudonyms (conversation_id, token, value_encrypted, created_at)
+  SELECT c.id, k.token, k.value, :now
+  FROM c, unnest(CAST(:tokens AS text[]), CAST(:values AS bytea[])) AS k(token, value) ON CONFLICT DO NOTHING),
+called AS (
+  INSERT INTO escalations (id, site_id, conversation_id, status, priority, reason, tier, category, disposition, due_at, created_at)
+  SELECT :escalation, c.site_id, c.id, 'waiting', :priority, left(:reason, 64), :tier, left(:category, 64), '', :due_at, :now
+  FROM c WHERE :hand_off
+  ON CONFLICT (conversation_id) WHERE status in ('waiting', 'claimed') DO UPDATE SET
+    priority = least(escalations.priority, excluded.priority), due_at = least(escalations.due_at, excluded.due_at),
+    reason = CASE WHEN excluded.priority < escalations.priority THEN excluded.reason ELSE escalations.reason END,
+    tier = CASE WHEN excluded.priority < escalations.priority THEN excluded.tier ELSE escalations.tier END,
+    category = CASE WHEN excluded.priority < escalations.priority THEN excluded.category ELSE escalations.category END),
+over AS (UPDATE turns SET state = 'done', lease_until = NULL FROM c WHERE turns.id = :turn AND :ends)
+SELECT c.last_seq, pg_notify(:channel, 'conversation:' || c.id),
+       CASE WHEN :hand_off THEN pg_notify(:channel, 'staff:' || c.site_id) END
+FROM c
+""")
+
+_CLOSE = text("""
+WITH t AS (
+  UPDATE turns SET state = 'done', lease_until = NULL
+  WHERE id = :turn AND state = 'running' AND attempt = :attempt RETURNING id, conversation_id, message_id),
+m AS (
+  UPDATE messages SET status = 'superseded', text_encrypted = :shown, completed_at = :now FROM t
+  WHERE messages.id = t.id AND messages.status = 'streaming' RETURNING messages.id),
+c AS (
+  UPDATE conversations SET last_seq = last_seq + CASE WHEN EXISTS (SELECT 1 FROM m) THEN 1 ELSE 0 END
+  FROM t WHERE conversations.id = t.conversation_id RETURNING conversations.id, site_id, last_seq, handler),
+e AS (
+  INSERT INTO events (conversation_id, seq, type, payload_encrypted, created_at)
+  SELECT c.id, c.last_seq, 'message.retracted', :payload, :now FROM c, m),
+asked AS (UPDATE messages SET text_redacted = :question_redacted FROM t WHERE messages.id = t.message_id),
+names AS (
+  INSERT INTO pseudonyms (conversation_id, token, value_encrypted, created_at)
+  SELECT c.id, k.token, k.value, :now
+  FROM c, unnest(CAST(:tokens AS text[]), CAST(:values AS bytea[])) AS k(token, value) ON CONFLICT DO NOTHING)
+SELECT pg_notify(:channel, 'conversation:' || c.id), pg_notify(:channel, 'staff:' || c.site_id) FROM c
+""")
+
+_ASKED = text("""
+SELECT id, position, text_encrypted, text_redacted FROM messages
+WHERE conversation_id = :conversation AND author = 'patient' AND position <= :position ORDER BY position DESC LIMIT :limit
+""")
+
+
+class TurnsRepository:
+    """Statements on turns and on the replies that they write."""
+
+    async def claim(self, session: AsyncSession, conversation: str, runner: str, lease_s: float) -> RowMapping | None:
+        """Take the oldest open turn of a conversation, if nobody runs it; None otherwise."""
+        values = {"conversation": conversation, "runner": runner, "lease_s": lease_s}
+        return (await session.execute(_CLAIM, values)).mappings().first()
+
+    async def asked(self, session: AsyncSession, conversation: str, position: int, limit: int) -> Sequence[RowMapping]:
+        """The patient's last messages up to ``position``, oldest first."""
+        values = {"conversation": conversation, "position": position, "limit": limit}
+        return list(reversed((await session.execute(_ASKED, values)).mappings().all()))
+
+    async def begin(self, session: AsyncSession, values: dict[str, Any]) -> int | None:
+        """Insert the streaming message with its first events; its position, or None if the fence is closed."""
+        found = (await session.execute(_BEGIN, values | {"channel": CHANNEL})).first()
+        return None if found is None else int(found.position)
+
+    async def append(self, session: AsyncSession, values: dict[str, Any]) -> bool:
+        """Append events of the reply; False if the fence is closed."""
+        return (await session.execute(_APPEND_ONLY, values | {"channel": CHANNEL})).first() is not None
+
+    async def finish(self, session: AsyncSession, values: dict[str, Any]) -> bool:
+        """Store the finished reply, its events, what it cites, and call a person if need be; False if fenced off."""
+        return (await session.execute(_FINISH, values | {"channel": CHANNEL})).first() is not None
+
+    async def close(self, session: AsyncSession, values: dict[str, Any]) -> None:
+        """End a turn without a reply; a message that was streaming is superseded and retracted."""
+        await session.execute(_CLOSE, values | {"channel": CHANNEL})
+
+    async def renew(self, session: AsyncSession, turns: list[str], runner: str, lease_s: float) -> None:
+        """Extend the leases of running turns."""
+        query = text(
+            "UPDATE turns SET lease_until = clock_timestamp() + make_interval(secs => :lease_s) "
+            "WHERE id = ANY(:turns) AND runner = :runner AND state = 'running'"
+        )
+        await session.execute(query, {"turns": turns, "runner": runner, "lease_s": lease_s})
+
+    async def give_up(self, session: AsyncSession, turns: list[str], runner: str) -> None:
+        """Put turns back into the queue, for the next process."""
+        query = text(
+            "UPDATE turns SET state = 'queued', lease_until = NULL WHERE id = ANY(:turns) AND runner = :runner AND state = 'running'"
+        )
+        await session.execute(query, {"turns": turns, "runner": runner})
+
+    async def orphans(self, session: AsyncSession, older_than_s: float) -> list[str]:
+        """Conversations with a turn that nobody runs: queued for a while, or its lease has run out."""
+        query = text("""
+            SELECT DISTINCT conversation_id FROM turns
+            WHERE (state = 'queued' AND created_at < clock_timestamp() - make_interval(secs => :age))
+               OR (state = 'running' AND lease_until < clock_timestamp()) LIMIT 500""")
+        return [str(row.conversation_id) for row in (await session.execute(query, {"age": older_than_s})).all()]
+
+    async def state(self, session: AsyncSession, turn: str) -> str | None:
+        """queued, running or done; None if there is no such turn."""
+        found = (await session.execute(text("SELECT state FROM turns WHERE id = :turn"), {"turn": turn})).scalar()
+        return None if found is None else str(found)

@@ -1,0 +1,127 @@
+"""Rows to views: what is decrypted for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from app.contracts.hours import hours_text, is_open
+from app.contracts.passages import Citation
+from app.contracts.site import Site
+from app.conversations.schemas import (
+    CitationView,
+    ConversationView,
+    HitView,
+    MessageView,
+    RouteView,
+    StaffConversationView,
+    StaffMessageView,
+)
+from app.conversations.texts import text
+from app.db.cipher import TextCipher
+
+
+class Views:
+    """Builds views for one site."""
+
+    def __init__(self, site: Site, cipher: TextCipher) -> None:
+        self._site = site
+        self._cipher = cipher
+
+    def routes(self, names: Sequence[str], language: str) -> list[RouteView]:
+        """Contacts by route name, in order; a name that the site does not have is left out."""
+        found = []
+        for name in names:
+            contact = self._site.contacts.get(name)  # type: ignore[call-overload]
+            if contact is not None:
+                label = contact.label_es if language == "es" and contact.label_es else contact.label
+                found.append(
+                    RouteView(route=name, label=label, phone=contact.phone, note=contact.note or contact.hours)
+                )
+        return found
+
+    def citations(self, citations: Sequence[Citation]) -> list[CitationView]:
+        """Citations of a reply."""
+        return [
+            CitationView(
+                article_id=c.article_id, title=c.title, quote=c.quote, reviewed=c.reviewed, url=_url(c.article_id)
+            )
+            for c in citations
+        ]
+
+    def message(self, row: RowMapping, language: str, shown: str = "") -> MessageView:
+        """For the patient. ``shown`` is what was streamed so far; a superseded message shows nothing."""
+        status = row["status"]
+        if status == "complete":
+            words = self._cipher.decrypt(row["text_encrypted"])
+        else:
+            words = shown if status == "streaming" else ""
+        return MessageView(**self._common(row, language), text=words)
+
+    def staff_message(self, row: RowMapping) -> StaffMessageView:
+        """For staff: the redacted text only."""
+        return StaffMessageView(
+            **self._common(row, "en"),
+            text=row["text_redacted"],
+            hits=[HitView(**hit) for hit in row["hits"]],
+            adapter=row["adapter_version"],
+            prompt_version=row["prompt_version"],
+            policy_hash=row["policy_hash"],
+        )
+
+    def conversation(self, row: RowMapping, at: datetime) -> ConversationView:
+        """Who speaks now."""
+        handler, language = row["handler"], row["language"]
+        return ConversationView(
+            id=row["id"],
+            handler=handler,
+            who=text(f"who_{handler}", language, assistant=self._site.assistant_name, staff=row["staff_name"]),
+            staff_name=row["staff_name"] if handler == "staff" else None,
+            queue_position=row["queue_position"],
+            waiting_text=self._waiting(row["queue_position"], language, at) if handler == "waiting" else None,
+            version=row["version"],
+            last_seq=row["last_seq"],
+            created_at=row["created_at"],
+        )
+
+    def staff_conversation(self, row: RowMapping, messages: Sequence[RowMapping]) -> StaffConversationView:
+        """A whole conversation for staff."""
+        return StaffConversationView(
+            id=row["id"],
+            handler=row["handler"],
+            staff_id=row["staff_id"],
+            staff_name=row["staff_name"],
+            version=row["version"],
+            epoch=row["epoch"],
+            language=row["language"],
+            messages=[self.staff_message(message) for message in messages],
+            created_at=row["created_at"],
+        )
+
+    def _waiting(self, position: int | None, language: str, at: datetime) -> str:
+        if is_open(self._site, at):
+            return text("waiting_open", language, position=position or 1)
+        return text("waiting_closed", language, hours=hours_text(self._site, language))
+
+    def _common(self, row: RowMapping, language: str) -> dict[str, Any]:
+        return {
+            "id": row["id"],
+            "position": row["position"],
+            "author": row["author"],
+            "author_name": row["author_name"],
+            "status": row["status"],
+            "kind": row["kind"],
+            "tier": row["tier"],
+            "routes": self.routes(row["routes"], language),
+            "citations": [CitationView(**k, url=_url(k["article_id"])) for k in row["citations"]],
+            "in_reply_to": row["in_reply_to"],
+            "created_at": row["created_at"],
+            "feedback": row["rating"],
+        }
+
+
+def _url(article: str) -> str:
+    return f"/articles/{article}"

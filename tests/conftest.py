@@ -1,0 +1,75 @@
+"""Fixtures of all tests: a real PostgreSQL (the embedded one), a fresh database for each test module."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy.engine import make_url
+
+from app.contracts.site import Site, load_site
+from app.db.cipher import TextCipher
+from app.db.embedded import EmbeddedPostgres
+from app.db.migrate import upgrade
+from app.db.session import Database
+
+pytest_plugins = ["tests.engine_fixtures"]
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """All async tests run on asyncio, as the service does."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def template_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A migrated database on a server of this test session; copied, never written."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres") / "data", "bedside_template")
+    url = server.start()
+    upgrade(url)
+    yield url
+
+
+def new_database(template_url: str) -> str:
+    """Copy the migrated database; its URL."""
+    url = make_url(template_url)
+    name = f"test_{next(_numbers)}"
+    dsn = url.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(url.database or ""))
+        )
+    return url.set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="module")
+def database_url(template_url: str) -> str:
+    """URL of a fresh, migrated database for the module."""
+    return new_database(template_url)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """The module's database, with a pool of its own for the test."""
+    database = Database(database_url, pool=20)
+    yield database
+    await database.dispose()
+
+
+@pytest.fixture(scope="session")
+def site() -> Site:
+    """Cedar Valley Health."""
+    return load_site(Path(__file__).resolve().parent.parent / "demo")
+
+
+@pytest.fixture(scope="session")
+def cipher() -> TextCipher:
+    """A cipher with a key of the tests."""
+    return TextCipher([bytes(range(32))])
