@@ -1,5 +1,1 @@
 """The `bedside` command: for people (plain words on a terminal) and for scripts (JSON lines in, JSON lines out, in order)."""
-
-from app.cli.program import main
-
-__all__ = ["main"]

@@ -1,0 +1,93 @@
+"""`bedside up` and `bedside serve`: the service in this process, with or without words for a person at a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+import uvicorn
+from fastapi import FastAPI
+
+from app import logging as app_logging
+from app.main import create_app
+from app.settings import Settings
+
+
+def serve(settings: Settings) -> None:
+    """Run until a signal. SIGTERM drains: running turns end or are taken up at the next start."""
+    app_logging.configure(settings.log_level, settings.log_format)
+    _server(settings, create_app(settings)).run()
+
+
+def up(settings: Settings) -> None:
+    """Run, and say what happens and where everything is."""
+    app_logging.configure("warning", "text")
+    began = time.monotonic()
+
+    def say(line: str) -> None:
+        print(f"[{time.monotonic() - began:5.1f} s] {line}", file=sys.stderr, flush=True)
+
+    app = create_app(settings, say=say)
+    server = _server(settings, app)
+
+    async def run() -> None:
+        narrator = asyncio.create_task(_narrate(server, app, settings, say))
+        await server.serve()
+        narrator.cancel()
+
+    asyncio.run(run())
+    if not server.started:
+        sys.exit(1)
+
+
+def _server(settings: Settings, app: FastAPI) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=20,
+        h11_max_incomplete_event_size=32_768,
+    )
+    return uvicorn.Server(config)
+
+
+async def _narrate(server: uvicorn.Server, app: FastAPI, settings: Settings, say: object) -> None:
+    """Print the addresses once the service answers, then follow the engine until it is ready."""
+    assert callable(say)
+    while not server.started:
+        await asyncio.sleep(0.05)
+    port = next((sock.getsockname()[1] for s in server.servers for sock in s.sockets), settings.port)
+    base = f"http://{'localhost' if settings.host in ('127.0.0.1', '0.0.0.0', '::1') else settings.host}:{port}"
+    started = app.state.started
+    lines = [
+        f"{started.site.name} is open" + (" (a fictional hospital, for demonstration; not for patients)" if started.site.demonstration else ""),
+        f"  patient page   {base}/",
+        f"  staff console  {base}/console/",
+        f"  API docs       {base}/docs",
+        f"  readiness      {base}/readyz",
+    ]
+    for account in started.demo_accounts:
+        lines.append(f"  demo account   {account.username} / {account.password}   ({', '.join(account.roles)})")
+    print("\n" + "\n".join(lines) + "\n", file=sys.stderr, flush=True)
+    if started.engine is None:
+        say("no engine is configured: answers are approved passages and fixed texts")
+        return
+    say("until the engine is ready, answers are emergency texts and approved passages")
+    told = ""
+    while True:
+        health = await started.engine.health()
+        live = await started.live_adapter()
+        line = f"engine: {health.state} ({health.detail or health.model}); adapter: {live or 'base model'}; gate: {'passed' if live else 'none needed for the base model'}"
+        if health.state == "ready":
+            await started.engine_prepared.wait()
+            live = await started.live_adapter()
+            say(f"ready. engine: vLLM; model: {settings.base_model.rsplit('/', 1)[-1]}; adapter: {live or 'base model'}; gate: {'passed' if live else 'not needed for the base model'}")
+            return
+        if health.detail.split("(")[0] != told:
+            told = health.detail.split("(")[0]
+            say(line)
+        await asyncio.sleep(2)
