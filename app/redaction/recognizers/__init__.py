@@ -1,0 +1,1 @@
+"""Our own recognizers: rules around cue words, one file per kind of identifier."""
