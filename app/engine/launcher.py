@@ -30,7 +30,7 @@ class EngineLauncher:
     (cut to 2,000 characters); the engine is started so that it writes no prompt and no answer there. ``grace_s`` is
     what a stopping engine gets to finish its answers, ``start_s`` to become ready. Pauses between starts grow from
     ``backoff_s[0]`` to ``backoff_s[1]`` and begin anew after a minute of readiness. ``probe_s`` is the pause between
-    looks at a ready engine; three failed looks in a row end and restart it.
+    looks at a ready engine, which must answer within ``answer_s``; three failed looks in a row end and restart it.
 
     A file lock beside the socket tells who runs the engine. The guard process holds it too, so that it is free only
     when the whole process tree is gone; then a waiting launcher takes over.
@@ -48,6 +48,7 @@ class EngineLauncher:
         grace_s: float = 35.0,
         backoff_s: tuple[float, float] = (1.0, 60.0),
         probe_s: float = 5.0,
+        answer_s: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._command = [sys.executable, "-I", str(_GUARD), str(grace_s), *command]
@@ -59,6 +60,7 @@ class EngineLauncher:
         self._grace_s = grace_s
         self._backoff_s = backoff_s
         self._probe_s = probe_s
+        self._answer_s = answer_s
         self._clock = clock
         self._health = EngineHealth("down", "The engine has not been started.", model)
         self._since = clock()
@@ -158,7 +160,7 @@ class EngineLauncher:
     async def _watch(self) -> None:
         """Look at the engine until it must be ended: not ready in time, or hanging."""
         misses = 0
-        async with _client(self._socket) as client:
+        async with _client(self._socket, self._answer_s) as client:
             while misses < 3:
                 if await _answers(client):
                     misses = 0
@@ -176,7 +178,7 @@ class EngineLauncher:
 
     async def _follow(self) -> None:
         """Use another process's engine until that process is gone."""
-        async with _client(self._socket) as client:
+        async with _client(self._socket, self._answer_s) as client:
             while not self._acquire():
                 if await _answers(client):
                     self._set("ready", "The engine of another Bedside process answers.")
@@ -238,9 +240,9 @@ class EngineLauncher:
         self._changed.set()
 
 
-def _client(socket: Path) -> httpx.AsyncClient:
+def _client(socket: Path, answer_s: float) -> httpx.AsyncClient:
     transport = httpx.AsyncHTTPTransport(uds=str(socket), verify=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://engine", timeout=10.0, trust_env=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://engine", timeout=answer_s, trust_env=False)
 
 
 async def _answers(client: httpx.AsyncClient) -> bool:

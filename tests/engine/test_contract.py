@@ -1,0 +1,229 @@
+"""One contract, two engines: whatever holds for the scripted engine of the tests holds for real vLLM."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.contracts.prompt import PromptMessage
+from app.engine.protocol import Delta, Engine, Finished, Limits
+from app.engine.vllm import VllmEngine
+from app.errors import AdapterInvalid, AdapterNotLoaded, EngineTimeout
+from tests.engine_fixtures import RunningVllm, TinyAdapter
+from tests.fakes_engine import Scripted, ScriptedEngine
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
+
+PASSAGE = "Two visitors may be with a patient at one time. Children must be with an adult at all times."
+MESSAGES = [
+    PromptMessage("system", "Answer from the passages."),
+    PromptMessage("user", f"[1] {PASSAGE}\n\nQuestion: How many visitors may be with a patient?"),
+]
+UNKNOWN = "nobody@000000000000"
+LIMITS = Limits(max_tokens=48, first_token_s=60, token_s=30, total_s=90)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What an engine has done since it started."""
+
+    running: int
+    completed: int
+    tokens: int
+
+
+class Subject(ABC):
+    """An engine under test, and a look at its work from the inside."""
+
+    engine: Engine
+
+    @abstractmethod
+    async def work(self) -> Work: ...
+
+
+class ScriptedSubject(Subject):
+    def __init__(self) -> None:
+        self.scripted = ScriptedEngine(answer=lambda *_: Scripted(PASSAGE + " [1]", delay_s=0.01))
+        self.engine = self.scripted
+
+    async def work(self) -> Work:
+        calls = self.scripted.calls
+        completed = sum(call.outcome == "finished" for call in calls)
+        return Work(self.scripted.running, completed, sum(len(call.sent.split()) for call in calls))
+
+
+class VllmSubject(Subject):
+    def __init__(self, running: RunningVllm) -> None:
+        self.client = VllmEngine(model=running.model, uds=str(running.socket), stream_interval=1)
+        self.engine = self.client
+        transport = httpx.AsyncHTTPTransport(uds=str(running.socket), verify=False)
+        self.http = httpx.AsyncClient(transport=transport, base_url="http://engine")
+
+    async def work(self) -> Work:
+        metrics = (await self.http.get("/metrics")).text
+
+        def total(name: str) -> int:
+            return int(sum(map(float, re.findall(rf"^vllm:{name}\{{.*\}} (\S+)$", metrics, re.MULTILINE))))
+
+        return Work(total("num_requests_running"), total("request_success_total"), total("generation_tokens_total"))
+
+
+@pytest.fixture(params=["scripted", pytest.param("vllm", marks=pytest.mark.engine)])
+async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    if request.param == "scripted":
+        yield ScriptedSubject()
+        return
+    real = VllmSubject(request.getfixturevalue("vllm"))
+    yield real
+    for name in await real.client.list_adapters():
+        if name.startswith("tiny@"):
+            await real.client.unload_adapter(name)
+    await real.client.aclose()
+    await real.http.aclose()
+
+
+async def collect(engine: Engine, adapter: str | None = None, limits: Limits = LIMITS) -> tuple[str, Finished]:
+    """The whole text and the end of one generation; checks the shape of the stream."""
+    text, end = "", None
+    async for item in engine.stream(MESSAGES, adapter, limits, session="contract"):
+        assert end is None, "nothing comes after Finished"
+        if isinstance(item, Delta):
+            assert item.text
+            text += item.text
+        else:
+            end = item
+    assert end is not None
+    return text, end
+
+
+async def test_streams_text_and_then_how_it_ended(subject: Subject) -> None:
+    text, end = await collect(subject.engine)
+    assert text.strip()
+    assert end.reason in ("stop", "length")
+    assert end.prompt_tokens > 20
+    assert 0 < end.completion_tokens <= LIMITS.max_tokens
+
+
+async def test_the_same_prompt_gives_the_same_greedy_answer(subject: Subject) -> None:
+    assert (await collect(subject.engine))[0] == (await collect(subject.engine))[0]
+
+
+async def test_stops_at_the_bound_of_tokens(subject: Subject) -> None:
+    _, end = await collect(subject.engine, limits=replace(LIMITS, max_tokens=3))
+    assert (end.reason, end.completion_tokens) == ("length", 3)
+
+
+async def test_many_streams_at_once(subject: Subject) -> None:
+    alone = (await collect(subject.engine))[0]
+    results = await asyncio.gather(*[collect(subject.engine) for _ in range(8)])
+    assert len(results) == 8
+    assert all(text[:20] == alone[:20] for text, _ in results)
+
+
+async def given_up(subject: Subject, before: Work, whole: int) -> None:
+    """Check that the engine soon works no more, and left the generation of ``whole`` tokens unfinished."""
+    async with asyncio.timeout(5):
+        while (await subject.work()).running:  # noqa: ASYNC110 - the engine is another process
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.3)
+    after = await subject.work()
+    assert (after.running, after.completed) == (0, before.completed)
+    assert after.tokens - before.tokens < whole
+
+
+async def test_closing_the_iterator_gives_the_generation_up(subject: Subject) -> None:
+    whole = (await collect(subject.engine))[1].completion_tokens
+    before = await subject.work()
+    async with aclosing(subject.engine.stream(MESSAGES, None, LIMITS)) as events:  # type: ignore[type-var]
+        assert isinstance(await anext(events), Delta)
+    await given_up(subject, before, whole)
+
+
+async def test_cancelling_the_caller_gives_the_generation_up(subject: Subject) -> None:
+    whole = (await collect(subject.engine))[1].completion_tokens
+    before = await subject.work()
+    begun = asyncio.Event()
+
+    async def reader() -> None:
+        async with aclosing(subject.engine.stream(MESSAGES, None, LIMITS)) as events:  # type: ignore[type-var]
+            async for _ in events:
+                begun.set()
+
+    task = asyncio.create_task(reader())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await given_up(subject, before, whole)
+
+
+@pytest.mark.parametrize("limits", [replace(LIMITS, first_token_s=0.001), replace(LIMITS, total_s=0.001)])
+async def test_no_token_within_the_limit(subject: Subject, limits: Limits) -> None:
+    with pytest.raises(EngineTimeout):
+        await collect(subject.engine, limits=limits)
+    assert (await collect(subject.engine))[0].strip(), "the next patient is served"
+
+
+async def test_an_adapter_that_is_not_loaded(subject: Subject) -> None:
+    for name in (UNKNOWN, "../../etc/passwd"):
+        with pytest.raises(AdapterNotLoaded):
+            await collect(subject.engine, name)
+    assert (await collect(subject.engine))[0].strip()
+
+
+async def test_loads_lists_uses_and_unloads(subject: Subject, tiny_adapters: list[TinyAdapter]) -> None:
+    engine = subject.engine
+    assert await engine.list_adapters() == []
+    for adapter in tiny_adapters:
+        await engine.load_adapter(adapter.name, str(adapter.folder))
+        await engine.load_adapter(adapter.name, str(adapter.folder))
+    assert await engine.list_adapters() == sorted(adapter.name for adapter in tiny_adapters)
+    texts = await asyncio.gather(*[collect(engine, adapter.name) for adapter in tiny_adapters])
+    assert all(end.completion_tokens for _, end in texts)
+    for adapter in tiny_adapters:
+        await engine.unload_adapter(adapter.name)
+        await engine.unload_adapter(adapter.name)
+        with pytest.raises(AdapterNotLoaded):
+            await collect(engine, adapter.name)
+    assert await engine.list_adapters() == []
+
+
+async def test_unloading_lets_running_generations_finish(subject: Subject, tiny_adapters: list[TinyAdapter]) -> None:
+    adapter = tiny_adapters[0]
+    await subject.engine.load_adapter(adapter.name, str(adapter.folder))
+    whole, _ = await collect(subject.engine, adapter.name)
+    text = ""
+    async for item in subject.engine.stream(MESSAGES, adapter.name, LIMITS):
+        if not text:
+            await subject.engine.unload_adapter(adapter.name)
+        if isinstance(item, Delta):
+            text += item.text
+    assert text == whole
+
+
+async def test_a_folder_without_an_adapter(subject: Subject, tmp_path: Path) -> None:
+    with pytest.raises(AdapterInvalid):
+        await subject.engine.load_adapter("tiny@00000000000a", str(tmp_path / "missing"))
+    assert await subject.engine.list_adapters() == []
+    assert (await collect(subject.engine))[0].strip()
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny@xyz", "Tiny@00000000000a", "tiny@00000000000a/.."])
+async def test_names_that_are_not_versions(subject: Subject, tiny_adapters: list[TinyAdapter], name: str) -> None:
+    with pytest.raises(AdapterInvalid):
+        await subject.engine.load_adapter(name, str(tiny_adapters[0].folder))
+
+
+async def test_is_well(subject: Subject) -> None:
+    health = await subject.engine.health()
+    assert (health.state, health.model) == ("ready", health.model)
+    assert health.model
+    assert health.detail
