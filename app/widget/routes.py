@@ -11,7 +11,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 
 from app.contracts.site import Site
 from app.errors import ConfigurationError
-from app.widget.assets import Asset, asset, load_assets
+from app.widget.assets import Asset, asset, join_modules, load_assets
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -25,6 +25,8 @@ def build_router(site: Site, *, page: Path | None = None) -> APIRouter:
     """
     router = APIRouter(include_in_schema=False)
     files = load_assets(_STATIC)
+    sources = {name: (_STATIC / name).read_text("utf-8") for name in files if name.endswith(".js")}
+    files["frame.js"] = asset("frame.js", join_modules(sources, "frame.js").encode("utf-8"))
     frame = asset("frame.html", _fill_frame(files.pop("frame.html").plain.decode("utf-8"), site))
     frame_headers = {"Content-Security-Policy": frame_policy(site.frame_ancestors), "Permissions-Policy": _NO_DEVICES}
 

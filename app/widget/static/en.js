@@ -2,7 +2,6 @@
 /** English words of the widget. Safety texts and the notice come from the service. {x} are filled in. */
 
 export default {
-  title: "Chat",
   ai: "AI assistant",
   aiNote: "Automated answers, not a clinician",
   personNote: "A person is writing to you",

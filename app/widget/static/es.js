@@ -3,7 +3,6 @@
 
 /** @type {typeof import("./en.js").default} */
 export default {
-  title: "Chat",
   ai: "Asistente de IA",
   aiNote: "Respuestas automáticas, no de un clínico",
   personNote: "Le escribe una persona",

@@ -16,6 +16,8 @@ const t = (await import(`./${language}.js`)).default;
 /** @type {any} */ let conversation = null;
 /** @type {{stop: () => void, nudge: () => void} | null} */ let stream = null;
 /** What the patient asked for before accepting; done right after. @type {(() => void) | null} */ let wanted = null;
+/** Written before accepting and not an emergency: put back into the composer on accepting. */
+let early = "";
 let posting = false;
 let live = false;
 let open = true;
@@ -69,13 +71,8 @@ function header() {
   $("face").textContent = handler === "assistant" ? t.aiTag : handler === "staff" ? who[0] : "…";
   $("talk").textContent = { waiting: t.inLine, staff: t.withPerson }[handler] || t.talk;
   $("talk").setAttribute("aria-disabled", handler !== "assistant");
-  const lines = [];
-  if (handler === "waiting") {
-    if (conversation.queue_position) lines.push(h("strong", {}, fill(t.position, { n: conversation.queue_position })));
-    if (conversation.waiting_text) lines.push(h("span", {}, conversation.waiting_text));
-  }
-  const text = lines.map((line) => line.textContent).join(" ");
-  if ($("waiting").textContent.replace(/\s/g, "") !== text.replace(/\s/g, "")) $("waiting").replaceChildren(...lines);
+  const wait = (handler === "waiting" && (conversation.waiting_text || fill(t.position, { n: conversation.queue_position }))) || "";
+  if ($("waiting").textContent !== wait) $("waiting").textContent = wait;
   $("composer").hidden = handler === "closed";
   $("over").hidden = handler !== "closed";
   if (handler === "closed") $("over").replaceChildren(t.ended, h("button", { className: "main", onclick: startAgain }, t.fresh));
@@ -158,6 +155,8 @@ async function accept() {
     consentCard();
     problem("");
     draw();
+    saved.draft = $("text").value ||= early;
+    early = "";
     $("text").focus();
     const next = wanted;
     wanted = null;
@@ -174,19 +173,22 @@ function failed(error, again) {
   const p = /** @type {Problem} */ (error);
   if (p.name === "consent_required") {
     wanted = again || null;
-    saved.consented = false;
-    consentCard();
-    $("consent").classList.add("look");
-    problem(t.acceptFirst);
-    draw();
-    $("consent").scrollIntoView();
-    return $("accept").focus();
+    return askConsent();
   }
   if (p.status === 401 || (p.status === 404 && saved.conversation)) {
     forget();
     return problem(t.expired);
   }
   problem(wording(error));
+}
+
+function askConsent() {
+  saved.consented = false;
+  consentCard();
+  draw();
+  $("consent").classList.add("look");
+  problem(t.acceptFirst);
+  $("accept").focus();
 }
 
 /** Drops the session, keeps what was written. */
@@ -218,18 +220,20 @@ function startAgain() {
 /** Reads the conversation anew; returns the sequence number from which events are to be followed. */
 async function read() {
   const path = `/v1/conversations/${saved.conversation}`;
-  // State first: events between the two reads then come again and change nothing.
   conversation = await retried(() => request("GET", path, { token: saved.token }));
   const items = [];
+  let seq = 0;
   for (let next = 0; next !== null; ) {
     const page = await retried(() => request("GET", `${path}/messages?after=${next}&limit=50`, { token: saved.token }));
     items.push(...page.items);
     next = page.next ?? null;
+    // What has been streamed up to this event is in the messages already.
+    seq = page.last_seq ?? conversation.last_seq;
   }
   log.reset(items);
   header();
   draw();
-  return conversation.last_seq || 0;
+  return seq;
 }
 
 /** @param {number} after */
@@ -249,9 +253,9 @@ function listen(after) {
 
 /** @param {string} type @param {any} data */
 function onEvent(type, data) {
-  if (type === "resync") return read().catch(failed);
+  if (type === "resync") return read().then(listen, failed);
   if (type === "conversation.status") {
-    conversation = data.conversation;
+    conversation = data.conversation || conversation;
     typing("", false);
     return header();
   }
@@ -259,21 +263,26 @@ function onEvent(type, data) {
   const m = log.apply(type, data);
   if (!m) return;
   draw();
-  if (type === "message.created" && m.status === "streaming") announce(t.replying);
-  if (type === "message.retracted") announce(t.withdrawn);
-  const finished = type === "message.completed" || (type === "message.created" && m.status === "complete");
-  if (!finished || m.author === "patient") return;
+  if (m.author === "patient") return;
   typing("", false);
-  if (m.kind !== "emergency") announce(fill(t.says, { who: m.author_name || t.ai, text: m.text }));
+  if (m.status === "streaming") announce(t.replying);
+  if (m.status === "retracted") announce(t.withdrawn);
+  if (m.status !== "complete" || type === "safety.crisis") return;
+  if (m.kind === "emergency") early = "";
+  else announce(fill(t.says, { who: m.author_name || t.ai, text: m.text }));
+  if (early) askConsent();
   if (!open) host({ bedside: "unread", count: ++unread });
 }
 
 /** @param {string} who @param {boolean} on */
 function typing(who, on) {
-  const show = on && who !== "patient" && who !== "assistant";
-  $("typing").hidden = !show;
-  $("typing").replaceChildren(...(show ? [dots(), fill(t.typing, { who: conversation?.staff_name || who })] : []));
-  if (show && atEnd()) toEnd();
+  const stick = atEnd();
+  const text = who === "assistant" ? t.replying : fill(t.typing, { who: conversation?.staff_name || who });
+  $("typing").hidden = !on;
+  $("typing").replaceChildren(...(on ? [dots(), text] : []));
+  if (!on) return;
+  if (who === "assistant") announce(text);
+  if (stick) toEnd();
 }
 
 /* ---------- what the patient does ---------- */
@@ -283,6 +292,7 @@ async function deliver(item) {
   if (posting) return;
   posting = true;
   item.failed = false;
+  if (!saved.consented) early = item.text;
   $("send").disabled = true;
   problem("");
   draw();
@@ -296,6 +306,7 @@ async function deliver(item) {
     if (answer.reply) log.apply("message.completed", { message: answer.reply });
   } catch (error) {
     const p = /** @type {Problem} */ (error);
+    early = "";
     if (p.transient) item.failed = true;
     else {
       drop(item);

@@ -13,8 +13,6 @@ export class Log {
   constructor() {
     /** @type {Map<string, Message>} */
     this.byId = new Map();
-    /** Messages first read in mid-stream: their later deltas may be in the text already, so only the completion counts. */
-    this.joined = new Set();
   }
 
   /** What is to be shown, in order. */
@@ -25,7 +23,6 @@ export class Log {
   /** @param {Message[]} items the whole conversation as the server has it */
   reset(items) {
     this.byId = new Map(items.map((m) => [m.id, m]));
-    this.joined = new Set(items.filter((m) => m.status === "streaming").map((m) => m.id));
   }
 
   /** @param {Message} message */
@@ -53,8 +50,10 @@ export class Log {
       const base = message || { id: data.message_id, author: "assistant", author_name: "", citations: [], created_at: "", feedback: null };
       this.byId.set(data.message_id, /** @type {Message} */ (
         { ...base, position, text: data.text, routes: data.routes, tier: data.tier, kind: "emergency", status: "complete" }));
-    } else if (message && type === "message.delta" && message.status === "streaming") {
-      if (!this.joined.has(message.id)) message.text += data.text;
+    } else if (message && type === "message.delta") {
+      // After a retraction the answer may be begun anew.
+      message.status = "streaming";
+      message.text += data.text;
     } else if (message && type === "message.retracted") {
       message.text = "";
       message.citations = [];
