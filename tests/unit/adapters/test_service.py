@@ -1,0 +1,173 @@
+"""Registration, promotion, rollback and reconciling, against real adapter files and a real database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from app.adapters.service import AdaptersService
+from app.adapters.store import AdapterStore
+from app.contracts.adapters import AdapterManifest, GateReport, GateRule, content_hash, write_json
+from app.contracts.prompt import PROMPT_VERSION, template_hash
+from app.db.session import Database
+from app.errors import AdapterInvalid, EngineUnavailable, NotFound, NotPromotable, VersionConflict
+from tests.adapter_files import adapter_config, adapter_tensors, demo_config, write_adapter
+from tests.conftest import new_database
+from tests.fakes_engine import Scripted, ScriptedEngine
+
+BASE = "b" * 64
+pytestmark = pytest.mark.anyio
+
+
+def make_adapter(
+    folder: Path, seed: int, *, verdict: str | None = "pass", prompt: str = PROMPT_VERSION, base: str = BASE
+) -> Path:
+    write_adapter(folder, tensors=adapter_tensors(seed=seed))
+    sha = content_hash(folder)
+    write_json(
+        AdapterManifest(
+            name="support", content_sha256=sha, base_id="demo", base_sha256=base, rank=8, alpha=16,
+            target_modules=list(adapter_config()["target_modules"]), prompt_version=prompt, template_sha256=template_hash(),
+            dataset_sha256="d" * 64, created_at=datetime.now(UTC),
+        ),
+        folder / "manifest.json",
+    )  # fmt: skip
+    if verdict is not None:
+        write_report(folder, sha, verdict)
+    return folder
+
+
+def write_report(folder: Path, sha: str, verdict: str) -> None:
+    write_json(
+        GateReport.model_validate(
+            {
+                "verdict": verdict, "adapter_sha256": sha, "evaluation_sha256": "e" * 64, "policy_hash": "p",
+                "prompt_version": PROMPT_VERSION, "created_at": datetime.now(UTC),
+                "rules": [GateRule(name="numbers", value=1.0, bound=">= 0.99", passed=verdict == "pass")],
+            }
+        ),
+        folder / "gate_report.json",
+    )  # fmt: skip
+
+
+@pytest.fixture
+async def fresh(template_url: str) -> AsyncIterator[Database]:
+    database = Database(new_database(template_url), pool=5)
+    yield database
+    await database.dispose()
+
+
+class Setup:
+    def __init__(self, database: Database, root: Path) -> None:
+        self.engines = {"one": ScriptedEngine(), "two": ScriptedEngine()}
+        self.service = AdaptersService(
+            database, AdapterStore(root / "store"), self.engines, base_config=demo_config(), base_sha256=BASE, max_rank=64
+        )
+
+
+@pytest.fixture
+async def setup(fresh: Database, tmp_path: Path) -> Setup:
+    return Setup(fresh, tmp_path)
+
+
+async def test_promotion_loads_every_replica_then_moves_the_pointer(setup: Setup, tmp_path: Path) -> None:
+    view = await setup.service.add(make_adapter(tmp_path / "a", 1))
+    live = await setup.service.promote(view.version, "ana")
+    assert (live.version, live.previous, live.epoch) == (view.version, None, 1)
+    assert all(view.version in engine.adapters for engine in setup.engines.values())
+    assert all(engine.calls for engine in setup.engines.values()), "each replica answers the canary prompt"
+
+
+async def test_rollback_gives_the_version_before(setup: Setup, tmp_path: Path) -> None:
+    first = await setup.service.add(make_adapter(tmp_path / "a", 1))
+    second = await setup.service.add(make_adapter(tmp_path / "b", 2))
+    await setup.service.promote(first.version, "ana")
+    await setup.service.promote(second.version, "ana")
+    live = await setup.service.rollback("ben")
+    assert (live.version, live.previous) == (first.version, second.version)
+
+
+async def test_rollback_before_any_promotion_is_refused(setup: Setup) -> None:
+    with pytest.raises(NotPromotable, match="nothing was promoted"):
+        await setup.service.rollback("ben")
+
+
+@pytest.mark.parametrize(("verdict", "said"), [(None, "no gate report"), ("fail", "numbers"), ("inconclusive", "inconclusive")])
+async def test_without_a_passing_gate_nothing_is_promoted(
+    setup: Setup, tmp_path: Path, verdict: str | None, said: str
+) -> None:
+    view = await setup.service.add(make_adapter(tmp_path / "a", 1, verdict=verdict))
+    with pytest.raises(NotPromotable, match=said):
+        await setup.service.promote(view.version, "ana")
+    assert (await setup.service.live()).version is None
+
+
+async def test_one_replica_that_fails_leaves_the_pointer_and_unloads_the_others(setup: Setup, tmp_path: Path) -> None:
+    view = await setup.service.add(make_adapter(tmp_path / "a", 1))
+    setup.engines["two"].script(Scripted("", fault="down"))
+    with pytest.raises(EngineUnavailable):
+        await setup.service.promote(view.version, "ana")
+    assert (await setup.service.live()).version is None
+    assert not any(view.version in engine.adapters for engine in setup.engines.values())
+
+
+async def test_a_silent_canary_is_refused(setup: Setup, tmp_path: Path) -> None:
+    view = await setup.service.add(make_adapter(tmp_path / "a", 1))
+    setup.engines["one"].script(Scripted(""))
+    with pytest.raises(EngineUnavailable, match="no words"):
+        await setup.service.promote(view.version, "ana")
+
+
+async def test_changed_files_are_refused(setup: Setup, tmp_path: Path) -> None:
+    view = await setup.service.add(make_adapter(tmp_path / "a", 1))
+    stored = tmp_path / "store" / view.content_sha256 / "adapter_model.safetensors"
+    stored.chmod(0o644)
+    stored.write_bytes(stored.read_bytes()[:-1] + b"x")
+    with pytest.raises(AdapterInvalid, match="changed"):
+        await setup.service.promote(view.version, "ana")
+
+
+async def test_faulty_adapters_are_not_registered(setup: Setup, tmp_path: Path) -> None:
+    cases = {
+        "other hash": make_adapter(tmp_path / "h", 1),
+        "base": make_adapter(tmp_path / "b", 2, base="c" * 64),
+        "template": make_adapter(tmp_path / "p", 3, prompt="v0"),
+        "manifest": make_adapter(tmp_path / "m", 4),
+        "report": make_adapter(tmp_path / "r", 5),
+    }
+    config = json.loads((cases["other hash"] / "adapter_config.json").read_text())
+    (cases["other hash"] / "adapter_config.json").write_text(json.dumps(config | {"r": 16}))
+    (cases["manifest"] / "manifest.json").unlink()
+    write_report(cases["report"], "f" * 64, "pass")
+    for folder, said in zip(cases.values(), ["hash", "base model", "template", "manifest", "another adapter"], strict=True):
+        with pytest.raises(AdapterInvalid, match=said):
+            await setup.service.add(folder)
+    assert (await setup.service.list())[0] == []
+
+
+async def test_of_many_promotions_at_once_one_wins_each_epoch(setup: Setup, tmp_path: Path) -> None:
+    views = [await setup.service.add(make_adapter(tmp_path / str(n), n)) for n in range(1, 4)]
+    results = await asyncio.gather(
+        *(setup.service.promote(view.version, "ana", expected_epoch=0) for view in views), return_exceptions=True
+    )
+    assert sum(not isinstance(result, BaseException) for result in results) == 1
+    assert sum(isinstance(result, VersionConflict) for result in results) == 2
+
+
+async def test_reconciling_loads_what_a_restarted_replica_lost(setup: Setup, tmp_path: Path) -> None:
+    view = await setup.service.add(make_adapter(tmp_path / "a", 1))
+    await setup.service.promote(view.version, "ana")
+    setup.engines["two"].adapters.clear()
+    await setup.service.reconcile()
+    assert view.version in setup.engines["two"].adapters
+    assert await setup.service.servable(view.version)
+
+
+async def test_unknown_versions_are_not_found(setup: Setup) -> None:
+    with pytest.raises(NotFound):
+        await setup.service.promote("support@000000000000", "ana")

@@ -1,0 +1,120 @@
+"""Import and search on a real PostgreSQL with the real encoder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from app.contracts.site import Site
+from app.db.session import Database
+from app.encoder.encoder import Encoder
+from app.errors import ConfigurationError, NotFound
+from app.knowledge.index import KnowledgeIndex
+from app.knowledge.service import KnowledgeService
+
+pytestmark = pytest.mark.anyio
+
+
+def write(folder: Path, name: str, title: str, text: str, *, review_by: str = "2030-01-01") -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.md").write_text(
+        f"---\nid: {name}\ntitle: {title}\ntopic: visiting\naudience: patients\nowner: Guest services\n"
+        f'reviewed: 2025-01-01\nreview_by: {review_by}\nsources: ["Policy"]\n---\n{text}\n',
+        encoding="utf-8",
+    )
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    return Encoder.load(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture
+async def own_site(site: Site, request: pytest.FixtureRequest) -> Site:
+    return site.model_copy(update={"id": "site-" + hashlib.sha256(request.node.name.encode()).hexdigest()[:12]})
+
+
+@pytest.fixture
+async def knowledge(database: Database, encoder: Encoder, own_site: Site) -> AsyncIterator[KnowledgeService]:
+    yield KnowledgeService(database, encoder, "encoder-1", own_site)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write(tmp_path / "articles", "parking", "Parking", "The garage costs $2 an hour.")
+    write(tmp_path / "articles", "visiting", "Visiting hours", "Visitors may come from 8 a.m. to 8 p.m.")
+    write(tmp_path / "articles", "old", "Valet service", "Valet parking costs $5.", review_by="2026-01-01")
+    return tmp_path / "articles"
+
+
+async def test_only_changes_are_indexed_and_missing_articles_withdrawn(knowledge: KnowledgeService, folder: Path) -> None:
+    first = await knowledge.import_folder(folder)
+    assert sorted(first.stored) == ["old", "parking", "visiting"]
+    assert (await knowledge.import_folder(folder)).stored == []
+    write(folder, "parking", "Parking", "The garage costs $3 an hour.")
+    (folder / "visiting.md").unlink()
+    report = await knowledge.import_folder(folder)
+    assert (report.stored, report.withdrawn, report.unchanged) == (["parking"], ["visiting"], 1)
+    page = await knowledge.article("parking")
+    assert page.version == 2
+    assert "$3" in page.markdown
+    with pytest.raises(NotFound):
+        await knowledge.article("visiting")
+
+
+async def test_faults_stop_the_import_or_are_left_out(knowledge: KnowledgeService, folder: Path) -> None:
+    (folder / "broken.md").write_text("no front matter")
+    with pytest.raises(ConfigurationError, match=r"broken\.md:1"):
+        await knowledge.import_folder(folder)
+    report = await knowledge.import_folder(folder, keep_going=True)
+    assert len(report.faults) == 1
+    assert len(report.stored) == 3
+
+
+async def test_a_fault_keeps_the_last_good_version(knowledge: KnowledgeService, folder: Path) -> None:
+    await knowledge.import_folder(folder)
+    (folder / "parking.md").write_text("broken now")
+    report = await knowledge.import_folder(folder, keep_going=True)
+    assert report.withdrawn == []
+    assert "$2" in (await knowledge.article("parking")).markdown
+
+
+async def test_search_finds_by_words_and_by_meaning_and_never_what_has_expired(
+    knowledge: KnowledgeService, folder: Path, database: Database, encoder: Encoder, own_site: Site
+) -> None:
+    await knowledge.import_folder(folder)
+    index = KnowledgeIndex(database, encoder, own_site.id, today=lambda: date(2026, 6, 1))
+    assert (await index.search("garage"))[0].article_id == "parking"
+    assert (await index.search("when can my family come and see me?"))[0].article_id == "visiting"
+    found = await index.search("valet parking costs")
+    assert "old" not in [passage.article_id for passage in found]
+    earlier = KnowledgeIndex(database, encoder, own_site.id, today=lambda: date(2025, 6, 1))
+    assert (await earlier.search("valet parking costs"))[0].article_id == "old"
+
+
+async def test_sites_do_not_see_each_others_articles(
+    knowledge: KnowledgeService, folder: Path, database: Database, encoder: Encoder
+) -> None:
+    await knowledge.import_folder(folder)
+    assert await KnowledgeIndex(database, encoder, "another-site").search("garage") == []
+
+
+async def test_another_encoder_indexes_everything_anew(
+    knowledge: KnowledgeService, folder: Path, database: Database, encoder: Encoder, own_site: Site
+) -> None:
+    await knowledge.import_folder(folder)
+    report = await KnowledgeService(database, encoder, "encoder-2", own_site).import_folder(folder)
+    assert len(report.stored) == 3
+    assert (await knowledge.article("parking")).version == 1
+
+
+@pytest.mark.parametrize("question", ["", "'", "& | !", "\x00", "🙂" * 500, "a" * 20_000])
+async def test_odd_questions_are_searched_without_error(
+    knowledge: KnowledgeService, folder: Path, database: Database, encoder: Encoder, own_site: Site, question: str
+) -> None:
+    await knowledge.import_folder(folder)
+    assert isinstance(await KnowledgeIndex(database, encoder, own_site.id).search(question.replace("\x00", "")), list)
