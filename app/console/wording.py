@@ -1,0 +1,56 @@
+"""How the console words what the service stores: priorities, reasons, times."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+PRIORITIES = {0: ("emergency", "Emergency"), 1: ("urgent", "Urgent"), 2: ("normal", "Routine")}
+"""Style class and words by priority; colour is never the only sign."""
+
+DISPOSITIONS = {
+    "answered": "Question answered",
+    "emergency_services": "Emergency services advised or called",
+    "nurse_line": "Passed to the nurse line",
+    "care_team": "Passed to the care team",
+    "appointment": "Appointment made or moved",
+    "no_reply": "Patient did not reply",
+    "not_needed": "No person was needed",
+}
+"""How a call for a person can end."""
+
+_REASONS = {
+    "patient_asked": "The patient asked for a person",
+    "failed": "A check failed, so the assistant did not answer",
+    "turn_failed": "The assistant could not answer",
+    "turn_timeout": "The assistant took too long",
+    "no_answer": "No approved article answers the question",
+}
+
+
+def reason(code: str) -> str:
+    """Why a person was called; a code may carry more after a colon, ``emergency:cardiac``."""
+    head, _, rest = code.partition(":")
+    words = _REASONS.get(code) or _REASONS.get(head) or head.replace("_", " ").capitalize()
+    return f"{words}: {rest.replace('_', ' ')}" if rest else words
+
+
+def label(code: str) -> str:
+    """A stored code as words: ``same_day`` gives ``Same day``."""
+    return code.replace("_", " ").capitalize()
+
+
+def local(at: datetime, zone: ZoneInfo) -> str:
+    """A moment on the hospital's clock, ``Nov 23, 2:05 p.m.``."""
+    there = at.astimezone(zone)
+    half = "a.m." if there.hour < 12 else "p.m."
+    return f"{there:%b} {there.day}, {there.hour % 12 or 12}:{there:%M} {half}"
+
+
+def span(seconds: float) -> str:
+    """A length of time in its largest unit: ``45 s``, ``12 min``, ``3 h``, ``2 d``."""
+    seconds = abs(seconds)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
