@@ -71,12 +71,12 @@ class Detector:
         RedactionFailed if a recognizer raises, gives nonsense or the time limit is over.
         """
         outcome: list[list[Span]] = []
-        failures: list[Exception] = []
+        failures: list[BaseException] = []
 
         def work() -> None:
             try:
                 outcome.append(self._find(text, known_names))
-            except Exception as error:
+            except BaseException as error:
                 failures.append(error)
 
         _bounded(work, self._timeout_s)

@@ -13,9 +13,7 @@ from app.redaction.vault import Vault, lookup_key
 _WORDS = regex.compile(r"[\p{L}\d]++")
 
 
-def foreign_identifiers(
-    detector: Detector, text: str, vault: Vault, sources: Collection[str] = ()
-) -> list[Entity]:
+def foreign_identifiers(detector: Detector, text: str, vault: Vault, sources: Collection[str] = ()) -> list[Entity]:
     """Identifiers that are neither the patient's own words nor in ``sources`` (the cited passages).
 
     ``text`` may still hold pseudonyms; these are no identifiers. What the detector allows (the hospital's own numbers)

@@ -11,7 +11,9 @@ _UNIT = regex.compile(
     r"meq|mmol|people|hours?|minutes?|days?|words|grams?|milligrams?|bpm)(?![A-Za-z])",
     regex.IGNORECASE,
 )
-_RANGE_CUE = regex.compile(r"(?:range|normal|between|dose|goal|target|calories|steps|platelets?|wbc|\$)\W{0,3}\Z", regex.I)
+_RANGE_CUE = regex.compile(
+    r"(?:range|normal|between|dose|goal|target|calories|steps|platelets?|wbc|\$)\W{0,3}\Z", regex.I
+)
 
 _DIGIT_WORD = r"(?:zero|oh|o|one|two|three|four|five|six|seven|eight|nine|(?:double|triple)[ ]\w{2,5})"
 _TLD = r"(?:com|org|net|edu|gov|mil|io|co|us|uk|ca|info|biz|me|de|fr|mx|in|example|test)"
@@ -53,7 +55,9 @@ def _email() -> list[Rule]:
             "EMAIL",
             rf"(?<![\w.+\-])(?P<v>{_LOCAL_SPELLED}{_AT}(?:[\w\-]{{1,40}}{_DOT}){{1,4}}{_TLD})(?!\w)",
             0.9,
-            accept=lambda m: bool(regex.search(r"\bdot\b|\((?:at|dot)\)|\[(?:at|dot)\]|(?i:" + _HOST + ")", m["v"], regex.I)),
+            accept=lambda m: bool(
+                regex.search(r"\bdot\b|\((?:at|dot)\)|\[(?:at|dot)\]|(?i:" + _HOST + ")", m["v"], regex.I)
+            ),
         ),
         compile_rule(
             "EMAIL",
@@ -69,13 +73,35 @@ def _phone() -> list[Rule]:
     return [
         compile_rule(
             "PHONE",
-            rf"(?<![\w.\-/])(?P<v>(?:\+?1[\s.\-]{{0,2}})?(?:\(\d{{3}}\)[\s.\-]{{0,2}}|\d{{3}}[\s.\-/]{{1,2}})\d{{3}}[\s.\-]{{0,2}}\d{{4}}{extension})(?!\w|-\d)",
+            rf"(?<![\w.\-/])(?P<v>(?:(?:\+|00)?1[\s.\-]{{0,2}})?(?:\(\d{{3}}\)[\s.\-]{{0,2}}|\d{{3}}[\s.\-/]{{1,2}})\d{{3}}[\s.\-]{{0,2}}\d{{4}}{extension})(?!\w|-\d)",
             0.95,
             needs="digit",
         ),
-        compile_rule("PHONE", r"(?<![\w.])(?P<v>\+\d{1,3}(?:[\s.\-]{0,2}\(?\d{1,5}\)?){2,6})(?!\w)", 0.9, needs="digit"),
-        compile_rule("PHONE", r"(?<![\w.\-])(?P<v>(?:\(\d{2,5}\)\s?|0\d{2,4}[\s\-])\d{3,4}[\s\-]?\d{3,4})(?!\w)", 0.85, needs="digit"),
-        compile_rule("PHONE", rf"(?<![\w.\-])(?P<v>1?[2-9]\d{{2}}[2-9]\d{{6}}{extension})(?!\w|-\d)", 0.8, accept=_no_unit_after, needs="digit"),
+        compile_rule(
+            "PHONE", r"(?<![\w.])(?P<v>\+\d{1,3}(?:[\s.\-]{0,2}\(?\d{1,5}\)?){2,6})(?!\w)", 0.9, needs="digit"
+        ),
+        compile_rule(
+            "PHONE",
+            rf"\b{cue}\w{{0,4}}\b(?:\W{{1,3}}(?:me|him|her|us|back|you|can|number|is|at|on|to)\b){{0,4}}\W{{1,3}}"
+            r"(?P<v>(?=(?:\D{0,2}\d){6})\d{2,5}(?:[\s.\-]\d{2,6}){1,4})(?!\w|\.\d)",
+            0.8,
+            accept=_no_unit_after,
+            needs="digit",
+        ),
+        compile_rule("PHONE", r"(?<![\w.\-])(?P<v>0\d{2,4}(?:[ \-]\d{2,4}){2,4})(?!\w)", 0.85, needs="digit"),
+        compile_rule(
+            "PHONE",
+            r"(?<![\w.\-])(?P<v>(?:\(\d{2,5}\)\s?|0\d{2,4}[\s\-])\d{3,4}[\s\-]?\d{3,4})(?!\w)",
+            0.85,
+            needs="digit",
+        ),
+        compile_rule(
+            "PHONE",
+            rf"(?<![\w.\-])(?P<v>1?[2-9]\d{{2}}[2-9]\d{{6}}{extension})(?!\w|-\d)",
+            0.8,
+            accept=_no_unit_after,
+            needs="digit",
+        ),
         compile_rule(
             "PHONE",
             rf"(?<![\w.\-/$])(?P<v>[2-9]\d{{2}}-\d{{4}}{extension})(?!\w|-\d|\.\d)",
@@ -118,7 +144,22 @@ def _handles() -> list[Rule]:
             0.9,
             accept=_looks_like_handle,
         ),
-        compile_rule("USERNAME", rf"\b{what}\s+[\"']?(?P<v>(?=[^\s\"',;]*[\d_!$#])[^\s\"',;]{{2,40}}[^\s\"',;.?])", 0.85, accept=_looks_like_handle),
-        compile_rule("USERNAME", r"(?<![\w.@])(?P<v>@(?=[\w.]*[\d_])[A-Za-z][\w.]{2,30}\w)", 0.85, accept=_not_twelve_hours, needs="@"),
-        compile_rule("USERNAME", r"\b(?:instagram|insta|facebook|twitter|tiktok|snapchat|skype|whatsapp|telegram|venmo)\s*(?:is|:|handle|name|id|as|at|user|under|\s)+\s*(?P<v>@?(?=[\w.]*[\d_.@])[\w.]{3,30}\w)", 0.85),
+        compile_rule(
+            "USERNAME",
+            rf"\b{what}\s+[\"']?(?P<v>(?=[^\s\"',;]*[\d_!$#])[^\s\"',;]{{2,40}}[^\s\"',;.?])",
+            0.85,
+            accept=_looks_like_handle,
+        ),
+        compile_rule(
+            "USERNAME",
+            r"(?<![\w.@])(?P<v>@(?=[\w.]*[\d_])[A-Za-z][\w.]{2,30}\w)",
+            0.85,
+            accept=_not_twelve_hours,
+            needs="@",
+        ),
+        compile_rule(
+            "USERNAME",
+            r"\b(?:instagram|insta|facebook|twitter|tiktok|snapchat|skype|whatsapp|telegram|venmo)\s*(?:is|:|handle|name|id|as|at|user|under|\s)+\s*(?P<v>@?(?=[\w.]*[\d_.@])[\w.]{3,30}\w)",
+            0.85,
+        ),
     ]

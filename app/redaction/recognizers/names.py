@@ -15,17 +15,25 @@ from app.redaction.lexicon import Lexicon
 from app.redaction.presidio import EntityRecognizer, RecognizerResult
 
 _WORD = regex.compile(r"\p{L}[\p{L}\p{M}]*+(?:['\-]\p{L}[\p{L}\p{M}]*+)*+")
-_PARTICLES = frozenset("al bin binti da das de del della den der di dos du el ibn la las le los mac san st ter van von y".split())
-_TITLES = frozenset("dr doctor mr mrs ms miss mx prof professor nurse sister father pastor rev reverend rabbi imam señor señora sra dra".split())
+_PARTICLES = frozenset(
+    "al bin binti da das de del della den der di dos du el ibn la las le los mac san st ter van von y".split()
+)
+_TITLES = frozenset(
+    "dr doctor mr mrs ms miss mx prof professor nurse sister father pastor rev reverend rabbi imam señor señora sra dra".split()
+)
 _RELATIONS = frozenset(
     "husband wife son daughter mother mom mum mama father dad papa sister brother aunt uncle cousin niece nephew grandmother "
     "grandma grandfather grandpa grandson granddaughter partner boyfriend girlfriend fiance fiancé fiancee fiancée friend "
     "neighbor neighbour roommate caregiver carer baby child kid boss coworker spouse stepson stepdaughter stepmother "
-    "stepfather doctor dr surgeon dentist therapist nurse midwife pcp cardiologist oncologist pediatrician ob counselor "
+    "stepfather surgeon dentist therapist midwife pcp cardiologist oncologist pediatrician ob counselor "
     "abuela abuelo nana twin twins attorney lawyer guardian aide dog".split()
 )
-_GREETINGS = frozenset("hi hello hey dear hola thanks thx regards sincerely cheers respectfully cordially signed".split())
-_CONTACT = frozenset("with see saw ask contact tell to for by from".split())
+_PLACE_WORDS = frozenset("san santa santo saint st fort port mount lake los las".split())
+_OWNERS = frozenset("my his her their our your and".split())
+_GREETINGS = frozenset(
+    "hi hello hey dear hola thanks thx regards sincerely cheers respectfully cordially signed".split()
+)
+_CONTACT = frozenset("named called with see saw ask contact tell to for by from of".split())
 
 _STRONG = regex.compile(
     r"""\b(?: (?:my|his|her|their|the|patient(?:'?s)?|son'?s|daughter'?s|husband'?s|wife'?s|mother'?s|father'?s|child'?s|
@@ -33,12 +41,12 @@ _STRONG = regex.compile(
          | (?:^|\b)(?:patient\s+|full\s+|first\s+|last\s+)?name\s*:
          | \bpatient\s*:
          | \bi(?:\s+am|'m)\s+called | \bcall\s+me | \bgoes\s+by | \bme\s+llamo | \bmi\s+nombre\s+es
-         | \bnamed | \bin\s+the\s+name\s+of | \bunder\s+the\s+name(?:\s+of)? | \bsigned\s+by | \b(?:last|first|maiden)\s+name\s+is
+         | \bin\s+the\s+name\s+of | \bunder\s+the\s+name(?:\s+of)? | \bsigned\s+by | \b(?:last|first|maiden)\s+name\s+is
       )[\s,"]*(?P<v>)\p{L}""",
     regex.VERBOSE | regex.IGNORECASE | regex.MULTILINE,
 )
 _WEAK = regex.compile(
-    r"\b(?:i\s+am|i'm|im|this\s+is|it's|it\s+is|soy|speaking\s+with|you're\s+speaking\s+to|here\s+is)\s+(?P<v>)\p{L}",
+    r"\b(?:i\s+am|i'm|im|this\s+is|it's|it\s+is|speaking\s+with|you're\s+speaking\s+to|here\s+is)\s+(?P<v>)\p{L}",
     regex.IGNORECASE,
 )
 
@@ -112,13 +120,13 @@ class _Page:
         found: list[_Found] = []
         if word.lower in _TITLES and word.text != "MS":
             found.extend(self._named_after(index, self._titled))
-        if word.lower in _RELATIONS and index and self.words[index - 1].lower not in ("a", "the", "any", "no"):
+        if word.lower in _RELATIONS and (index == 0 or self.words[index - 1].lower in _OWNERS):
             found.extend(self._named_after(index, self._related))
         if word.lower in _GREETINGS or (word.lower == "you" and index and self.words[index - 1].lower == "thank"):
             found.extend(self._named_after(index, self._greeted))
         if word.lower in _CONTACT:
             found.extend(self._named_after(index, self._contacted))
-        if lexicon.is_name(word.lower) or (word.capital and word.lower not in lexicon.ordinary):
+        if lexicon.is_name(_bare(word.lower)) or (word.capital and word.lower not in lexicon.ordinary):
             end = self._listed(index)
             if end is not None:
                 found.append((word.start, end, 0.7))
@@ -184,13 +192,16 @@ class _Page:
 
     def _contacted(self, index: int) -> int | None:
         word, lexicon = self.words[index], self._lexicon
-        if word.capital and word.lower in lexicon.surnames and word.lower not in lexicon.ordinary:
+        named = self.words[index - 1].lower in ("named", "called") and self._lexicon.is_name(word.lower)
+        if word.capital and (named or word.lower in lexicon.surnames) and word.lower not in lexicon.ordinary:
             return self._checked(index, self._extend_listed(index))
         return None
 
     def _listed(self, index: int) -> int | None:
         """A name without a cue: a listed given name, or two words of which the lists know one for sure."""
         word, lexicon = self.words[index], self._lexicon
+        if index and self.words[index - 1].lower in _PLACE_WORDS:
+            return None
         after = self._next(index)
         pair = after is not None and (
             after.lower in lexicon.surnames
@@ -202,9 +213,8 @@ class _Page:
             if len(word.text) == 1 and not (pair and after is not None and after.lower in lexicon.surnames):
                 return None
             return self._checked(index, self._extend_listed(index)) if alone or pair else None
-        if pair and after is not None and word.lower in lexicon.given:
-            return self._checked(index, after.end if not after.lower.endswith("'s") else after.end - 2)
-        return None
+        # Small letters: many patients write all of them so, but then the lists must know the name for sure.
+        return self._checked(index, self._extend_listed(index)) if _bare(word.lower) in lexicon.given else None
 
     def _next(self, index: int) -> _Word | None:
         """The following word if only a space, or the full stop of an initial, is between."""
@@ -212,7 +222,7 @@ class _Page:
             return None
         word, after = self.words[index], self.words[index + 1]
         gap = self._text[word.end : after.start]
-        if gap in (" ", "  ", "\u00a0") or (gap in (". ", ".") and len(word.text) == 1 and word.text.isupper()):
+        if gap in (" ", "  ", "\u00a0") or (gap in (". ", ".") and len(word.text) == 1):
             return after
         return None
 

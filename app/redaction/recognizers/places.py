@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import regex
+
 from app.redaction.lexicon import Lexicon
 from app.redaction.recognizers.rules import Match, Rule, compile_rule
 
@@ -14,15 +16,20 @@ _CLEAR = r"(?:street|avenue|ave|road|rd|boulevard|blvd|lane|ln|parkway|pkwy|high
 _VAGUE = r"(?:St|Dr|Drive|Court|Ct|Circle|Cir|Way|Place|Pl|Ter|Trail|Trl|Loop|Square|Sq|Pike|Crescent|Close|Row|Plaza|Alley|Run|Path|Ridge|Hill|Grove|Crossing)"
 _UNIT = r"(?:,?\s{1,2}(?:apt|apartment|unit|suite|ste|rm|room|bldg|building|floor|fl|lot)\.?\s?\#?\s?[A-Z0-9\-]{1,6}|,?\s?\#\s?\w{1,5})?"
 _TAIL = rf"(?:,?\s{{1,2}}{_CITY},?\s{{1,2}}(?:{_STATE}|{_STATE_NAME})\b(?:,?\s{{1,2}}{_ZIP})?|,\s{{1,2}}{_CITY}(?:,?\s{{1,2}}{_ZIP})?|,?\s{{1,2}}{_ZIP})?"
-_NUMBER = r"(?<![\w.,:$/\-])\d{1,6}(?:[A-Z]|-\d{1,4}|\s1/2)?"
+_NUMBER = r"(?<![\w.,:$/\-])\d{1,6}(?:[A-Za-z]|-\d{1,4}|\s1/2)?"
 _DIRECTION = r"(?:\s(?:North|South|East|West|[NSEW]{1,2}\.?|NE|NW|SE|SW))?"
+
+_WHOLE_STATE = regex.compile(rf"{_STATE}|{_STATE_NAME}")
+"""A state alone identifies nobody (45 CFR 164.514(b)(2)(i)(B))."""
 
 _STOP = frozenset(
     "mg ml mcg day days week weeks hour hours hr hrs minute minutes min mins month months year years time times of the and or am "
     "pm a.m p.m mile miles block blocks to from in on my a an by for more other is are at per pills tablets doses with until "
     "different people patients nurses doctors degrees pounds lbs feet steps percent".split()
 )
-_NOT_A_TOWN = frozenset("I My The A An This That Pain Room Bed Cancer Center Clinic Hospital Care It He She We They Urgent".split())
+_NOT_A_TOWN = frozenset(
+    "I My The A An This That Pain Room Bed Cancer Center Clinic Hospital Care It He She We They Urgent".split()
+)
 
 
 def _street(match: Match) -> bool:
@@ -30,7 +37,8 @@ def _street(match: Match) -> bool:
 
 
 def _town(match: Match) -> bool:
-    return match["v"].split()[0].strip(".,") not in _NOT_A_TOWN
+    value = match["v"].rstrip(".,")
+    return value.split()[0].strip(".,") not in _NOT_A_TOWN and not _WHOLE_STATE.fullmatch(value)
 
 
 def place_rules(lexicon: Lexicon) -> list[Rule]:
@@ -42,42 +50,123 @@ def _streets() -> list[Rule]:
     words = r"(?P<words>(?:\s[\w'.\-]{1,24}){1,4}?)"
     proper = r"(?P<words>(?:\s(?:[A-Z][\w'.\-]{0,24}|\d{1,3}(?:st|nd|rd|th)|de|la|el|del|of)){1,4}?)"
     return [
-        compile_rule("ADDRESS", rf"(?P<v>{_NUMBER}{_DIRECTION}{words}\s(?i:{_CLEAR})\b\.?{_DIRECTION}(?i:{_UNIT}){_TAIL})", 0.92, accept=_street, needs="digit", exact_case=True),
-        compile_rule("ADDRESS", rf"(?P<v>{_NUMBER}{_DIRECTION}{proper}\s{_VAGUE}\b\.?{_DIRECTION}(?i:{_UNIT}){_TAIL})", 0.9, accept=_street, needs="digit", exact_case=True),
-        compile_rule("ADDRESS", rf"(?P<v>\b(?i:p\.?\s?o\.?\s?box|post\s+office\s+box)\s+\#?\d{{1,7}}{_TAIL})", 0.95, needs="digit", exact_case=True),
-        compile_rule("ADDRESS", r"\b(?P<v>(?:apt|apartment)\.?\s?\#?\s?(?=\w{0,2}\d)[A-Z0-9\-]{1,5})(?!\w)", 0.8, needs="digit"),
-        compile_rule("ADDRESS", rf"\b(?i:live|lives|living|address|home|mail(?:ed)?|staying|moved)\b[\s:,]{{1,2}}(?i:(?:at|is|to|on|it|in|me)[\s:]{{1,2}}){{0,4}}(?P<v>\d{{1,6}}\s(?P<words>[A-Z][\p{{L}}'.\-]+(?:\s[A-Z][\p{{L}}'.\-]+){{0,3}}){_UNIT}{_TAIL})", 0.8, accept=_street, needs="digit", exact_case=True),
-        compile_rule("ADDRESS", rf"\b(?i:live|lives|living|stay|staying|house|home)\s(?:on|at)\s(?P<v>{_CITY}\s(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Way)\b\.?)", 0.85, exact_case=True),
+        compile_rule(
+            "ADDRESS",
+            rf"(?P<v>{_NUMBER}{_DIRECTION}{words}\s(?i:{_CLEAR})\b\.?{_DIRECTION}(?i:{_UNIT}){_TAIL})",
+            0.92,
+            accept=_street,
+            needs="digit",
+            exact_case=True,
+        ),
+        compile_rule(
+            "ADDRESS",
+            rf"(?P<v>{_NUMBER}{_DIRECTION}{proper}\s{_VAGUE}\b\.?{_DIRECTION}(?i:{_UNIT}){_TAIL})",
+            0.9,
+            accept=_street,
+            needs="digit",
+            exact_case=True,
+        ),
+        compile_rule(
+            "ADDRESS",
+            rf"(?P<v>\b(?i:p\.?\s?o\.?\s?box|post\s+office\s+box)\s+\#?\d{{1,7}}{_TAIL})",
+            0.95,
+            needs="digit",
+            exact_case=True,
+        ),
+        compile_rule(
+            "ADDRESS", r"\b(?P<v>(?:apt|apartment)\.?\s?\#?\s?(?=\w{0,2}\d)[A-Z0-9\-]{1,5})(?!\w)", 0.8, needs="digit"
+        ),
+        compile_rule(
+            "ADDRESS",
+            rf"\b(?i:live|lives|living|address|home|mail(?:ed)?|staying|moved)\b[\s:,]{{1,2}}(?i:(?:at|is|to|on|it|in|me)[\s:]{{1,2}}){{0,4}}(?P<v>\d{{1,6}}\s(?P<words>[A-Z][\p{{L}}'.\-]+(?:\s[A-Z][\p{{L}}'.\-]+){{0,3}}){_UNIT}{_TAIL})",
+            0.8,
+            accept=_street,
+            needs="digit",
+            exact_case=True,
+        ),
+        compile_rule(
+            "ADDRESS",
+            rf"\b(?i:live|lives|living|stay|staying|house|home)\s(?:on|at)\s(?P<v>{_CITY}\s(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Way)\b\.?)",
+            0.85,
+            exact_case=True,
+        ),
     ]
 
 
 def _zips() -> list[Rule]:
     cue = r"(?:zip(?:\s?code)?|postal\s+code|post\s?code)"
     return [
-        compile_rule("ZIP", rf"\b{cue}[\s:]{{0,2}}(?:is|of|was|=|:)?\s?(?P<v>[A-Z]{{0,2}}\d[\dA-Z]{{1,5}}(?:[ \-]\d[A-Z0-9]{{1,4}})?)(?!\w)", 0.95, needs="digit"),
-        compile_rule("ZIP", rf"\b(?:{_STATE}|{_STATE_NAME}),?\s{{1,2}}(?P<v>{_ZIP})(?!\w)", 0.9, needs="digit", exact_case=True),
+        compile_rule(
+            "ZIP",
+            rf"\b{cue}[\s:]{{0,2}}(?:is|of|was|=|:)?\s?(?P<v>[A-Z]{{0,2}}\d[\dA-Z]{{1,5}}(?:[ \-]\d[A-Z0-9]{{1,4}})?)(?!\w)",
+            0.95,
+            needs="digit",
+        ),
+        compile_rule(
+            "ZIP", rf"\b(?:{_STATE}|{_STATE_NAME}),?\s{{1,2}}(?P<v>{_ZIP})(?!\w)", 0.9, needs="digit", exact_case=True
+        ),
         compile_rule("ZIP", r"(?<![\w.\-])(?P<v>\d{5}-\d{4})(?![\w\-])", 0.9, needs="digit"),
-        compile_rule("ZIP", rf"\b(?:live|lives|living|located|based|moved|area)\s(?:in|to|near|code)\s(?P<v>{_ZIP})(?![\w\-]|[.,]\d)", 0.85, needs="digit"),
-        compile_rule("ZIP", r"(?<!\w)(?P<v>[A-Z]\d[A-Z]\s\d[A-Z]\d|[A-Z]{1,2}\d[A-Z\d]?\s\d[A-Z]{2})(?!\w)", 0.85, needs="digit", exact_case=True),
+        compile_rule(
+            "ZIP",
+            rf"\b(?:live|lives|living|located|based|moved|area)\s(?:in|to|near|code)\s(?P<v>{_ZIP})(?![\w\-]|[.,]\d)",
+            0.85,
+            needs="digit",
+        ),
+        compile_rule(
+            "ZIP",
+            r"(?<!\w)(?P<v>[A-Z]\d[A-Z]\s\d[A-Z]\d|[A-Z]{1,2}\d[A-Z\d]?\s\d[A-Z]{2})(?!\w)",
+            0.85,
+            needs="digit",
+            exact_case=True,
+        ),
     ]
 
 
 def _towns(lexicon: Lexicon) -> list[Rule]:
-    cue = r"(?:live|lives|lived|living|reside|resides|residing|stay|staying|moved|relocated|born|based|located|grew\s+up|raised|home)\s+(?:out\s+|over\s+|back\s+|here\s+|up\s+|down\s+)?(?:in|to|near|outside(?:\s+of)?|at)"
+    cue = r"(?:live|lives|lived|living|reside|resides|residing|stay|staying|moved|relocated|born|based|located|grew\s+up|raised|home)\s+(?:out\s+|over\s+|back\s+|here\s+|up\s+|down\s+)?(?:in|to|near|outside(?:\s+of)?)"
     come = r"(?:i'm|i\s+am|we're|we\s+are|coming|come|comes|drive|driving|travel|traveling|originally|he's|she's|is)\s+(?:all\s+the\s+way\s+)?(?:in\s+)?from"
     town = r"(?:town|city|village|suburb)\s+(?:of|is|:)|city\s*:|resident\s+of|hometown(?:\s+is)?|visiting\s+from"
     listed = "|".join(sorted(lexicon.cities, key=len, reverse=True))
     return [
-        compile_rule("CITY", rf"\b(?i:{cue}|{come}|{town})\s+(?P<v>{_CITY}(?:,\s?(?:{_STATE}|{_STATE_NAME})\b)?)", 0.8, accept=_town, exact_case=True),
-        compile_rule("CITY", rf"\b(?:{cue}|{come}|{town})\s+(?P<v>(?:{listed}|des\s+moines|new\s+york(?:\s+city)?|los\s+angeles|san\s+\p{{L}}+|santa\s+\p{{L}}+|las\s+vegas|el\s+paso|st\.?\s+\p{{L}}+|fort\s+\p{{L}}+|cedar\s+(?:rapids|falls)|iowa\s+city|kansas\s+city|salt\s+lake\s+city|(?:new|north|south|east|west|port|lake|mount)\s+\p{{L}}{{4,}})(?:,?\s+(?:{_STATE}|{_STATE_NAME})\b)?)\b", 0.75),
-        compile_rule("CITY", rf"(?<![\w.])(?P<v>{_CITY},\s(?:{_STATE}))(?!\w)", 0.75, accept=_town, exact_case=True),
-        compile_rule("CITY", rf"(?<![\w.])(?P<v>{_CITY}),?\s(?:{_STATE}|{_STATE_NAME}),?\s{_ZIP}(?!\w)", 0.8, accept=_town, needs="digit", exact_case=True),
+        compile_rule(
+            "CITY",
+            rf"\b(?i:{cue}|{come}|{town})\s+(?P<v>{_CITY}(?:,\s?(?:{_STATE}|{_STATE_NAME})\b)?)",
+            0.8,
+            accept=_town,
+            exact_case=True,
+        ),
+        compile_rule(
+            "CITY",
+            rf"\b(?:{cue}|{come}|{town})\s+(?P<v>(?:{listed}|des\s+moines|new\s+york(?:\s+city)?|los\s+angeles|san\s+\p{{L}}+|santa\s+\p{{L}}+|las\s+vegas|el\s+paso|st\.?\s+\p{{L}}+|fort\s+\p{{L}}+|cedar\s+(?:rapids|falls)|iowa\s+city|kansas\s+city|salt\s+lake\s+city|(?:new|north|south|east|west|port|lake|mount)\s+\p{{L}}{{4,}})(?:,?\s+(?:{_STATE}|{_STATE_NAME})\b)?)\b",
+            0.75,
+        ),
+        compile_rule("CITY", rf"(?<![\w.'\-])(?P<v>{_CITY},\s(?:{_STATE}))(?!\w)", 0.75, accept=_town, exact_case=True),
+        compile_rule(
+            "CITY",
+            rf"(?<![\w.'\-])(?P<v>{_CITY}),?\s(?:{_STATE}|{_STATE_NAME}),?\s{_ZIP}(?!\w)",
+            0.8,
+            accept=_town,
+            needs="digit",
+            exact_case=True,
+        ),
     ]
 
 
 def _organizations() -> list[Rule]:
     name = r"[A-Z][\p{L}\d'&.\-]*+(?:\s(?:[A-Z&][\p{L}\d'&.\-]*+|of|and|the)){0,4}(?<![.])(?<!\sof)(?<!\sand)(?<!\sthe)"
     return [
-        compile_rule("ORGANIZATION", rf"\b(?i:(?:i|he|she|husband|wife|we|they)\s+works?(?:ed)?\s+(?:at|for)|working\s+(?:at|for)|employed\s+(?:at|by|with)|employer(?:\s+is|'s|:)|job\s+(?:at|with))\s+(?:the\s+)?(?P<v>{name})", 0.75, accept=_town, exact_case=True),
-        compile_rule("ORGANIZATION", rf"(?<![\w.])(?P<v>[A-Z][\p{{L}}'&\-]*+(?:\s[A-Z&][\p{{L}}'&\-]*+){{0,3}}?,?\s(?:Inc|LLC|Corp|Corporation|Ltd|GmbH|Elementary(?:\sSchool)?|High\sSchool|Middle\sSchool|Academy|University|College))\b", 0.75, accept=_town, exact_case=True),
+        compile_rule(
+            "ORGANIZATION",
+            rf"\b(?i:(?:i|he|she|husband|wife|we|they)\s+works?(?:ed)?\s+(?:at|for)|working\s+(?:at|for)|employed\s+(?:at|by|with)|employer(?:\s+is|'s|:)|job\s+(?:at|with))\s+(?:the\s+)?(?P<v>{name})",
+            0.75,
+            accept=_town,
+            exact_case=True,
+        ),
+        compile_rule(
+            "ORGANIZATION",
+            rf"(?<![\w.'&\-])(?P<v>[A-Z][\p{{L}}'&\-]*+(?:\s[A-Z&][\p{{L}}'&\-]*+){{0,3}}?,?\s(?:Inc|LLC|Corp|Corporation|Ltd|GmbH|Elementary(?:\sSchool)?|High\sSchool|Middle\sSchool|Academy|University|College))\b",
+            0.75,
+            accept=_town,
+            exact_case=True,
+        ),
     ]

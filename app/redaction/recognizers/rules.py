@@ -16,6 +16,9 @@ from app.redaction.presidio import EntityRecognizer, PatternRecognizer, Recogniz
 
 Match = regex.Match[str]
 
+_SHAPE = 0.97
+"""The score of a shape that nothing else has: over that of a cue, which may name a wider class."""
+
 
 def _always(match: Match) -> bool:
     return True
@@ -78,6 +81,7 @@ class StrictPatterns(EntityRecognizer):
     """A recognizer of Presidio's, its patterns and checksums, run without its habit of swallowing timeouts."""
 
     def __init__(self, entity_type: str, inner: PatternRecognizer, timeout_s: float, *, minimum: float) -> None:
+        """Patterns that score under ``minimum`` are left out."""
         self._inner = inner
         self._type = entity_type
         self._timeout_s = timeout_s
@@ -97,5 +101,7 @@ class StrictPatterns(EntityRecognizer):
                 valid = self._inner.validate_result(value)
                 if valid is False or self._inner.invalidate_result(value):
                     continue
-                found.append(RecognizerResult(self._type, match.start(), match.end(), 1.0 if valid else score))
+                found.append(
+                    RecognizerResult(self._type, match.start(), match.end(), 1.0 if valid else max(score, _SHAPE))
+                )
         return found
