@@ -16,6 +16,7 @@ import httpx
 
 from app.contracts.prompt import PromptMessage
 from app.engine.breaker import CircuitBreaker
+from app.engine.lanes import LaneTransport
 from app.engine.protocol import Delta, EngineHealth, Finished, Limits
 from app.engine.sse import ChatStreamParser, RequestRefused, reported_error
 from app.errors import (
@@ -69,9 +70,8 @@ class VllmEngine:
         self._clock = clock
         self._breaker = breaker or CircuitBreaker(clock)
         self._unreachable = unreachable
-        bounds = httpx.Limits(max_connections=1_024, max_keepalive_connections=64, keepalive_expiry=30.0)
         self._http = httpx.AsyncClient(
-            transport=transport or httpx.AsyncHTTPTransport(uds=uds, verify=uds is None, limits=bounds),
+            transport=transport or LaneTransport(lambda: _lane(uds)),
             base_url=base_url or "http://engine",
             timeout=httpx.Timeout(None, connect=2.0, write=5.0, pool=5.0),
             headers={"accept-encoding": "identity"},
@@ -233,6 +233,11 @@ class VllmEngine:
                 self._clock() + seconds, self._http.request(method, path, json=body), "an answer"
             )
         return response
+
+
+def _lane(uds: str | None) -> httpx.AsyncHTTPTransport:
+    one = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30.0)
+    return httpx.AsyncHTTPTransport(uds=uds, verify=uds is None, limits=one)
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:

@@ -1,0 +1,98 @@
+"""Lanes: one request per connection, connections used again, bounds kept."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from app.engine.lanes import LaneTransport
+
+pytestmark = pytest.mark.anyio
+
+
+class Body(httpx.AsyncByteStream):
+    async def __aiter__(self):  # type: ignore[no-untyped-def]
+        yield b"one"
+        yield b"two"
+
+
+class Lane(httpx.AsyncBaseTransport):
+    def __init__(self) -> None:
+        self.requests = 0
+        self.closed = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests += 1
+        if request.url.path == "/broken":
+            raise httpx.ReadError("broken", request=request)
+        return httpx.Response(200, stream=Body())
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class Subject:
+    def __init__(self, **bounds: int) -> None:
+        self.lanes: list[Lane] = []
+        self.http = httpx.AsyncClient(transport=LaneTransport(self.make, **bounds), base_url="http://engine")
+
+    def make(self) -> Lane:
+        self.lanes.append(Lane())
+        return self.lanes[-1]
+
+    async def open(self, path: str = "/") -> httpx.Response:
+        return await self.http.send(self.http.build_request("GET", path), stream=True)
+
+
+async def test_one_after_another_uses_one_lane() -> None:
+    subject = Subject()
+    for _ in range(3):
+        assert (await subject.http.get("/")).content == b"onetwo"
+    assert [lane.requests for lane in subject.lanes] == [3]
+
+
+async def test_at_once_uses_a_lane_each_and_keeps_few() -> None:
+    subject = Subject(kept=2)
+    responses = [await subject.open() for _ in range(5)]
+    assert len(subject.lanes) == 5
+    for response in responses:
+        await response.aclose()
+    assert sum(lane.closed for lane in subject.lanes) == 3
+    await subject.http.get("/")
+    assert len(subject.lanes) == 5
+
+
+async def test_closing_twice_frees_once() -> None:
+    subject = Subject()
+    first = await subject.open()
+    await first.aclose()
+    await first.stream.aclose()  # type: ignore[union-attr]
+    second, third = await subject.open(), await subject.open()
+    assert len(subject.lanes) == 2
+    await second.aclose()
+    await third.aclose()
+
+
+async def test_a_failed_request_frees_its_lane() -> None:
+    subject = Subject(most=1)
+    for _ in range(3):
+        with pytest.raises(httpx.ReadError):
+            await subject.open("/broken")
+    assert len(subject.lanes) == 1
+
+
+async def test_bound_of_lanes() -> None:
+    subject = Subject(most=2)
+    first, _second = await subject.open(), await subject.open()
+    with pytest.raises(httpx.PoolTimeout):
+        await subject.open()
+    await first.aclose()
+    assert (await subject.open()).status_code == 200
+
+
+async def test_closing_the_client_closes_all_lanes() -> None:
+    subject = Subject()
+    await subject.open()
+    await subject.http.get("/")
+    await subject.http.aclose()
+    assert all(lane.closed for lane in subject.lanes)
