@@ -1,4 +1,4 @@
-"""What the pages need to read. The composition root hands in an implementation over the services."""
+"""What the pages read, on behalf of a member of staff."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from app.adapters.service import AdapterView, Live
-from app.auth.staff import Staff
+from app.audit.service import AuditLog
+from app.auth.staff import Staff, StaffAccounts
 from app.conversations.schemas import StaffConversationView
+from app.conversations.service import ConversationService
+from app.db.session import Database
+from app.errors import NotSignedIn
 from app.escalations.schemas import EscalationView
+from app.escalations.service import EscalationService
 
 
 class ConsoleReads(Protocol):
-    """Reads on behalf of a member of staff. The pages check roles; an implementation writes the audit entries."""
+    """Reads on behalf of a member of staff. The pages check the roles before they read."""
 
     async def staff(self, token: str) -> Staff:
         """Who holds the session cookie. Raises NotSignedIn, SessionExpired."""
@@ -23,11 +28,68 @@ class ConsoleReads(Protocol):
         ...
 
     async def conversation(
-        self, staff: Staff, conversation_id: str
+        self, staff: Staff, conversation_id: str, *, opened: bool
     ) -> tuple[StaffConversationView, EscalationView | None]:
-        """A conversation, redacted, and why it was escalated. Raises NotFound."""
+        """A conversation, redacted, and why it was escalated. Raises NotFound.
+
+        ``opened``: the page was opened, which is audited; a redraw of an open page is not, it would drown the log.
+        """
         ...
 
     async def adapters(self, staff: Staff) -> tuple[Sequence[AdapterView], Live]:
-        """All adapter versions, newest first, and the pointer to the live one."""
+        """All adapter versions, and the pointer to the live one."""
         ...
+
+
+class AdapterList(Protocol):
+    """Lists adapters (adapters.service.AdaptersService)."""
+
+    async def list(self) -> tuple[list[AdapterView], Live]:
+        """All versions and the pointer."""
+        ...
+
+
+class ServiceReads:
+    """:class:`ConsoleReads` over the services of the process."""
+
+    def __init__(
+        self,
+        database: Database,
+        accounts: StaffAccounts,
+        escalations: EscalationService,
+        conversations: ConversationService,
+        adapters: AdapterList,
+        audit: AuditLog,
+    ) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._escalations = escalations
+        self._conversations = conversations
+        self._adapters = adapters
+        self._audit = audit
+
+    async def staff(self, token: str) -> Staff:
+        """Who holds the session cookie."""
+        if not token:
+            raise NotSignedIn("sign in first")
+        return await self._accounts.authenticate(token)
+
+    async def escalations(self, staff: Staff, status: Literal["waiting", "claimed"]) -> Sequence[EscalationView]:
+        """The queue; its previews are redacted."""
+        async with self._database.session() as session:
+            return await self._escalations.listed(session, status)
+
+    async def conversation(
+        self, staff: Staff, conversation_id: str, *, opened: bool
+    ) -> tuple[StaffConversationView, EscalationView | None]:
+        """A conversation and its escalation; opening it is audited in the same transaction."""
+        async with self._database.session() as session:
+            talk = await self._conversations.staff_view(session, conversation_id)
+            escalation = await self._escalations.of_conversation(session, conversation_id)
+            if opened:
+                await self._audit.append(session, staff.username, "conversation.read", conversation_id)
+        return talk, escalation
+
+    async def adapters(self, staff: Staff) -> tuple[Sequence[AdapterView], Live]:
+        """All adapter versions, and the pointer."""
+        return await self._adapters.list()

@@ -86,9 +86,9 @@ class Pages:
         claimed = await self._reads.escalations(staff, "claimed")
         return {"staff": staff, "page": "queue", "waiting": waiting, "claimed": claimed}
 
-    async def conversation(self, staff: Staff, conversation_id: str) -> dict[str, Any]:
+    async def conversation(self, staff: Staff, conversation_id: str, *, opened: bool) -> dict[str, Any]:
         """Values of a conversation's page."""
-        talk, escalation = await self._reads.conversation(staff, conversation_id)
+        talk, escalation = await self._reads.conversation(staff, conversation_id, opened=opened)
         owned = talk.handler == "staff" and talk.staff_id == staff.id
         return {"staff": staff, "page": "conversation", "talk": talk, "escalation": escalation, "owned": owned}
 
@@ -134,14 +134,14 @@ def build_router(site: Site, reads: ConsoleReads, *, idle_minutes: float = 15.0)
     @router.get("/conversations/{conversation_id}")
     async def conversation(request: Request, conversation_id: str) -> Response:
         async def render(staff: Staff) -> Response:
-            return pages.html("conversation.html", **await pages.conversation(staff, conversation_id))
+            return pages.html("conversation.html", **await pages.conversation(staff, conversation_id, opened=True))
 
         return await pages.for_staff(request, "staff", render)
 
     @router.get("/fragments/conversations/{conversation_id}")
     async def conversation_fragment(request: Request, conversation_id: str) -> Response:
         async def render(staff: Staff) -> Response:
-            return pages.html("_conversation.html", **await pages.conversation(staff, conversation_id))
+            return pages.html("_conversation.html", **await pages.conversation(staff, conversation_id, opened=False))
 
         return await pages.for_staff(request, "staff", render)
 

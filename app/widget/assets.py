@@ -37,7 +37,7 @@ class Asset:
 
 
 def compact_script(source: str) -> str:
-    """``source`` without comments that stand on their own lines, JSDoc and indentation: names and statements are not touched."""
+    """``source`` without JSDoc, comment lines and indentation; names and statements are not touched."""
     return _INDENT.sub("", _LINE_COMMENT.sub("", _BLOCK_COMMENT.sub("", source)))
 
 
@@ -56,7 +56,7 @@ def asset(name: str, content: bytes) -> Asset:
 def join_modules(sources: dict[str, str], entry: str) -> str:
     """``entry`` and every module that it imports as one module, dependencies first: one request, and one compression.
 
-    Our modules import by ``import { … } from "./name.js";`` on one line and use no top-level name twice; nothing is renamed.
+    Our modules import by ``import { … } from "./name.js";`` on one line and use no top-level name twice.
     Raises KeyError for an import that is not among ``sources``.
     """
     order: list[str] = []

@@ -22,7 +22,6 @@ export default {
   emergency: "In an emergency call",
   before: "Before you start",
   accept: "Accept and start",
-  kept: "Messages are kept for {days} days.",
   numbers: "In an emergency, do not wait for an answer here:",
   acceptFirst: "Please read and accept the notice first. Your words are kept.",
   replying: "AI assistant is replying",

@@ -23,7 +23,6 @@ export default {
   emergency: "En una emergencia llame al",
   before: "Antes de empezar",
   accept: "Aceptar y empezar",
-  kept: "Los mensajes se guardan {days} días.",
   numbers: "En una emergencia, no espere una respuesta aquí:",
   acceptFirst: "Primero lea y acepte el aviso. Sus palabras se conservan.",
   replying: "El asistente de IA está respondiendo",

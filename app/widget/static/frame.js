@@ -113,7 +113,6 @@ function consentCard() {
   box.replaceChildren(
     h("h2", {}, t.before),
     ...config.notice.text.map((/** @type {string} */ line) => h("p", {}, line)),
-    h("p", {}, fill(t.kept, { days: config.retention_days })),
     h("p", {}, h("strong", {}, t.numbers)),
     h("ul", {}, ...config.emergency.map((/** @type {any} */ r) => h("li", {}, h("a", { href: tel(r.phone) }, r.phone), ` ${r.label}`))),
     h("button", { className: "main", id: "accept", onclick: accept }, t.accept));
