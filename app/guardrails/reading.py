@@ -1,0 +1,50 @@
+"""From turns to what the rules can ask: words, context and facts, all from one pass of the matcher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from app.guardrails.context import Context, last_turn_start
+from app.guardrails.facts import NUMBER_WORDS, read_facts
+from app.guardrails.patterns import Found, Matcher, Span, Trigger
+from app.guardrails.policy import PolicyBundle
+from app.guardrails.tokens import Speller, Words, read
+
+
+class Reading:
+    """One conversation as the rules see it. ``last`` is the position of the last turn's first word."""
+
+    def __init__(self, words: Words, found: Found) -> None:
+        self.words = words
+        self.found = found
+        self.last = last_turn_start(words)
+
+    def spans(self, trigger: Trigger) -> list[list[Span]]:
+        """For each part of the trigger its spans; an empty list where a part is missing."""
+        return [self.found.part(part) for part in trigger.parts]
+
+    def touches_last(self, spans: Iterable[Span]) -> bool:
+        """True when one of the spans lies in the last turn."""
+        return any(span.end > self.last for span in spans)
+
+
+class Reader:
+    """Compiles the lexicon, the cues and a section's triggers once, then reads conversations."""
+
+    def __init__(self, bundle: PolicyBundle, triggers: Iterable[str], *, mend_spelling: bool = True) -> None:
+        fillers = frozenset(bundle.header.fillers)
+        self.matcher = Matcher(bundle.concepts(), triggers, fillers)
+        self.fillers = fillers
+        protected = {*bundle.header.protected, *NUMBER_WORDS}
+        self.speller = Speller(self.matcher.vocabulary, protected) if mend_spelling else None
+
+    def trigger(self, source: str) -> Trigger:
+        """The compiled form of a trigger that was given to the constructor."""
+        return self.matcher.triggers[source]
+
+    def read(self, turns: Sequence[str]) -> Reading:
+        """Read the patient's turns, oldest first."""
+        words = read(turns, self.speller, self.fillers)
+        phrases = self.matcher.phrases(words)
+        flags = Context(words, phrases).flags()
+        return Reading(words, self.matcher.match(words, phrases, flags, read_facts(words)))

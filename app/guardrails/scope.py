@@ -1,0 +1,49 @@
+"""Stage 3 of a turn: what kind of message is it, and may the articles answer it?
+
+Refuses kindly what a clinician, a pharmacist or an office must decide, and nothing else: logistics, preparation and
+education stay in scope.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.guardrails.patterns import NEGATED
+from app.guardrails.policy import PolicyBundle, ScopeKind, ScopeRule
+from app.guardrails.reading import Reader, Reading
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeVerdict:
+    """``class_`` is the class of the deciding rule (``in_scope`` if none); ``text_id`` its catalogue text."""
+
+    kind: ScopeKind
+    class_: str
+    routes: tuple[str, ...]
+    text_id: str
+    rules: tuple[str, ...]
+
+
+class Scope:
+    """Sorts one message. Pure and thread-safe."""
+
+    def __init__(self, bundle: PolicyBundle) -> None:
+        self._rules = bundle.scope
+        self._reader = Reader(bundle, [t for rule in bundle.scope for t in (*rule.triggers, *rule.unless)])
+
+    def assess(self, text: str) -> ScopeVerdict:
+        """The first rule of the bundle that matches decides; none means in scope."""
+        reading = self._reader.read([text])
+        matched = [rule for rule in self._rules if self._matches(rule, reading)]
+        if not matched:
+            return ScopeVerdict("in_scope", "in_scope", (), "", ())
+        first = matched[0]
+        return ScopeVerdict(first.kind, first.class_, tuple(first.routes), first.text, tuple(rule.id for rule in matched))
+
+    def _matches(self, rule: ScopeRule, reading: Reading) -> bool:
+        if rule.max_words is not None and len(reading.words.words) > rule.max_words:
+            return False
+        return any(self._found(t, reading) for t in rule.triggers) and not any(self._found(t, reading) for t in rule.unless)
+
+    def _found(self, source: str, reading: Reading) -> bool:
+        return all(any(not s.flags & NEGATED for s in part) for part in reading.spans(self._reader.trigger(source)))

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from app.guardrails.injection import Injection
+from app.guardrails.policy import PolicyBundle, default_bundle_folder, load_bundle
+from app.guardrails.scope import Scope
+from app.guardrails.triage import Triage
+
+
+@pytest.fixture(scope="session")
+def bundle() -> PolicyBundle:
+    return load_bundle(default_bundle_folder())
+
+
+@pytest.fixture(scope="session")
+def triage(bundle: PolicyBundle) -> Triage:
+    return Triage(bundle)
+
+
+@pytest.fixture(scope="session")
+def scope(bundle: PolicyBundle) -> Scope:
+    return Scope(bundle)
+
+
+@pytest.fixture(scope="session")
+def injection(bundle: PolicyBundle) -> Injection:
+    return Injection(bundle)
