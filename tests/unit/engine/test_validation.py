@@ -54,6 +54,7 @@ def test_accepts_the_usual_number_types(tmp_path: Path, dtype: Any) -> None:
         ({"bias": "all"}, "bias must be"),
         ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
         ({"rank_pattern": {"q_proj": 4}}, "rank_pattern"),
+        ({"kasa_config": {"beta": 1.0}}, "KaSA"),
         ({"layer_replication": [[0, 4]]}, "layer replication"),
         ({"init_lora_weights": "pissa"}, "init_lora_weights 'pissa'"),
         ({"init_lora_weights": "pissa_niter_16"}, "changes the base weights"),
