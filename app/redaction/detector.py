@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Sequence
 from itertools import chain
+from typing import Any
 
 import regex
 
@@ -24,6 +25,9 @@ from app.redaction.recognizers.names import NameRecognizer
 from app.redaction.recognizers.numbers import number_rules
 from app.redaction.recognizers.places import place_rules
 from app.redaction.recognizers.rules import RuleRecognizer, StrictPatterns
+
+NO_ARTIFACTS: Any = None
+"""Recognizers get no tokens and lemmas: none of ours needs a language model of Presidio's."""
 
 _PLACES = frozenset({"ADDRESS", "ZIP", "CITY", "ORGANIZATION", "URL", "EMAIL", "PERSON"})
 _WORDS = regex.compile(r"[\p{L}\d]++")
@@ -97,10 +101,10 @@ class Detector:
 
     def _run(self, recognizer: EntityRecognizer, text: str) -> list[Span]:
         spans = []
-        for result in recognizer.analyze(text, recognizer.supported_entities, None):
+        for result in recognizer.analyze(text, recognizer.supported_entities, NO_ARTIFACTS):
             inside = 0 <= result.start < result.end <= len(text)
             if result.entity_type not in TYPES or not inside or not 0 < result.score <= 1:
-                raise ValueError(f"recognizer {recognizer.name} gave a result that is no span of the text")
+                raise ValueError("a recognizer gave a result that is no span of the text")
             spans.append(_trimmed(Span(result.entity_type, result.start, result.end, result.score), text))
         return spans
 

@@ -96,7 +96,8 @@ def _replaced(text: str, entities: Sequence[Entity]) -> str:
     # The anonymizer asks an operator by entity type and value, so each replacement is a type of its own.
     operators = {e.replacement: OperatorConfig("replace", {"new_value": e.replacement}) for e in entities}
     spans = [AnonymizerSpan(e.replacement, e.start, e.end, 1.0) for e in entities]
-    result = AnonymizerEngine().anonymize(text, spans, operators, merge_entities_with_spaces=False)
+    engine = AnonymizerEngine()  # type: ignore[no-untyped-call]
+    result = engine.anonymize(text, spans, operators, merge_entities_with_spaces=False)
     if result.text is None:
         raise RedactionFailed("the anonymizer gave no text")
     return result.text

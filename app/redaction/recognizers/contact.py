@@ -7,7 +7,8 @@ import regex
 from app.redaction.recognizers.rules import Match, Rule, compile_rule
 
 _UNIT = regex.compile(
-    r"\s*(?:mg|mcg|µg|g|kg|ml|l|iu|units?|cal\w*|kcal\w*|steps|cells|k|feet|ft|lbs?|dollars|percent|%|per|/|mm\w*|ng|pg|"
+    r"\s*(?:mg|mcg|µg|g|kg|ml|l|iu|units?|cal\w*|kcal\w*|steps|cells|k|feet|ft|lbs?|dollars|percent|%|"
+    r"per|/|mm\w*|ng|pg|"
     r"meq|mmol|people|hours?|minutes?|days?|words|grams?|milligrams?|bpm)(?![A-Za-z])",
     regex.IGNORECASE,
 )
@@ -23,8 +24,10 @@ _AT = r"(?:\s+at\s+|\s*\(at\)\s*|\s*\[at\]\s*)"
 _LOCAL_SPELLED = r"[\w.+\-]{1,40}(?:\s+(?:dot|underscore|dash|hyphen|plus)\s+[\w+\-]{1,40}){0,4}"
 
 _NOT_A_HANDLE = frozenset(
-    "not is was are isn't wasn't and or the a an to in on for my it it's incorrect wrong locked expired invalid working blocked "
-    "page screen missing forgotten rejected accepted reset disabled required correct right no error button link does doesn't "
+    "not is was are isn't wasn't and or the a an to in on for my it it's incorrect wrong locked "
+    "expired invalid working blocked "
+    "page screen missing forgotten rejected accepted reset disabled required correct right no error "
+    "button link does doesn't "
     "won't didn't has but so that this they anymore still already taken unknown case being never please because".split()
 )
 
@@ -61,7 +64,8 @@ def _email() -> list[Rule]:
         ),
         compile_rule(
             "EMAIL",
-            rf"e-?mail(?:\s+address)?(?:\s+is|'s|:)?\s+(?P<v>(?:[\w.+\-]{{1,40}}\s+){{1,6}}at\s+(?:[\w\-]{{1,40}}{_DOT}){{1,3}}{_TLD})(?!\w)",
+            rf"e-?mail(?:\s+address)?(?:\s+is|'s|:)?\s+(?P<v>(?:[\w.+\-]{{1,40}}\s+){{1,6}}at\s+(?:[\w\-]"
+            rf"{{1,40}}{_DOT}){{1,3}}{_TLD})(?!\w)",
             0.95,
         ),
     ]
@@ -73,7 +77,8 @@ def _phone() -> list[Rule]:
     return [
         compile_rule(
             "PHONE",
-            rf"(?<![\w.\-/])(?P<v>(?:(?:\+|00)?1[\s.\-]{{0,2}})?(?:\(\d{{3}}\)[\s.\-]{{0,2}}|\d{{3}}[\s.\-/]{{1,2}})\d{{3}}[\s.\-]{{0,2}}\d{{4}}{extension})(?!\w|-\d)",
+            rf"(?<![\w.\-/])(?P<v>(?:(?:\+|00)?1[\s.\-]{{0,2}})?(?:\(\d{{3}}\)[\s.\-]{{0,2}}|\d{{3}}[\s.\-/]"
+            rf"{{1,2}})\d{{3}}[\s.\-]{{0,2}}\d{{4}}{extension})(?!\w|-\d)",
             0.95,
             needs="digit",
         ),
@@ -111,7 +116,8 @@ def _phone() -> list[Rule]:
         ),
         compile_rule(
             "PHONE",
-            rf"\b{cue}\w{{0,4}}\W{{1,3}}(?:(?:me|him|her|us|back|number|is|it's|at|on|phone|cell|my|no)\W{{1,3}}){{0,5}}(?P<v>\d{{3}}[\s.]\d{{4}}|\d{{7}})(?!\w|\.\d)",
+            rf"\b{cue}\w{{0,4}}\W{{1,3}}(?:(?:me|him|her|us|back|number|is|it's|at|on|phone|cell|my|no)"
+            rf"\W{{1,3}}){{0,5}}(?P<v>\d{{3}}[\s.]\d{{4}}|\d{{7}})(?!\w|\.\d)",
             0.8,
             accept=_no_unit_after,
             needs="digit",
@@ -129,14 +135,18 @@ def _web() -> list[Rule]:
         compile_rule("URL", rf"(?<![\w@.\-])(?P<v>(?:[\w\-]++\.){{1,4}}{_TLD}/{end})", 0.95),
         compile_rule(
             "URL",
-            rf"\b(?:website|web\s?site|blog|webpage|site|profile)\s+(?:is|at|:)?\s*(?P<v>(?:[\w\-]++\.){{1,4}}{_TLD})\b",
+            r"\b(?:website|web\s?site|blog|webpage|site|profile)\s+(?:is|at|:)?\s*(?P<v>(?:[\w\-]++\.)"
+            rf"{{1,4}}{_TLD})\b",
             0.9,
         ),
     ]
 
 
 def _handles() -> list[Rule]:
-    what = r"(?:user\s?-?name|user\s?id|login(?:\s+(?:name|id))?|log-?in\s+id|screen\s?name|handle|portal\s+id|account\s+name|pass(?:word|code|phrase)|pin(?:\s+(?:code|number))?)"
+    what = (
+        r"(?:user\s?-?name|user\s?id|login(?:\s+(?:name|id))?|log-?in\s+id|screen\s?name|handle|"
+        r"portal\s+id|account\s+name|pass(?:word|code|phrase)|pin(?:\s+(?:code|number))?)"
+    )
     return [
         compile_rule(
             "USERNAME",
@@ -159,7 +169,8 @@ def _handles() -> list[Rule]:
         ),
         compile_rule(
             "USERNAME",
-            r"\b(?:instagram|insta|facebook|twitter|tiktok|snapchat|skype|whatsapp|telegram|venmo)\s*(?:is|:|handle|name|id|as|at|user|under|\s)+\s*(?P<v>@?(?=[\w.]*[\d_.@])[\w.]{3,30}\w)",
+            r"\b(?:instagram|insta|facebook|twitter|tiktok|snapchat|skype|whatsapp|telegram|venmo)\s*(?:is|:|"
+            r"handle|name|id|as|at|user|under|\s)+\s*(?P<v>@?(?=[\w.]*[\d_.@])[\w.]{3,30}\w)",
             0.85,
         ),
     ]

@@ -6,18 +6,32 @@ import regex
 
 from app.redaction.recognizers.rules import Match, Rule, compile_rule
 
-_MONTH = r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?|enero|febrero|marzo|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre)\b\.?"
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|"
+    r"oct(?:ober)?|nov(?:ember)?|dec(?:ember)?|enero|febrero|marzo|abril|mayo|junio|julio|agosto|"
+    r"septiembre|octubre|noviembre|diciembre)\b\.?"
+)
 _YEAR = r"(?:(?:19|20)\d{2}|'\d{2})"
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _M = r"(?:0?[1-9]|1[0-2])"
-_ORDINAL = r"(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|nineteenth|twentieth|thirtieth|twenty[\s\-](?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth)|thirty[\s\-]first)"
+_ORDINAL = (
+    r"(?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|eleventh|twelfth|thirteenth|"
+    r"fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|nineteenth|twentieth|thirtieth|"
+    r"twenty[\s\-](?:first|second|third|fourth|fifth|sixth|seventh|eighth|ninth)|thirty[\s\-]first)"
+)
 _UNITS = r"(?:one|two|three|four|five|six|seven|eight|nine)"
 _TEENS = r"(?:ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen)"
 _TENS = r"(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)"
 _TWO = rf"(?:{_TENS}(?:[\s\-]{_UNITS})?|{_TEENS}|(?:oh|o)[\s\-]{_UNITS}|{_UNITS})"
 _SPELLED_TAIL = rf"(?:[\s\-](?:hundred[\s\-])?(?:and\s+)?{_TWO})?"
-_WHEN = r"(?:on|since|until|till|by|from|dated?|appointment|appt|scheduled|before|after|due|started|surgery|visit|was|is|for|between|through|thru|seen|last|to|and|around|about)"
-_NOT_UNIT = r"(?!\s?(?:mg|mcg|ml|g|tabs?|tablets?|pills?|doses?|cups?|of\s+a|inch|hours?|hrs|minutes|percent|%|cc|tsp|teaspoons?|strength|times|puffs?)(?![a-z]))"
+_WHEN = (
+    r"(?:on|since|until|till|by|from|dated?|appointment|appt|scheduled|before|after|due|started|"
+    r"surgery|visit|was|is|for|between|through|thru|seen|last|to|and|around|about)"
+)
+_NOT_UNIT = (
+    r"(?!\s?(?:mg|mcg|ml|g|tabs?|tablets?|pills?|doses?|cups?|of\s+a|inch|hours?|hrs|minutes|percent|"
+    r"%|cc|tsp|teaspoons?|strength|times|puffs?)(?![a-z]))"
+)
 _PAIN = regex.compile(
     r"(?:pain|scale|score|level|rate|rated|hurts?|severity|out|vision|bp|pressure|dose|strength)\b[^.]{0,40}\Z", regex.I
 )
@@ -25,8 +39,15 @@ _PAIN = regex.compile(
 _OLD = r"(?:[\s\-]*(?:years?|yrs?)[\s\-]*(?:old|of\s+age|young)|[\s\-]*y[/.]?o\b|[\s\-]*años|[\s\-]*year[\s\-]olds?)"
 _DIGIT_AGE = r"(?:9\d|1[01]\d)"
 _WORD_AGE = rf"(?:ninety(?:[\s\-]{_UNITS})?|(?:a|one)[\s\-]hundred(?:[\s\-](?:and[\s\-])?(?:{_UNITS}|{_TEENS}))?)"
-_WHO = r"(?:i\s+am|i'm|im|(?:she|he|who|they)(?:'s|\s+is|\s+was|\s+are)|(?:mom|mother|mum|dad|father|grand\w+|nana|aunt|uncle|husband|wife|patient|neighbor|friend|sister|brother)(?:'s|\s+is|\s+was|\s+who\s+is|,|\s+just\s+turned|\s+turned)|turned|turns|turning|aged?(?:\s+is|\s+of|:)?)"
-_AGE_END = r"(?![\d.:/%]\d|\d|%|\w|\s?(?:lbs?|pounds?|kg|kilos?|degrees?|percent|mg|ml|over|/|beats|bpm|minutes?|hours?|days?|weeks?|months?|miles?|°|f\b|cm|on\s+oxygen|systolic))"
+_WHO = (
+    r"(?:i\s+am|i'm|im|(?:she|he|who|they)(?:'s|\s+is|\s+was|\s+are)|(?:mom|mother|mum|dad|father|"
+    r"grand\w+|nana|aunt|uncle|husband|wife|patient|neighbor|friend|sister|brother)(?:'s|\s+is|\s+was|"
+    r"\s+who\s+is|,|\s+just\s+turned|\s+turned)|turned|turns|turning|aged?(?:\s+is|\s+of|:)?)"
+)
+_AGE_END = (
+    r"(?![\d.:/%]\d|\d|%|\w|\s?(?:lbs?|pounds?|kg|kilos?|degrees?|percent|mg|ml|over|/|beats|bpm|"
+    r"minutes?|hours?|days?|weeks?|months?|miles?|°|f\b|cm|on\s+oxygen|systolic))"
+)
 
 
 def _real_day(match: Match) -> bool:
@@ -74,12 +95,14 @@ def _written() -> list[Rule]:
         compile_rule("DATE", rf"\b(?P<v>{_MONTH},?\s+(?:of\s+)?{_YEAR})(?!\w)", 0.9, needs="digit"),
         compile_rule(
             "DATE",
-            rf"\b(?P<v>(?:the\s+)?{_ORDINAL}\s+(?:day\s+)?of\s+{_MONTH}(?:,?\s+(?:{_YEAR}|(?:nineteen|twenty|two\s+thousand){_SPELLED_TAIL}))?)\b",
+            rf"\b(?P<v>(?:the\s+)?{_ORDINAL}\s+(?:day\s+)?of\s+{_MONTH}(?:,?\s+(?:{_YEAR}|(?:nineteen|twenty|"
+            rf"two\s+thousand){_SPELLED_TAIL}))?)\b",
             0.9,
         ),
         compile_rule(
             "DATE",
-            rf"\b(?P<v>{_MONTH}\s+(?:the\s+)?(?:{_ORDINAL}|{_TENS}[\s\-]{_UNITS}|{_TEENS}|{_UNITS})(?:,?\s+(?:{_YEAR}|(?:nineteen|twenty|two\s+thousand){_SPELLED_TAIL}))?)\b",
+            rf"\b(?P<v>{_MONTH}\s+(?:the\s+)?(?:{_ORDINAL}|{_TENS}[\s\-]{_UNITS}|{_TEENS}|{_UNITS})"
+            rf"(?:,?\s+(?:{_YEAR}|(?:nineteen|twenty|two\s+thousand){_SPELLED_TAIL}))?)\b",
             0.9,
             accept=_spelled,
         ),
@@ -105,13 +128,15 @@ def _numeric() -> list[Rule]:
         ),
         compile_rule(
             "DATE",
-            rf"(?<![\w./\-])(?P<v>(?:{_M}\s?([/\-])\s?{_DAY}|{_DAY}([/\-]){_M})\s?[/\-]\s?(?:(?:19|20)\d{{2}}|\d{{2}}))(?![\w%]|[\-/]\d)",
+            rf"(?<![\w./\-])(?P<v>(?:{_M}\s?([/\-])\s?{_DAY}|{_DAY}([/\-]){_M})\s?[/\-]\s?(?:(?:19|20)\d{{2}}|"
+            rf"\d{{2}}))(?![\w%]|[\-/]\d)",
             0.95,
             needs="digit",
         ),
         compile_rule(
             "DATE",
-            rf"(?<![\w./\-])(?P<v>(?:{_M}\.{_DAY}|{_DAY}\.{_M})\.(?:(?:19|20)\d{{2}}|\d{{2}}(?=\D|$)))(?![\w%]|[.\-/]\d)",
+            rf"(?<![\w./\-])(?P<v>(?:{_M}\.{_DAY}|{_DAY}\.{_M})\.(?:(?:19|20)\d{{2}}|\d{{2}}(?=\D|$)))(?![\w%]|"
+            r"[.\-/]\d)",
             0.9,
             needs="digit",
         ),
@@ -124,7 +149,7 @@ def _numeric() -> list[Rule]:
         ),
         compile_rule(
             "DATE",
-            rf"(?<![\w./\-])(?P<v>(?:0?[1-9]|1[0-2])[/\-](?:19|20)\d{{2}})(?![\w%]|[\-/]\d)",
+            r"(?<![\w./\-])(?P<v>(?:0?[1-9]|1[0-2])[/\-](?:19|20)\d{2})(?![\w%]|[\-/]\d)",
             0.85,
             needs="digit",
         ),
@@ -139,7 +164,8 @@ def _births() -> list[Rule]:
     return [
         compile_rule(
             "DATE",
-            rf"\b{cue}{glue}(?P<v>\d{{1,2}}[\s./\-]\d{{1,2}}[\s./\-]\d{{2,4}}|\d{{8}}|\d{{6}}|(?:18|19|20)\d{{2}})(?!\w)",
+            rf"\b{cue}{glue}(?P<v>\d{{1,2}}[\s./\-]\d{{1,2}}[\s./\-]\d{{2,4}}|\d{{8}}|\d{{6}}|(?:18|19|20)"
+            rf"\d{{2}})(?!\w)",
             0.96,
             needs="digit",
         ),
@@ -161,7 +187,8 @@ def _ages() -> list[Rule]:
         compile_rule("AGE", rf"\b(?P<v>{_WORD_AGE}{_OLD})", 0.9),
         compile_rule(
             "AGE",
-            rf"\b{_WHO}\s+{soft}(?P<v>ninety(?:[\s\-]{_UNITS})?|(?:a|one)[\s\-]hundred[\s\-](?:and[\s\-])?{_UNITS}){_AGE_END}(?!\s+(?:times|years?\s+ago))",
+            rf"\b{_WHO}\s+{soft}(?P<v>ninety(?:[\s\-]{_UNITS})?|(?:a|one)[\s\-]hundred[\s\-](?:and[\s\-])"
+            rf"?{_UNITS}){_AGE_END}(?!\s+(?:times|years?\s+ago))",
             0.85,
         ),
     ]

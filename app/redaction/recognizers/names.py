@@ -19,11 +19,14 @@ _PARTICLES = frozenset(
     "al bin binti da das de del della den der di dos du el ibn la las le los mac san st ter van von y".split()
 )
 _TITLES = frozenset(
-    "dr doctor mr mrs ms miss mx prof professor nurse sister father pastor rev reverend rabbi imam señor señora sra dra".split()
+    "dr doctor mr mrs ms miss mx prof professor nurse sister father pastor rev reverend rabbi imam "
+    "señor señora sra dra".split()
 )
 _RELATIONS = frozenset(
-    "husband wife son daughter mother mom mum mama father dad papa sister brother aunt uncle cousin niece nephew grandmother "
-    "grandma grandfather grandpa grandson granddaughter partner boyfriend girlfriend fiance fiancé fiancee fiancée friend "
+    "husband wife son daughter mother mom mum mama father dad papa sister brother aunt uncle cousin "
+    "niece nephew grandmother "
+    "grandma grandfather grandpa grandson granddaughter partner boyfriend girlfriend fiance fiancé "
+    "fiancee fiancée friend "
     "neighbor neighbour roommate caregiver carer baby child kid boss coworker spouse stepson stepdaughter stepmother "
     "stepfather surgeon dentist therapist midwife pcp cardiologist oncologist pediatrician ob counselor "
     "abuela abuelo nana twin twins attorney lawyer guardian aide dog".split()
@@ -36,8 +39,8 @@ _GREETINGS = frozenset(
 _CONTACT = frozenset("named called with see saw ask contact tell to for by from of".split())
 
 _STRONG = regex.compile(
-    r"""\b(?: (?:my|his|her|their|the|patient(?:'?s)?|son'?s|daughter'?s|husband'?s|wife'?s|mother'?s|father'?s|child'?s|
-           baby'?s|\w+'s)\s+(?:(?:full|legal|first|last|maiden|middle|preferred|real|given|family|birth)\s+)?name(?:\s+is|'s|:)
+    r"""\b(?: (?:my|his|her|their|the|patient(?:'?s)?|son'?s|daughter'?s|husband'?s|wife'?s|mother'?s|father'?s|
+           child'?s|baby'?s|\w+'s)\s+(?:(?:full|legal|first|last|maiden|middle|preferred|real|given|family|birth)\s+)?name(?:\s+is|'s|:)
          | (?:^|\b)(?:patient\s+|full\s+|first\s+|last\s+)?name\s*:
          | \bpatient\s*:
          | \bi(?:\s+am|'m)\s+called | \bcall\s+me | \bgoes\s+by | \bme\s+llamo | \bmi\s+nombre\s+es

@@ -7,13 +7,20 @@ import regex
 from app.redaction.recognizers.rules import Match, Rule, compile_rule
 
 # What may stand between a cue and its number: "is", ":", "#", "number", at most four such words.
-_GLUE = r"""[\s:\#=.\-]{0,4}(?:(?:is|was|are|number|numbers|no|num|nr|id|code|it's|its|ending|ends|in|with|of|reads|on|file|mine|card)\b[\s:\#=.,\-]{0,4}){0,4}[\#"'(]?"""
-_VALUE = r"(?P<v>(?=[A-Za-z\-/]{0,12}\d)[A-Za-z0-9](?:[A-Za-z0-9]|[\-/.](?=[A-Za-z0-9])){2,34}|\d{2,6}(?:[ ]\d{2,6}){1,5})(?![A-Za-z0-9])"
+_GLUE = (
+    r"[\s:\#=.\-]{0,4}(?:(?:is|was|are|number|numbers|no|num|nr|id|code|it's|its|ending|ends|in|with|of|reads|on|file|"
+    r"mine|card)\b[\s:\#=.,\-]{0,4}){0,4}[\#\"'(]?"
+)
+_VALUE = (
+    r"(?P<v>(?=[A-Za-z\-/]{0,12}\d)[A-Za-z0-9](?:[A-Za-z0-9]|[\-/.](?=[A-Za-z0-9])){2,34}|\d{2,6}(?:[ "
+    r"]\d{2,6}){1,5})(?![A-Za-z0-9])"
+)
 _LONG = r"(?P<v>(?=(?:[A-Za-z\-/]{0,6}\d){4})[A-Za-z0-9](?:[A-Za-z0-9]|[\-/](?=[A-Za-z0-9])){3,34})(?![A-Za-z0-9])"
 
 _UNIT = regex.compile(
     r"[\s\-]*(?:mg|mcg|µg|g|kg|ml|l|iu|units?|u|cal\w*|cells|k|feet|ft|lbs?|dollars|percent|%|mm\w*|ng|pg|meq|mmol|"
-    r"days?|weeks?|months?|years?|hours?|hrs?|minutes?|mins?|times|tablets?|tabs?|pills?|capsules?|doses?|am|pm|a\.m|p\.m)"
+    r"days?|weeks?|months?|years?|hours?|hrs?|minutes?|mins?|times|tablets?|tabs?|pills?|capsules?|"
+    r"doses?|am|pm|a\.m|p\.m)"
     r"(?![A-Za-z])",
     regex.IGNORECASE,
 )
@@ -21,9 +28,22 @@ _MEASURE = regex.compile(
     r"\d+(?:\.\d+)?(?:mg|mcg|g|kg|ml|iu|units?|mm|cm|lbs?|%|am|pm|x|h|hr|hrs|d|st|nd|rd|th|yo|y)?", regex.I
 )
 
-_MRN = r"(?:mrn|m\.r\.n\.|med(?:ical)?\s+rec(?:ord)?s?|chart|patient\s+(?:id|identifier|number|no|account)|patient\s*\#|hospital\s+(?:number|id)|record\s+(?:number|no|id)|encounter|visit\s+(?:number|id)|csn|fin\s+number|health\s+record)"
-_PLAN = r"(?:member(?:ship)?|subscriber|beneficiary|policy|policyholder|group|insurance(?:\s+policy)?|health\s+plan|plan|medicaid|medicare|hicn?|mbi|rx\s?bin|rx\s?pcn|rx\s?grp|bin|pcn|coverage|aetna|cigna|humana|blue\s+cross|bcbs|united\s*health(?:care)?)"
-_ACCOUNT = r"(?:acc(?:oun)?t|bank\s+account|routing|invoice|bill|billing|statement|claim|reference|ref|confirmation|case|ticket|prescription|rx|order|tracking|authorization|auth|referral|passport(?:\s+id)?|iban|tax\s+id|tin|ein|atin|itin|aadh?ar|pan(?:\s+card)?|voter\s+id|student\s+id|employee|badge|id\s+card|swift|ifsc|guarantor|receipt|transaction|check|tribal)"
+_MRN = (
+    r"(?:mrn|m\.r\.n\.|med(?:ical)?\s+rec(?:ord)?s?|chart|patient\s+(?:id|identifier|number|no|"
+    r"account)|patient\s*\#|hospital\s+(?:number|id)|record\s+(?:number|no|id)|encounter|"
+    r"visit\s+(?:number|id)|csn|fin\s+number|health\s+record)"
+)
+_PLAN = (
+    r"(?:member(?:ship)?|subscriber|beneficiary|policy|policyholder|group|insurance(?:\s+policy)?|"
+    r"health\s+plan|plan|medicaid|medicare|hicn?|mbi|rx\s?bin|rx\s?pcn|rx\s?grp|bin|pcn|coverage|"
+    r"aetna|cigna|humana|blue\s+cross|bcbs|united\s*health(?:care)?)"
+)
+_ACCOUNT = (
+    r"(?:acc(?:oun)?t|bank\s+account|routing|invoice|bill|billing|statement|claim|reference|ref|"
+    r"confirmation|case|ticket|prescription|rx|order|tracking|authorization|auth|referral|"
+    r"passport(?:\s+id)?|iban|tax\s+id|tin|ein|atin|itin|aadh?ar|pan(?:\s+card)?|voter\s+id|"
+    r"student\s+id|employee|badge|id\s+card|swift|ifsc|guarantor|receipt|transaction|check|tribal)"
+)
 _LICENSE = r"(?:driver'?s?'?\s+licen[cs]e|driving\s+licen[cs]e|licen[cs]e|dl|state\s+id|dea|npi|permit|certificate)"
 _VEHICLE = (
     r"(?:licen[cs]e\s+plates?|number\s+plates?|plates?|vin|vehicle(?:\s+(?:identification|id))?|registration|tag)"
@@ -32,14 +52,11 @@ _DEVICE = r"(?:serial|s/n|sn|device|pacemaker|implant|imei|udi|meid|mac\s+addres
 
 
 def _not_measure(match: Match) -> bool:
-    value, text, end = match["v"], match.string, match.end("v")
-    return (
-        not _UNIT.match(text, end)
-        and not _MEASURE.fullmatch(value)
-        or len(value) >= 5
-        and value.isdigit()
-        and not _UNIT.match(text, end)
-    )
+    """Whether the number after a cue is more than a dose, a time or an age."""
+    if _UNIT.match(match.string, match.end("v")):
+        return False
+    value = match["v"]
+    return not _MEASURE.fullmatch(value) or (len(value) >= 5 and value.isdigit())
 
 
 def _identifying(match: Match) -> bool:
@@ -84,7 +101,8 @@ def _by_cue() -> list[Rule]:
     rules.append(
         compile_rule(
             "VEHICLE",
-            rf"\b(?:licen[cs]e\s+plates?|plates?)\b{_GLUE}\s?(?P<v>(?=[A-Z0-9 \-]{{0,4}}\d)[A-Z0-9]{{1,4}}[ \-]?[A-Z0-9]{{2,4}})(?![A-Za-z0-9])",
+            rf"\b(?:licen[cs]e\s+plates?|plates?)\b{_GLUE}\s?(?P<v>(?=[A-Z0-9 \-]{{0,4}}\d)[A-Z0-9]{{1,4}}[ \-]"
+            rf"?[A-Z0-9]{{2,4}})(?![A-Za-z0-9])",
             0.94,
             needs="digit",
         )
@@ -133,7 +151,8 @@ def _by_shape() -> list[Rule]:
         ),
         compile_rule(
             "ACCOUNT",
-            r"(?<![\w\-])(?P<v>(?!(?:JNJ|RO|SB|GSK|BMS|MK|PF|LY|AZD|ABT|BAY|CP)-)[A-Z]{1,5}-?\d{6,14}[A-Z]{0,2})(?![\w\-])",
+            r"(?<![\w\-])(?P<v>(?!(?:JNJ|RO|SB|GSK|BMS|MK|PF|LY|AZD|ABT|BAY|CP)-)[A-Z]{1,5}-?\d{6,14}[A-Z]"
+            r"{0,2})(?![\w\-])",
             0.7,
             needs="digit",
             exact_case=True,

@@ -7,15 +7,34 @@ import regex
 from app.redaction.lexicon import Lexicon
 from app.redaction.recognizers.rules import Match, Rule, compile_rule
 
-_STATE = r"(?:AL|AK|AZ|AR|CA|CO|CT|DE|FL|GA|HI|ID|IL|IN|IA|KS|KY|LA|ME|MD|MA|MI|MN|MS|MO|MT|NE|NV|NH|NJ|NM|NY|NC|ND|OH|OK|OR|PA|RI|SC|SD|TN|TX|UT|VT|VA|WA|WV|WI|WY|DC|PR)"
-_STATE_NAME = r"(?:Alabama|Alaska|Arizona|Arkansas|California|Colorado|Connecticut|Delaware|Florida|Georgia|Hawaii|Idaho|Illinois|Indiana|Iowa|Kansas|Kentucky|Louisiana|Maine|Maryland|Massachusetts|Michigan|Minnesota|Mississippi|Missouri|Montana|Nebraska|Nevada|New\s+(?:Hampshire|Jersey|Mexico|York)|North\s+(?:Carolina|Dakota)|Ohio|Oklahoma|Oregon|Pennsylvania|Rhode\s+Island|South\s+(?:Carolina|Dakota)|Tennessee|Texas|Utah|Vermont|(?:West\s+)?Virginia|Washington|Wisconsin|Wyoming)"
+_STATE = (
+    r"(?:AL|AK|AZ|AR|CA|CO|CT|DE|FL|GA|HI|ID|IL|IN|IA|KS|KY|LA|ME|MD|MA|MI|MN|MS|MO|MT|NE|NV|NH|NJ|NM|"
+    r"NY|NC|ND|OH|OK|OR|PA|RI|SC|SD|TN|TX|UT|VT|VA|WA|WV|WI|WY|DC|PR)"
+)
+_STATE_NAME = (
+    r"(?:Alabama|Alaska|Arizona|Arkansas|California|Colorado|Connecticut|Delaware|Florida|Georgia|"
+    r"Hawaii|Idaho|Illinois|Indiana|Iowa|Kansas|Kentucky|Louisiana|Maine|Maryland|Massachusetts|"
+    r"Michigan|Minnesota|Mississippi|Missouri|Montana|Nebraska|Nevada|New\s+(?:Hampshire|Jersey|"
+    r"Mexico|York)|North\s+(?:Carolina|Dakota)|Ohio|Oklahoma|Oregon|Pennsylvania|Rhode\s+Island|"
+    r"South\s+(?:Carolina|Dakota)|Tennessee|Texas|Utah|Vermont|(?:West\s+)?Virginia|Washington|"
+    r"Wisconsin|Wyoming)"
+)
 _CITY_WORD = r"(?:(?:St|Ft|Mt)\.\s)?[A-Z]\p{L}[\p{L}'.\-]*+"
 _CITY = rf"{_CITY_WORD}(?:[ ]{_CITY_WORD}){{0,2}}"
 _ZIP = r"\d{5}(?:-\d{4})?"
 _CLEAR = r"(?:street|avenue|ave|road|rd|boulevard|blvd|lane|ln|parkway|pkwy|highway|hwy|terrace|turnpike)"
-_VAGUE = r"(?:St|Dr|Drive|Court|Ct|Circle|Cir|Way|Place|Pl|Ter|Trail|Trl|Loop|Square|Sq|Pike|Crescent|Close|Row|Plaza|Alley|Run|Path|Ridge|Hill|Grove|Crossing)"
-_UNIT = r"(?:,?\s{1,2}(?:apt|apartment|unit|suite|ste|rm|room|bldg|building|floor|fl|lot)\.?\s?\#?\s?[A-Z0-9\-]{1,6}|,?\s?\#\s?\w{1,5})?"
-_TAIL = rf"(?:,?\s{{1,2}}{_CITY},?\s{{1,2}}(?:{_STATE}|{_STATE_NAME})\b(?:,?\s{{1,2}}{_ZIP})?|,\s{{1,2}}{_CITY}(?:,?\s{{1,2}}{_ZIP})?|,?\s{{1,2}}{_ZIP})?"
+_VAGUE = (
+    r"(?:St|Dr|Drive|Court|Ct|Circle|Cir|Way|Place|Pl|Ter|Trail|Trl|Loop|Square|Sq|Pike|Crescent|"
+    r"Close|Row|Plaza|Alley|Run|Path|Ridge|Hill|Grove|Crossing)"
+)
+_UNIT = (
+    r"(?:,?\s{1,2}(?:apt|apartment|unit|suite|ste|rm|room|bldg|building|floor|fl|lot)"
+    r"\.?\s?\#?\s?[A-Z0-9\-]{1,6}|,?\s?\#\s?\w{1,5})?"
+)
+_TAIL = (
+    rf"(?:,?\s{{1,2}}{_CITY},?\s{{1,2}}(?:{_STATE}|{_STATE_NAME})\b(?:,?\s{{1,2}}{_ZIP})?|"
+    rf",\s{{1,2}}{_CITY}(?:,?\s{{1,2}}{_ZIP})?|,?\s{{1,2}}{_ZIP})?"
+)
 _NUMBER = r"(?<![\w.,:$/\-])\d{1,6}(?:[A-Za-z]|-\d{1,4}|\s1/2)?"
 _DIRECTION = r"(?:\s(?:North|South|East|West|[NSEW]{1,2}\.?|NE|NW|SE|SW))?"
 
@@ -23,8 +42,10 @@ _WHOLE_STATE = regex.compile(rf"{_STATE}|{_STATE_NAME}")
 """A state alone identifies nobody (45 CFR 164.514(b)(2)(i)(B))."""
 
 _STOP = frozenset(
-    "mg ml mcg day days week weeks hour hours hr hrs minute minutes min mins month months year years time times of the and or am "
-    "pm a.m p.m mile miles block blocks to from in on my a an by for more other is are at per pills tablets doses with until "
+    "mg ml mcg day days week weeks hour hours hr hrs minute minutes min mins month months year years "
+    "time times of the and or am "
+    "pm a.m p.m mile miles block blocks to from in on my a an by for more other is are at per pills "
+    "tablets doses with until "
     "different people patients nurses doctors degrees pounds lbs feet steps percent".split()
 )
 _NOT_A_TOWN = frozenset(
@@ -78,7 +99,9 @@ def _streets() -> list[Rule]:
         ),
         compile_rule(
             "ADDRESS",
-            rf"\b(?i:live|lives|living|address|home|mail(?:ed)?|staying|moved)\b[\s:,]{{1,2}}(?i:(?:at|is|to|on|it|in|me)[\s:]{{1,2}}){{0,4}}(?P<v>\d{{1,6}}\s(?P<words>[A-Z][\p{{L}}'.\-]+(?:\s[A-Z][\p{{L}}'.\-]+){{0,3}}){_UNIT}{_TAIL})",
+            rf"\b(?i:live|lives|living|address|home|mail(?:ed)?|staying|moved)\b[\s:,]{{1,2}}(?i:(?:at|is|to|"
+            rf"on|it|in|me)[\s:]{{1,2}}){{0,4}}(?P<v>\d{{1,6}}\s(?P<words>[A-Z][\p{{L}}'.\-]+(?:\s[A-Z]"
+            rf"[\p{{L}}'.\-]+){{0,3}}){_UNIT}{_TAIL})",
             0.8,
             accept=_street,
             needs="digit",
@@ -86,7 +109,8 @@ def _streets() -> list[Rule]:
         ),
         compile_rule(
             "ADDRESS",
-            rf"\b(?i:live|lives|living|stay|staying|house|home)\s(?:on|at)\s(?P<v>{_CITY}\s(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Way)\b\.?)",
+            rf"\b(?i:live|lives|living|stay|staying|house|home)\s(?:on|at)\s(?P<v>{_CITY}\s(?:Street|St|Avenue|"
+            r"Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Way)\b\.?)",
             0.85,
             exact_case=True,
         ),
@@ -98,7 +122,8 @@ def _zips() -> list[Rule]:
     return [
         compile_rule(
             "ZIP",
-            rf"\b{cue}[\s:]{{0,2}}(?:is|of|was|=|:)?\s?(?P<v>[A-Z]{{0,2}}\d[\dA-Z]{{1,5}}(?:[ \-]\d[A-Z0-9]{{1,4}})?)(?!\w)",
+            rf"\b{cue}[\s:]{{0,2}}(?:is|of|was|=|:)?\s?(?P<v>[A-Z]{{0,2}}\d[\dA-Z]{{1,5}}(?:[ \-]\d[A-Z0-9]"
+            rf"{{1,4}})?)(?!\w)",
             0.95,
             needs="digit",
         ),
@@ -123,10 +148,17 @@ def _zips() -> list[Rule]:
 
 
 def _towns(lexicon: Lexicon) -> list[Rule]:
-    cue = r"(?:live|lives|lived|living|reside|resides|residing|stay|staying|moved|relocated|born|based|located|grew\s+up|raised|home)\s+(?:out\s+|over\s+|back\s+|here\s+|up\s+|down\s+)?(?:in|to|near|outside(?:\s+of)?)"
-    come = r"(?:i'm|i\s+am|we're|we\s+are|coming|come|comes|drive|driving|travel|traveling|originally|he's|she's|is)\s+(?:all\s+the\s+way\s+)?(?:in\s+)?from"
+    cue = (
+        r"(?:live|lives|lived|living|reside|resides|residing|stay|staying|moved|relocated|born|based|"
+        r"located|grew\s+up|raised|home)\s+(?:out\s+|over\s+|back\s+|here\s+|up\s+|down\s+)?(?:in|to|near|"
+        r"outside(?:\s+of)?)"
+    )
+    come = (
+        r"(?:i'm|i\s+am|we're|we\s+are|coming|come|comes|drive|driving|travel|traveling|originally|he's|"
+        r"she's|is)\s+(?:all\s+the\s+way\s+)?(?:in\s+)?from"
+    )
     town = r"(?:town|city|village|suburb)\s+(?:of|is|:)|city\s*:|resident\s+of|hometown(?:\s+is)?|visiting\s+from"
-    listed = "|".join(sorted(lexicon.cities, key=len, reverse=True))
+    listed = "|".join(sorted(lexicon.cities))
     return [
         compile_rule(
             "CITY",
@@ -137,7 +169,10 @@ def _towns(lexicon: Lexicon) -> list[Rule]:
         ),
         compile_rule(
             "CITY",
-            rf"\b(?:{cue}|{come}|{town})\s+(?P<v>(?:{listed}|des\s+moines|new\s+york(?:\s+city)?|los\s+angeles|san\s+\p{{L}}+|santa\s+\p{{L}}+|las\s+vegas|el\s+paso|st\.?\s+\p{{L}}+|fort\s+\p{{L}}+|cedar\s+(?:rapids|falls)|iowa\s+city|kansas\s+city|salt\s+lake\s+city|(?:new|north|south|east|west|port|lake|mount)\s+\p{{L}}{{4,}})(?:,?\s+(?:{_STATE}|{_STATE_NAME})\b)?)\b",
+            rf"\b(?:{cue}|{come}|{town})\s+(?P<v>(?:{listed}|des\s+moines|new\s+york(?:\s+city)?|los\s+angeles|"
+            rf"san\s+\p{{L}}+|santa\s+\p{{L}}+|las\s+vegas|el\s+paso|st\.?\s+\p{{L}}+|fort\s+\p{{L}}+|"
+            r"cedar\s+(?:rapids|falls)|iowa\s+city|kansas\s+city|salt\s+lake\s+city|(?:new|north|south|east|"
+            rf"west|port|lake|mount)\s+\p{{L}}{{4,}})(?:,?\s+(?:{_STATE}|{_STATE_NAME})\b)?)\b",
             0.75,
         ),
         compile_rule("CITY", rf"(?<![\w.'\-])(?P<v>{_CITY},\s(?:{_STATE}))(?!\w)", 0.75, accept=_town, exact_case=True),
@@ -157,14 +192,17 @@ def _organizations() -> list[Rule]:
     return [
         compile_rule(
             "ORGANIZATION",
-            rf"\b(?i:(?:i|he|she|husband|wife|we|they)\s+works?(?:ed)?\s+(?:at|for)|working\s+(?:at|for)|employed\s+(?:at|by|with)|employer(?:\s+is|'s|:)|job\s+(?:at|with))\s+(?:the\s+)?(?P<v>{name})",
+            r"\b(?i:(?:i|he|she|husband|wife|we|they)\s+works?(?:ed)?\s+(?:at|for)|working\s+(?:at|for)|"
+            rf"employed\s+(?:at|by|with)|employer(?:\s+is|'s|:)|job\s+(?:at|with))\s+(?:the\s+)?(?P<v>{name})",
             0.75,
             accept=_town,
             exact_case=True,
         ),
         compile_rule(
             "ORGANIZATION",
-            rf"(?<![\w.'&\-])(?P<v>[A-Z][\p{{L}}'&\-]*+(?:\s[A-Z&][\p{{L}}'&\-]*+){{0,3}}?,?\s(?:Inc|LLC|Corp|Corporation|Ltd|GmbH|Elementary(?:\sSchool)?|High\sSchool|Middle\sSchool|Academy|University|College))\b",
+            r"(?<![\w.'&\-])(?P<v>[A-Z][\p{L}'&\-]*+(?:\s[A-Z&][\p{L}'&\-]*+){0,3}?,?\s(?:Inc|LLC|Corp|"
+            r"Corporation|Ltd|GmbH|Elementary(?:\sSchool)?|High\sSchool|Middle\sSchool|Academy|University|"
+            r"College))\b",
             0.75,
             accept=_town,
             exact_case=True,

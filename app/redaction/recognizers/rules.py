@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import regex
 
 from app.redaction.presidio import EntityRecognizer, PatternRecognizer, RecognizerResult
 
-Match = regex.Match[str]
+Match: TypeAlias = regex.Match[str]
 
 _SHAPE = 0.97
 """The score of a shape that nothing else has: over that of a cue, which may name a wider class."""
@@ -85,9 +85,10 @@ class StrictPatterns(EntityRecognizer):
         self._inner = inner
         self._type = entity_type
         self._timeout_s = timeout_s
-        flags = inner.global_regex_flags
-        self._patterns = [(regex.compile(p.regex, flags), p.score) for p in inner.patterns if p.score >= minimum]
-        super().__init__(supported_entities=[entity_type], name=inner.name)
+        flags = inner.global_regex_flags or 0
+        known: list[Any] = inner.patterns  # type: ignore[has-type]
+        self._patterns = [(regex.compile(p.regex, flags), p.score) for p in known if p.score >= minimum]
+        super().__init__(supported_entities=[entity_type], name=type(inner).__name__)
 
     def load(self) -> None:
         """Nothing to load."""
