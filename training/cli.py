@@ -1,0 +1,107 @@
+"""``bedside-train``: what an administrator runs to make an adapter, and to find out whether it may be used.
+
+Heavy libraries are imported inside the commands, so that a wrong setting is answered in the first second.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.errors import BedsideError
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Make, measure and gate LoRA adapters.")
+
+
+@cli.command()
+def finetune(
+    config: Annotated[Path, typer.Argument(help="YAML file; demo/adapters/support.yaml is one.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+) -> None:
+    """Train a LoRA adapter on dialogues and write weights, manifest and card."""
+    from training.finetune.config import load_config
+
+    settings = load_config(config)
+    typer.echo("Loading the training libraries ...", err=True)
+    from training.finetune.adapter import write_adapter
+    from training.finetune.trainer import train
+
+    trained = train(settings, resume=resume)
+    manifest = write_adapter(trained, settings)
+    typer.echo(f"{manifest.version} written to {settings.output}")
+    typer.echo(f"held-out loss {trained.metrics['held_out_loss']:.3f}; next: bedside-train gate {settings.output}")
+
+
+@cli.command()
+def gate(
+    adapter: Annotated[Path, typer.Argument(help="The adapter's folder.")],
+    config: Annotated[Path, typer.Option(help="The config it was trained with.")] = Path("demo/adapters/support.yaml"),
+    thresholds: Annotated[Path | None, typer.Option(help="Other bounds than the shipped ones.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N dialogues (for a trial).")] = None,
+) -> None:
+    """Answer the held-out dialogues with base and adapter, apply the rules, write gate_report.json.
+
+    Exit status 0: pass; 2: fail or inconclusive.
+    """
+    from training.finetune.config import load_config
+    from training.finetune.gate import THRESHOLDS, load_thresholds
+
+    settings = load_config(config)
+    policy = load_thresholds(thresholds or THRESHOLDS)
+    typer.echo("Loading the training libraries ...", err=True)
+    from training.finetune.gating import run_gate
+
+    report = run_gate(adapter, settings, *policy, limit=limit)
+    for rule in report.rules:
+        typer.echo(f"{'pass' if rule.passed else 'FAIL'}  {rule.name}: {rule.value:g} ({rule.bound}) {rule.detail}")
+    typer.echo(f"verdict: {report.verdict}")
+    if report.verdict != "pass":
+        raise typer.Exit(2)
+
+
+@cli.command()
+def dialogues(
+    articles: Annotated[Path, typer.Option(help="Folder of the hospital's articles.")] = Path("demo/articles"),
+    written: Annotated[Path, typer.Option(help="Questions written by people.")] = Path("demo/dialogues/questions.yaml"),
+    out: Annotated[Path, typer.Option(help="Folder for train.jsonl and held_out.jsonl.")] = Path("demo/dialogues"),
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
+) -> None:
+    """Build training and held-out dialogues from articles and written questions; whole articles are held out."""
+    from training.finetune.dialogues import build
+
+    counts = build(articles, written, out, seed=seed)
+    typer.echo(f"{counts.train} training and {counts.held_out} held-out dialogues from {counts.articles} articles")
+
+
+@cli.command("demo-model")
+def demo_model(
+    data: Annotated[Path, typer.Option(help="Folder with the .jsonl.gz files.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model; a stopped run in it goes on.")],
+    minutes: Annotated[float, typer.Option(min=0.01, help="Training time.")] = 90.0,
+    start_from: Annotated[Path | None, typer.Option(help="Begin with an earlier model's weights.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML with other settings.")] = None,
+) -> None:
+    """Rebuild the demonstration base model from text that you supply."""
+    import yaml
+
+    fields = yaml.safe_load(config.read_text(encoding="utf-8")) if config else {}
+    typer.echo("Loading the training libraries ...", err=True)
+    from training.demo_model.recipe import DemoModelSettings, build
+
+    progress = build(data, out, DemoModelSettings(**{**fields, "minutes": minutes}), start_from=start_from)
+    typer.echo(f"{progress.tokens / 1e6:.1f}M tokens in {progress.seconds / 60:.0f} minutes, loss {progress.loss:.3f}: {out}")
+
+
+def main() -> None:
+    """Entry point: errors that we raise on purpose become one line and exit status 1."""
+    try:
+        cli()
+    except BedsideError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

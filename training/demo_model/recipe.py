@@ -1,0 +1,144 @@
+"""Rebuild the demo base model: read the data, train the tokenizer, train the model, write the folder.
+
+    bedside-train demo-model --data DIR --out DIR --minutes 90
+
+A stopped run goes on with the same command. ``--start-from DIR`` begins with the weights of an earlier model (its
+tokenizer is kept, but cuts between digits) and then only the answering phase is run.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from tokenizers import Tokenizer
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from training.demo_model.batches import Batch, exercise_batches, reading_batches
+from training.demo_model.exercises import ExerciseMaker
+from training.demo_model.loop import Loop, Progressed, Schedule
+from training.demo_model.sources import FILES, Texts, read
+from training.demo_model.tokenizer import (
+    conversation,
+    load_tokenizer,
+    save_tokenizer,
+    split_digits,
+    train_tokenizer,
+)
+
+
+class DemoModelSettings(BaseModel):
+    """Size, data mix and budget of a run. The defaults are the shipped model's; tests use tiny ones."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    minutes: float = Field(default=90.0, gt=0)
+    vocabulary: int = Field(default=8192, ge=300)
+    hidden: int = 384
+    layers: int = 8
+    heads: int = 6
+    batch_tokens: int = Field(default=6_144, ge=64)
+    longest: int = Field(default=512, ge=64, le=1024)
+    passages: tuple[int, ...] = (1, 1, 1, 1, 2)
+    learning_rate: float = 2e-3
+    reading: float = Field(default=0.45, ge=0, le=1)
+    decay_from: float = Field(default=0.6, ge=0, lt=1)
+    seed: int = 7
+    threads: int = Field(default=2, ge=1)
+    files: tuple[str, ...] = tuple(FILES)
+    max_steps: int | None = None
+
+
+def build(
+    data: Path, out: Path, settings: DemoModelSettings, *, start_from: Path | None = None, show: bool = True
+) -> Progressed:
+    """Build the model into ``out`` and return how far training came. Raises ConfigurationError on broken data."""
+    # 1. Read the text; a missing or broken file ends the run here.
+    texts = read(data, settings.files)
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    maker = ExerciseMaker(texts)
+    work = out / "run"
+    # 2. Tokenizer: kept from a stopped run, taken from the earlier model, or trained.
+    tokenizer = _tokenizer(work, texts, maker, settings, start_from)
+    # 3. Model and loop; a stopped run goes on.
+    model = _model(settings, tokenizer, start_from)
+    schedule = Schedule(
+        seconds=settings.minutes * 60,
+        reading=0.0 if start_from else settings.reading,
+        learning_rate=settings.learning_rate,
+        decay_from=settings.decay_from,
+    )
+    loop = Loop(model, schedule, work)
+    loop.resume()
+
+    def batches(phase: str, chunk: int) -> Iterator[Batch]:
+        seed = f"{settings.seed}-{phase}-{chunk}"
+        limits = {"batch_tokens": settings.batch_tokens, "longest": settings.longest}
+        if phase == "reading":
+            return reading_batches(maker, texts.plain, tokenizer, seed, passages=settings.passages, **limits)
+        return exercise_batches(maker, tokenizer, seed, passages=settings.passages, **limits)
+
+    # 4. Train.
+    progress = loop.run(batches, max_steps=settings.max_steps, show=show)
+    # 5. Write what vLLM and transformers load, and what the card is written from.
+    export(model, tokenizer, out)
+    record = {"settings": settings.model_dump(mode="json"), "tokens": progress.tokens, "steps": progress.step,
+              "seconds": round(progress.seconds), "loss": progress.loss, "credits": texts.credits,
+              "parameters": sum(weight.numel() for weight in model.parameters()),
+              "continued": start_from is not None}  # fmt: skip
+    (out / "training.json").write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return progress
+
+
+def export(model: LlamaForCausalLM, tokenizer: Tokenizer, out: Path) -> None:
+    """Write weights (bfloat16), config, tokenizer and chat template."""
+    out.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(str(out))
+    save_tokenizer(tokenizer, out)
+
+
+def _tokenizer(
+    work: Path, texts: Texts, maker: ExerciseMaker, settings: DemoModelSettings, start_from: Path | None
+) -> Tokenizer:
+    kept = work / "tokenizer.json"
+    if kept.is_file():
+        return load_tokenizer(work)
+    work.mkdir(parents=True, exist_ok=True)
+    if start_from is not None:
+        tokenizer = split_digits(load_tokenizer(start_from))
+    else:
+        rng = Random(settings.seed)
+        sample = [conversation(item.prompt, item.answer) for item in maker.stream(f"{settings.seed}-tokenizer", 8_000)]
+        sample += rng.sample(texts.plain, min(len(texts.plain), 8_000))
+        tokenizer = train_tokenizer(sample, vocabulary=settings.vocabulary)
+    part = kept.with_suffix(".part")
+    tokenizer.save(str(part))
+    shutil.move(part, kept)
+    return tokenizer
+
+
+def _model(settings: DemoModelSettings, tokenizer: Tokenizer, start_from: Path | None) -> LlamaForCausalLM:
+    if start_from is not None:
+        model: LlamaForCausalLM = LlamaForCausalLM.from_pretrained(str(start_from), dtype=torch.bfloat16)
+        model.config.pad_token_id = 0
+        return model
+    config = LlamaConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=settings.hidden,
+        intermediate_size=settings.hidden * 8 // 3 // 64 * 64 or 64,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        num_key_value_heads=max(1, settings.heads // 2),
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+    return LlamaForCausalLM(config).to(torch.bfloat16)

@@ -1,0 +1,146 @@
+"""The adapter folder: weights, manifest.json and the card, all from one record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from app.contracts.adapters import WEIGHT_FILES, AdapterManifest, content_hash, write_json
+from app.contracts.prompt import PROMPT_VERSION, template_hash
+from app.errors import AdapterInvalid
+from training.finetune.config import SERVED_RANKS, FinetuneConfig
+from training.finetune.data import files_hash
+from training.finetune.trainer import Trained, library_versions
+
+
+def base_hash(base_model: str) -> str:
+    """SHA-256 (hex) of a local base model's weights, or of the hub id when the model is not a folder."""
+    weights = Path(base_model) / "model.safetensors"
+    if not weights.is_file():
+        return hashlib.sha256(base_model.encode()).hexdigest()
+    with weights.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
+
+
+def write_adapter(trained: Trained, config: FinetuneConfig) -> AdapterManifest:
+    """Write the folder ``config.output``, replacing it only when everything is written. Returns its manifest.
+
+    The weights are rounded to bfloat16 here, so that what is measured is, bit for bit, what is served.
+    """
+    output = config.output
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".adapter-") as folder:
+        part = Path(folder) / "part"
+        trained.model.save_pretrained(str(part))
+        _round_weights(part / "adapter_model.safetensors")
+        _settle_config(part / "adapter_config.json", config)
+        for extra in part.iterdir():
+            if extra.name not in WEIGHT_FILES:
+                extra.unlink()
+        manifest = _manifest(part, trained, config)
+        write_json(manifest, part / "manifest.json")
+        (part / "README.md").write_text(card(manifest, config), encoding="utf-8")
+        if output.exists():
+            shutil.rmtree(output)
+        part.rename(output)
+    return manifest
+
+
+def read_manifest(folder: Path) -> AdapterManifest:
+    """Read and verify an adapter folder: files there, hash right, rank served, prompt version and template current.
+
+    Raises AdapterInvalid with the first rule that is broken.
+    """
+    for name in (*WEIGHT_FILES, "manifest.json"):
+        if not (folder / name).is_file():
+            raise AdapterInvalid(f"{folder} holds no {name}")
+    try:
+        manifest = AdapterManifest.model_validate_json((folder / "manifest.json").read_bytes())
+    except ValueError as error:
+        raise AdapterInvalid(f"{folder}/manifest.json is not a manifest: {error}") from None
+    if content_hash(folder) != manifest.content_sha256:
+        raise AdapterInvalid(f"{folder}: the weights are not those that the manifest names; train or copy it again")
+    if manifest.rank not in SERVED_RANKS:
+        raise AdapterInvalid(f"{folder}: rank {manifest.rank} cannot be served")
+    if manifest.prompt_version != PROMPT_VERSION or manifest.template_sha256 != template_hash():
+        raise AdapterInvalid(f"{folder}: made for prompt {manifest.prompt_version}; this release uses {PROMPT_VERSION}")
+    return manifest
+
+
+def card(manifest: AdapterManifest, config: FinetuneConfig, measured: list[str] | None = None) -> str:
+    """The adapter's README.md. ``measured`` are the table rows that the gate adds."""
+    lora, training = config.lora, config.training
+    rows = [
+        ("version", f"`{manifest.version}`"),
+        ("base model", f"{manifest.base_id}, weights `{manifest.base_sha256[:12]}`"),
+        ("method", f"{'rsLoRA' if lora.rslora else 'LoRA'}, rank {lora.rank}, alpha {lora.alpha:g}, dropout {lora.dropout:g}"),
+        ("modules", ", ".join(manifest.target_modules)),
+        ("prompt", f"{manifest.prompt_version}, template `{manifest.template_sha256[:12]}`"),
+        ("data", f"{manifest.metrics['train_dialogues']:.0f} dialogues, hash `{manifest.dataset_sha256[:12]}`"),
+        ("learning rate", f"{training.learning_rate:g}, {training.schedule}, batch {training.batch_size * training.accumulate}"),
+        ("stopped after", f"{manifest.metrics['steps']:.0f} steps, {manifest.metrics['seconds'] / 60:.1f} minutes"),
+        ("loss", f"training {manifest.metrics['train_loss']:.3f}, held-out {manifest.metrics['held_out_loss']:.3f} (best)"),
+        ("seed", str(training.seed)),
+        ("libraries", ", ".join(f"{name} {version}" for name, version in sorted(manifest.libraries.items()))),
+    ]
+    lines = [
+        f"# Adapter `{manifest.name}`",
+        "",
+        f"A LoRA adapter over {manifest.base_id} for {config.site}. It answers a question with the sentences of the",
+        "given passage that fit, word for word, and says with a fixed sentence when the passage holds no answer.",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in rows),
+        "",
+        "## Measured",
+        "",
+        *(measured or ["Not gated yet: run `bedside-train gate` on this folder."]),
+        "",
+        "## Limits",
+        "",
+        "It knows only what the passage says, and it can still pick a sentence that does not answer the question. Every",
+        "answer passes the service's output checks before a patient sees it. The figures hold for English.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _round_weights(path: Path) -> None:
+    weights = {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in load_file(str(path)).items()}
+    save_file(weights, str(path), metadata={"format": "pt"})
+
+
+def _settle_config(path: Path, config: FinetuneConfig) -> None:
+    fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    fields["base_model_name_or_path"] = config.base_id
+    fields["inference_mode"] = True
+    fields["target_modules"] = sorted(fields["target_modules"])
+    path.write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _manifest(folder: Path, trained: Trained, config: FinetuneConfig) -> AdapterManifest:
+    fields = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    return AdapterManifest(
+        name=config.name,
+        content_sha256=content_hash(folder),
+        base_id=config.base_id,
+        base_sha256=base_hash(config.base_model),
+        rank=config.lora.rank,
+        alpha=config.lora.alpha,
+        target_modules=fields["target_modules"],
+        prompt_version=PROMPT_VERSION,
+        template_sha256=template_hash(),
+        dataset_sha256=files_hash([config.train, config.held_out]),
+        created_at=datetime.now(UTC).replace(microsecond=0),
+        libraries=library_versions(),
+        metrics=trained.metrics,
+    )

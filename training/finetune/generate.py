@@ -1,0 +1,61 @@
+"""Greedy answers of the base model with and without an adapter, in batches, through transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import PreTrainedTokenizerBase
+
+from training.finetune.data import Dialogue, prompt_text
+from training.finetune.trainer import load_base
+
+
+class Answerer:
+    """Answers dialogues with a base model and, if one is given, an adapter folder."""
+
+    def __init__(self, base: str, adapter: Path | None, site: str, *, precision: str = "bfloat16") -> None:
+        model, self._tokenizer = load_base(base, precision)
+        self._model: Any = model if adapter is None else PeftModel.from_pretrained(model, str(adapter))
+        self._has_adapter = adapter is not None
+        self._site = site
+        self._model.eval()
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The base model's tokenizer."""
+        return self._tokenizer
+
+    def answer(
+        self, dialogues: Sequence[Dialogue], *, with_adapter: bool = True, batch: int = 16, longest: int = 160
+    ) -> list[str]:
+        """One answer per dialogue, in the order given; at most ``longest`` tokens each, end mark removed."""
+        prompts = [prompt_text(self._tokenizer, dialogue, self._site) for dialogue in dialogues]
+        order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+        answers = [""] * len(prompts)
+        for start in range(0, len(order), batch):
+            picked = order[start : start + batch]
+            for index, text in zip(picked, self._batch([prompts[i] for i in picked], with_adapter, longest), strict=True):
+                answers[index] = text
+        return answers
+
+    def _batch(self, prompts: list[str], with_adapter: bool, longest: int) -> list[str]:
+        tokenizer = self._tokenizer
+        tokenizer.padding_side = "left"
+        encoded = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
+        off = self._model.disable_adapter() if self._has_adapter and not with_adapter else nullcontext()
+        with torch.no_grad(), off:
+            out = self._model.generate(
+                input_ids=encoded["input_ids"],
+                attention_mask=encoded["attention_mask"],
+                max_new_tokens=longest,
+                do_sample=False,
+                pad_token_id=tokenizer.pad_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+            )
+        new = out[:, encoded["input_ids"].shape[1] :]
+        return [str(text).strip() for text in tokenizer.batch_decode(new, skip_special_tokens=True)]

@@ -1,0 +1,224 @@
+"""Train one LoRA adapter with peft and TRL's SFTTrainer, and leave it ready for vLLM.
+
+Tokens and labels are made by :mod:`training.finetune.data`; TRL gets them as they are. Its defaults that cost half
+the speed on a CPU (checkpointing, random order of lengths) are turned off.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig, get_peft_model
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
+from trl import SFTConfig, SFTTrainer
+
+from app.errors import ConfigurationError
+from training.finetune.config import FinetuneConfig, LoraSettings
+from training.finetune.data import Example, encode_all, load_dialogues
+
+LIBRARIES = ("torch", "transformers", "peft", "trl", "tokenizers", "safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a run gives: the model with its adapter, and the figures for manifest and card."""
+
+    model: Any
+    tokenizer: PreTrainedTokenizerBase
+    metrics: dict[str, float]
+
+
+class MetricsFile(TrainerCallback):
+    """Appends every logged row to a JSONL file; works without any tracking service."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        row = {"step": state.global_step, **(logs or {})}
+        with self._path.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(row) + "\n")
+
+
+class TimeBudget(TrainerCallback):
+    """Ends training, after one more evaluation, when the minutes are used up."""
+
+    def __init__(self, minutes: float) -> None:
+        self._seconds = minutes * 60
+        self._began = time.monotonic()
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self._began = time.monotonic()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if time.monotonic() - self._began > self._seconds:
+            control.should_evaluate = True
+            control.should_save = True
+            control.should_training_stop = True
+
+
+def load_base(name: str, precision: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load the base model and its tokenizer. Raises ConfigurationError when it has no chat template."""
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    if not tokenizer.chat_template:
+        raise ConfigurationError(f"The base model {name} has no chat template; add chat_template.jinja to its folder")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype)
+    return model, tokenizer
+
+
+def lora_config(settings: LoraSettings) -> LoraConfig:
+    """peft's configuration for the settings."""
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        use_rslora=settings.rslora,
+        target_modules=settings.target_modules,
+        init_lora_weights=settings.init,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+
+
+def train(config: FinetuneConfig, *, resume: bool = False, show: bool = True) -> Trained:
+    """Run the fine-tuning. With ``resume`` it goes on from the last checkpoint in ``config.work``, if there is one."""
+    # 1. Everything that can be wrong with the data is found before the model is loaded.
+    training, held_out = load_dialogues(config.train), load_dialogues(config.held_out)
+    shared = {item.article_id for item in training} & {item.article_id for item in held_out}
+    if shared:
+        raise ConfigurationError(f"Articles on both sides of the split: {', '.join(sorted(shared)[:5])}")
+    # 2. Base model with a fresh adapter; the adapter itself trains in float32.
+    torch.set_num_threads(config.training.threads)
+    set_seed(config.training.seed)
+    base, tokenizer = load_base(config.base_model, config.training.precision)
+    model = get_peft_model(base, lora_config(config.lora), autocast_adapter_dtype=True)
+    # 3. Tokens and labels.
+    examples, too_long = encode_all(tokenizer, training, config.site, max_length=config.training.max_length)
+    checks, _ = encode_all(tokenizer, held_out, config.site, max_length=config.training.max_length)
+    # 4. Train, keep the best state by held-out loss.
+    config.work.mkdir(parents=True, exist_ok=True)
+    trainer = SFTTrainer(
+        model=model,
+        args=_arguments(config, show),
+        train_dataset=_dataset(examples),
+        eval_dataset=_dataset(checks),
+        processing_class=tokenizer,
+        callbacks=_callbacks(config),
+    )
+    last = _last_checkpoint(config.work) if resume else None
+    began = time.monotonic()
+    result = trainer.train(resume_from_checkpoint=str(last) if last else None)
+    loss = trainer.state.best_metric
+    metrics = {
+        "held_out_loss": float(loss) if loss is not None else float("nan"),
+        "train_loss": float(result.training_loss),
+        "steps": float(trainer.state.global_step),
+        "epochs": round(float(trainer.state.epoch or 0.0), 3),
+        "seconds": round(time.monotonic() - began, 1),
+        "train_dialogues": float(len(examples)),
+        "too_long_dialogues": float(too_long),
+        "seed": float(config.training.seed),
+    }
+    return Trained(trainer.model, tokenizer, metrics)
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what made the adapter, for the manifest."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name).split("+")[0]
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _dataset(examples: list[Example]) -> Dataset:
+    return Dataset.from_dict(
+        {
+            "input_ids": [example.input_ids for example in examples],
+            "labels": [example.labels for example in examples],
+            "length": [len(example.input_ids) for example in examples],
+        }
+    )
+
+
+def _callbacks(config: FinetuneConfig) -> list[TrainerCallback]:
+    callbacks: list[TrainerCallback] = [
+        MetricsFile(config.work / "metrics.jsonl"),
+        EarlyStoppingCallback(early_stopping_patience=config.training.patience),
+    ]
+    if config.training.minutes is not None:
+        callbacks.append(TimeBudget(config.training.minutes))
+    return callbacks
+
+
+def _arguments(config: FinetuneConfig, show: bool) -> SFTConfig:
+    settings = config.training
+    return SFTConfig(
+        output_dir=str(config.work),
+        num_train_epochs=settings.epochs,
+        max_steps=settings.max_steps,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.accumulate,
+        gradient_checkpointing=False,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=settings.warmup_steps,
+        weight_decay=settings.weight_decay,
+        train_sampling_strategy="group_by_length",
+        length_column_name="length",
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+        bf16=False,
+        eval_strategy="steps",
+        eval_steps=settings.evaluate_every,
+        save_strategy="steps",
+        save_steps=settings.evaluate_every,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+        logging_steps=min(10, settings.evaluate_every),
+        seed=settings.seed,
+        data_seed=settings.seed,
+        report_to=settings.report_to or "none",
+        disable_tqdm=not show,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _last_checkpoint(work: Path) -> Path | None:
+    found = [path for path in work.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
+    return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)
