@@ -1,0 +1,285 @@
+"""Stage 8 of a turn: is this sentence of the model fit to be read by a patient?
+
+Every check is deterministic and looks at one sentence against the approved passages. Support is lexical: the words of
+the sentence must stand in one window of one passage; figures and denials must agree with that window.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from app.contracts.passages import Passage
+from app.contracts.prompt import NOT_IN_ARTICLES
+from app.contracts.replies import GuardrailHit
+from app.contracts.site import Site
+from app.guardrails.figures import figures, host
+from app.guardrails.sentences import split
+
+_TOKEN = re.compile(r"[a-záéíóúñü]+(?:'[a-z]+)?|\d+(?:[.,]\d+)*", re.I)
+_STOP = set(
+    "a an the and or but if of in on at to for from with by as is are was were be been being it its this that these those you your yours we our us they them their he she his her i my me "
+    "do does did have has had will would can could may might should must shall not no nor so than then there here when where which who whom what how why all any each some such also just only more most "
+    "other into about over up out off down again very too own same before after until while during through between because both few under above below please yes one el la los las un una de del en y o que se su sus por para con al es".split()
+)
+_COMMON = _STOP | set(
+    "need needs want take takes get gets go goes come comes bring call ask make give keep use know see tell let help call contact include includes including please usually often sometimes always "
+    "per every day days time times first next following answer question visit people person someone anyone available also however".split()
+)
+_NEGATORS = {"not", "no", "never", "without", "cannot", "avoid", "none", "neither", "nor", "except", "unless", "don't", "can't", "won't", "doesn't", "isn't", "aren't", "shouldn't", "mustn't", "didn't", "wasn't", "nunca", "sin"}
+_ANTONYMS = [
+    ("before", "after"), ("more", "less"), ("above", "below"), ("over", "under"), ("increase", "decrease"), ("raise", "lower"), ("open", "closed"), ("always", "never"),
+    ("hot", "cold"), ("start", "stop"), ("morning", "evening"), ("empty", "full"), ("with", "without"), ("left", "right"), ("higher", "lower"), ("most", "least"), ("safe", "unsafe"),
+    ("free", "charge"), ("inside", "outside"), ("can", "cannot"), ("may", "must"), ("allowed", "prohibited"), ("tighten", "loosen"), ("daily", "weekly"), ("adults", "children"), ("mild", "severe"),
+    ("first", "last"), ("up", "down"), ("early", "late"), ("minimum", "maximum"), ("required", "optional"), ("day", "night"), ("warm", "cool"), ("wet", "dry"), ("fewer", "more"), ("at least", "at most"),
+]  # fmt: skip
+_RELATIONS = {"before", "after", "until", "above", "below", "over", "under", "without", "unless", "except", "more", "less", "fewer"}
+_ADVICE = [
+    re.compile(pattern, re.I)
+    for pattern in (
+        r"\byou should (?:stop|start|skip|double|increase|decrease|reduce|change|take|quit|switch|avoid taking)\b",
+        r"\b(?:stop|start|quit|double|skip|increase|reduce|change|cut) (?:taking|your (?:dose|medicine|medication|insulin|pills))\b",
+        r"\byou (?:probably |likely |may |might |definitely |clearly )?(?:have|are having|are suffering from) (?:a |an )?(?!to\b|the right|questions?|any|been|had|access|an appointment|a question|a visit|received|symptoms)[a-z]+",
+        r"\bit(?:'s| is) (?:probably|likely|most likely|just|only|nothing|not serious|normal|safe for you)\b",
+        r"\b(?:nothing to worry about|no need to (?:worry|see|call)|don't worry|you(?:'ll| will) be fine|you don't need (?:a doctor|to see|emergency))\b",
+        r"\byou do not need (?:a doctor|to see a doctor|to call|emergency)\b",
+        r"\b(?:i recommend|i suggest|i advise|my advice|in my opinion|as a (?:doctor|nurse|physician)|i am a (?:doctor|nurse)|i think you|your diagnosis|i diagnose|i prescribe)\b",
+        r"\bdebe (?:dejar|empezar|suspender|tomar|aumentar)\b|\busted tiene (?!que|derecho|preguntas|una cita)",
+    )
+]
+_CONTROL = re.compile(r"<\|.{0,40}|\|>|</?s>|\[/?INST\]|<</?SYS>>|<unk>|<pad>|\b(?:Question|Answer|Passage|User|Assistant|System|Human)\s*:|\[\d{1,2}\]?|\[\s*\]|\{\{|\}\}|\ufffd")
+_MARKUP = re.compile(r"\*\*|__|```|^#{1,6}\s|\]\(|<(?!(?:[A-Z]+_)+\d+>)[/a-zA-Z!][^>]*>?|javascript:|data:\w+/|https?://\S*@")
+_PSEUDONYM = re.compile(r"<(?:[A-Z]+_)+\d+>")
+_MAX = 700
+
+
+@dataclass(frozen=True, slots=True)
+class OutputVerdict:
+    """``hits`` say why a sentence failed. ``passage`` is the position of the supporting passage, None if there is none."""
+
+    passed: bool
+    hits: tuple[GuardrailHit, ...] = ()
+    passage: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    passage: int
+    text: str
+    coverage: float
+    run: float
+    size: int
+
+
+class OutputChecks:
+    """Checks sentences for one site. Thread-safe.
+
+    ``support_threshold`` is the least share of content words that one window of a passage must hold, with half of the
+    sentence as one run of words; without such a run 0.75 is asked. ``leak_check`` returns identifiers that the patient
+    did not give.
+    """
+
+    def __init__(self, site: Site, support_threshold: float = 0.6, leak_check: Callable[[str], Sequence[object]] | None = None) -> None:
+        self._links = {link.lower().removeprefix("https://").rstrip("/") for link in site.allowed_links}
+        self._threshold = support_threshold
+        self._leak_check = leak_check
+
+    def check(self, sentence: str, passages: Sequence[Passage], question: str = "") -> OutputVerdict:
+        """Judge one sentence. ``question`` is the patient's (redacted) question: its words support nothing."""
+        text = _PSEUDONYM.sub(" ", sentence)
+        hits = self._form(text)
+        if sentence.strip() == NOT_IN_ARTICLES:
+            hits.append(_hit("not_in_articles"))
+        if self._leak_check is not None and list(self._leak_check(sentence)):
+            hits.append(_hit("identifier"))
+        window = best_window(text, passages)
+        if window is None or not self._supported(window):
+            hits.append(_hit("unsupported", f"{window.coverage:.2f}" if window else "no passage"))
+            return OutputVerdict(False, tuple(hits))
+        hits += _against(text, window, passages[window.passage])
+        verbatim = window.run >= 0.999
+        if not verbatim and _repeats(text):
+            hits.append(_hit("repetition"))
+        if not verbatim and any(pattern.search(text) for pattern in _ADVICE):
+            hits.append(_hit("advice"))
+        return OutputVerdict(not hits, tuple(hits), window.passage)
+
+    def _supported(self, window: _Window) -> bool:
+        return window.coverage >= 0.75 or (window.coverage >= self._threshold and window.run >= 0.5)
+
+    def _form(self, text: str) -> list[GuardrailHit]:
+        hits: list[GuardrailHit] = []
+        if not _TOKEN.search(text):
+            hits.append(_hit("empty"))
+        if len(text) > _MAX:
+            hits.append(_hit("too_long"))
+        if _CONTROL.search(text):
+            hits.append(_hit("control"))
+        if _MARKUP.search(text):
+            hits.append(_hit("markup"))
+        links = [f for f in figures(text) if f.startswith("url:")]
+        if any(host(link) not in self._links for link in links):
+            hits.append(_hit("link"))
+        return hits
+
+
+def _hit(rule: str, detail: str = "") -> GuardrailHit:
+    return GuardrailHit("output", f"output.{rule}", detail)
+
+
+def _tokens(text: str) -> list[str]:
+    return [t.lower().replace("’", "'") for t in _TOKEN.findall(text.replace("’", "'"))]
+
+
+def stem(word: str) -> str:
+    """A crude stem: enough to join "appointment" and "appointments", "eating" and "eat"."""
+    for suffix in ("'s", "ings", "ing", "ies", "ied", "edly", "ed", "es", "s", "ly"):
+        if word.endswith(suffix) and len(word) - len(suffix) >= 3:
+            word = word[: -len(suffix)] + ("y" if suffix in {"ies", "ied"} else "")
+            break
+    if len(word) > 4 and word[-1] == word[-2] and word[-1] not in "ls":
+        word = word[:-1]
+    return word.removesuffix("e") if len(word) > 3 else word
+
+
+def _content(tokens: Sequence[str]) -> list[str]:
+    return [stem(t) for t in tokens if t not in _STOP and t not in _NEGATORS]
+
+
+def best_window(sentence: str, passages: Sequence[Passage]) -> _Window | None:
+    """The one to three neighbouring sentences of one passage that hold most of the sentence's words."""
+    tokens = _tokens(sentence)
+    wanted = [w for w in _content(tokens) if not w[0].isdigit()] or [stem(t) for t in tokens]
+    best: _Window | None = None
+    for number, passage in enumerate(passages):
+        parts = split(passage.text)
+        held = [_tokens(part) for part in parts]
+        stems = [{stem(t) for t in words} for words in held]
+        for size in (1, 2, 3):
+            for first in range(max(1, len(parts) - size + 1)):
+                near = set().union(*stems[first : first + size])
+                coverage = sum(w in near for w in wanted) / max(1, len(wanted))
+                if best is not None and (coverage, -size) < (best.coverage, -best.size):
+                    continue
+                words = [t for part in held[first : first + size] for t in part]
+                window = _Window(number, " ".join(parts[first : first + size]), coverage, _run(tokens, words), size)
+                if best is None or (coverage, -size, window.run) > (best.coverage, -best.size, best.run):
+                    best = window
+    return best
+
+
+def _run(tokens: Sequence[str], held: Sequence[str]) -> float:
+    """Longest common run of words, as a share of the sentence."""
+    if not tokens:
+        return 0.0
+    previous = [0] * (len(held) + 1)
+    longest = 0
+    for token in tokens:
+        current = [0] * (len(held) + 1)
+        for j, other in enumerate(held, start=1):
+            if token == other:
+                current[j] = previous[j - 1] + 1
+                longest = max(longest, current[j])
+        previous = current
+    return longest / len(tokens)
+
+
+def _against(text: str, window: _Window, passage: Passage) -> list[GuardrailHit]:
+    hits: list[GuardrailHit] = []
+    stated = figures(text)
+    if stated - figures(window.text):
+        rule = "figure" if stated - figures(passage.text) else "figure_elsewhere"
+        hits.append(_hit(rule, str(len(stated - figures(window.text)))))
+    tokens, held = _tokens(text), _tokens(window.text)
+    known = {stem(t) for t in _tokens(f"{passage.title} {passage.heading} {passage.text}")}
+    strange = [t for t in tokens if t not in _COMMON and stem(t) not in known and not t[0].isdigit() and not _spelled_number(t)]
+    if strange:
+        hits.append(_hit("word_not_in_passage", str(len(strange))))
+    if _moved_number(_tokens(_plain_times(text)), _tokens(_plain_times(window.text))):
+        hits.append(_hit("figure_moved"))
+    if not _relations(tokens) <= _relations(held):
+        hits.append(_hit("relation_moved"))
+    if _flipped(tokens, held):
+        hits.append(_hit("negation"))
+    if _opposed(tokens, held):
+        hits.append(_hit("opposite"))
+    return hits
+
+
+def _plain_times(text: str) -> str:
+    text = re.sub(r"(?<=\d):00\b", "", text)
+    text = re.sub(r"\b([ap])m\b", r"\1 m", text, flags=re.I)
+    return re.sub(r"\b(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?\b", "weekday", text)
+
+
+def _relations(tokens: Sequence[str]) -> set[tuple[str, str]]:
+    """Each word of order or comparison with the content word that follows it."""
+    found: set[tuple[str, str]] = set()
+    for i, token in enumerate(tokens):
+        if token in _RELATIONS:
+            following = next((stem(t) for t in tokens[i + 1 :] if t not in _STOP and not t[0].isdigit() and not _spelled_number(t)), "")
+            if following:
+                found.add((token, following))
+    return found
+
+
+def _moved_number(tokens: Sequence[str], held: Sequence[str]) -> bool:
+    """True when a number of the window stands between other words than it does there."""
+    pairs = set(zip(held, held[1:], strict=False))
+    for i, token in enumerate(tokens):
+        if not token[0].isdigit() or token not in held:
+            continue
+        left = i == 0 or (tokens[i - 1], token) in pairs or held[0] == token
+        right = i == len(tokens) - 1 or (token, tokens[i + 1]) in pairs or held[-1] == token
+        if not (left and right):
+            return True
+    return False
+
+
+def _spelled_number(token: str) -> bool:
+    return bool(figures(f"{token} x")) and not token[0].isdigit()
+
+
+def _denied(tokens: Sequence[str]) -> tuple[set[str], set[str]]:
+    """Content stems that stand under a negator, and those that stand free."""
+    under: set[str] = set()
+    free: set[str] = set()
+    left = 0
+    for token in tokens:
+        if token in _NEGATORS:
+            left = 3
+            continue
+        if token in {"but", "and", "if", "until"}:
+            left = 0 if token != "and" else left
+        if token in _STOP:
+            continue
+        (under if left > 0 else free).add(stem(token))
+        left -= 1
+    return under, free
+
+
+def _flipped(tokens: Sequence[str], held: Sequence[str]) -> bool:
+    under, free = _denied(tokens)
+    held_under, held_free = _denied(held)
+    gained = {s for s in under - free if s in held_free and s not in held_under}
+    lost = {s for s in free - under if s in held_under and s not in held_free}
+    return bool(gained or lost)
+
+
+def _opposed(tokens: Sequence[str], held: Sequence[str]) -> bool:
+    text, base = f" {' '.join(tokens)} ", f" {' '.join(held)} "
+    for a, b in _ANTONYMS:
+        for mine, theirs in ((a, b), (b, a)):
+            if f" {mine} " in text and f" {mine} " not in base and f" {theirs} " in base:
+                return True
+    return False
+
+
+def _repeats(text: str) -> bool:
+    tokens = _tokens(text)
+    if any(a == b == c for a, b, c in zip(tokens, tokens[1:], tokens[2:], strict=False)):
+        return True
+    grams = [tuple(tokens[i : i + 5]) for i in range(len(tokens) - 4)]
+    return len(grams) != len(set(grams))
+

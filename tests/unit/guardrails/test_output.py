@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from app.contracts.passages import Passage
+from app.contracts.site import load_site
+from app.guardrails.figures import figures
+from app.guardrails.output import OutputChecks
+
+SITE = load_site(Path(__file__).parents[3] / "demo")
+CHECKS = OutputChecks(SITE)
+TEXT = (
+    "Do not eat solid food after midnight before your surgery. You may drink clear liquids until two hours before you arrive. "
+    "Take your blood pressure medicine with a sip of water unless your surgeon told you not to. The surgery center is open Monday to Friday, 5:30 a.m. to 6 p.m. "
+    "Call 515-555-0155 with questions, or see https://www.cedarvalley.example/surgery. Acetaminophen 500 mg may be used for pain. "
+    "If you have a fever after surgery, call your care team."
+)
+PASSAGES = [
+    Passage("other#0", "other", 1, "Parking", "", "Parking is free in the Oak garage for four hours.", date(2026, 1, 1), date(2027, 1, 1)),
+    Passage("surgery#0", "surgery", 1, "Before surgery", "", TEXT, date(2026, 1, 1), date(2027, 1, 1)),
+]
+
+
+def rules(sentence: str) -> set[str]:
+    return {hit.rule for hit in CHECKS.check(sentence, PASSAGES, "can I eat before surgery?").hits}
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Do not eat solid food after midnight before your surgery.",
+        "You may drink clear liquids until 2 hours before you arrive.",
+        "The surgery center is open Monday to Friday, 5:30 am to 6:00 p.m.",
+        "The surgery center is open Tuesday, 5:30 a.m. to 6 p.m.",
+        "Call (515) 555-0155 with questions.",
+        "See https://www.cedarvalley.example/surgery.",
+        "If you have a fever after surgery, call your care team.",
+        "Parking is free in the Oak garage for 4 hours.",
+    ],
+)
+def test_supported_sentences_pass(sentence: str) -> None:
+    verdict = CHECKS.check(sentence, PASSAGES, "")
+    assert verdict.passed, verdict.hits
+    assert verdict.passage == (0 if "Parking" in sentence else 1)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "rule"),
+    [
+        ("You may eat solid food after midnight before your surgery.", "output.negation"),
+        ("You may drink clear liquids until four hours before you arrive.", "output.figure"),
+        ("Acetaminophen 650 mg may be used for pain.", "output.figure"),
+        ("Acetaminophen 500 g may be used for pain.", "output.figure"),
+        ("The surgery center is open Monday to Saturday, 5:30 a.m. to 6 p.m.", "output.figure"),
+        ("The surgery center is open Monday to Friday, 5:30 p.m. to 6 p.m.", "output.figure"),
+        ("Call 515-555-0156 with questions.", "output.figure"),
+        ("Ibuprofen 500 mg may be used for pain.", "output.word_not_in_passage"),
+        ("Do not eat solid food before midnight after your surgery.", "output.relation_moved"),
+        ("You should stop taking your blood pressure medicine before your surgery.", "output.advice"),
+        ("The moon is made of cheese.", "output.unsupported"),
+        ("Call your care team at https://evil.example/x.", "output.link"),
+        ("Question: can I eat before surgery?", "output.control"),
+        ("Call your care team [2", "output.control"),
+        ("**Call** your care team.", "output.markup"),
+        ("Call <b>your</b> care team.", "output.markup"),
+        ("Call call call your care team.", "output.repetition"),
+        ("The approved articles do not answer this question.", "output.not_in_articles"),
+        ("...", "output.empty"),
+    ],
+)
+def test_unsafe_sentences_fail_with_the_reason(sentence: str, rule: str) -> None:
+    assert rule in rules(sentence)
+    assert not CHECKS.check(sentence, PASSAGES, "").passed
+
+
+def test_words_of_the_question_support_nothing() -> None:
+    assert not CHECKS.check("Ibuprofen may be used for pain.", PASSAGES, "may ibuprofen be used for pain?").passed
+
+
+def test_no_passages_means_no_support() -> None:
+    assert not CHECKS.check("Call your care team.", [], "").passed
+
+
+def test_identifiers_that_the_patient_did_not_give_fail() -> None:
+    checks = OutputChecks(SITE, leak_check=lambda text: [text] if "care" in text else [])
+    assert "output.identifier" in {h.rule for h in checks.check("Call your care team.", PASSAGES, "").hits}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("two tablets", "2 tablets"), ("9 a.m.", "9:00 AM"), ("(515) 555-0100", "515.555.0100"), ("1-800-222-1222", "800-222-1222"), ("noon", "12 p.m."),
+        ("twenty-four hours", "24 hours"), ("8 to 10 days", "8-10 days"), ("March 3rd", "Mar. 3"), ("9 to 5 p.m.", "9 - 5 pm"), ("1,000 mg", "1000 mg"),
+    ],
+)  # fmt: skip
+def test_equal_figures(one: str, other: str) -> None:
+    assert figures(one) == figures(other) != set()
+
+
+@pytest.mark.parametrize(("one", "other"), [("5 mg", "5 mcg"), ("9 a.m.", "9 p.m."), ("2 hours", "2 days"), ("1.5", "15"), ("March 3", "March 13")])
+def test_different_figures(one: str, other: str) -> None:
+    assert figures(one) != figures(other)
