@@ -37,23 +37,26 @@ def restore(text: str, vault: Vault) -> str:
 
 
 class StreamingRestore:
-    """``restore`` for text that comes in pieces: any split gives the text that one call would give."""
+    """``restore`` for text that comes in pieces: any split gives the text that one call would give.
+
+    ``held`` is the tail that is kept back.
+    """
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
-        self._held = ""
+        self.held = ""
 
     def feed(self, chunk: str) -> str:
         """Add a piece; return what can be shown now. At most 32 characters are held back."""
-        text = self._held + chunk
+        text = self.held + chunk
         cut = text.rfind("<")
         # A token holds no second "<", so only the last one can still grow into a token.
         if cut < 0 or ">" in text[cut:] or not TOKEN.fullmatch(text, cut, partial=True):
             cut = len(text)
-        self._held = text[cut:]
+        self.held = text[cut:]
         return restore(text[:cut], self._vault)
 
     def finish(self) -> str:
         """The rest, when no more will come."""
-        held, self._held = self._held, ""
+        held, self.held = self.held, ""
         return restore(held, self._vault)

@@ -13,7 +13,7 @@ class Vault(Protocol):
     """Issues and resolves pseudonyms of one conversation. Safe under concurrent use."""
 
     def token(self, entity_type: str, value: str) -> str:
-        """The pseudonym for a value, such as ``<PERSON_1>``; the same value (case, spacing aside) gives the same one."""
+        """The pseudonym for a value, such as ``<PERSON_1>``; the same value (case aside) gives the same one."""
         ...
 
     def value(self, token: str) -> str | None:

@@ -6,6 +6,7 @@ products ("Foley catheter", "Dr Pepper") are kept, except after a strong cue.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import regex
 
 from app.redaction.lexicon import Lexicon
 from app.redaction.presidio import EntityRecognizer, RecognizerResult
+from app.redaction.recognizers.rules import Match
 
 _WORD = regex.compile(r"\p{L}[\p{L}\p{M}]*+(?:['\-]\p{L}[\p{L}\p{M}]*+)*+")
 _PARTICLES = frozenset(
@@ -125,6 +127,8 @@ class _Page:
             found.extend(self._named_after(index, self._titled))
         if word.lower in _RELATIONS and (index == 0 or self.words[index - 1].lower in _OWNERS):
             found.extend(self._named_after(index, self._related))
+            if index + 2 < len(self.words) and self.words[index + 1].lower in ("is", "named", "called"):
+                found.extend(self._named_after(index + 1, self._called))
         if word.lower in _GREETINGS or (word.lower == "you" and index and self.words[index - 1].lower == "thank"):
             found.extend(self._named_after(index, self._greeted))
         if word.lower in _CONTACT:
@@ -135,7 +139,7 @@ class _Page:
                 found.append((word.start, end, 0.7))
         return found
 
-    def _named_after(self, index: int, rule: Any) -> list[_Found]:
+    def _named_after(self, index: int, rule: Callable[[int], int | None]) -> list[_Found]:
         following = index + 1
         if following >= len(self.words):
             return []
@@ -177,11 +181,15 @@ class _Page:
 
     def _related(self, index: int) -> int | None:
         word, lexicon = self.words[index], self._lexicon
-        if word.lower in ("is", "named", "called") and index + 1 < len(self.words):
-            return None
         if word.capital and word.lower not in lexicon.ordinary and len(word.text) > 1:
             return self._checked(index, self._extend_listed(index))
         return self._checked(index, self._extend_listed(index)) if word.lower in lexicon.given else None
+
+    def _called(self, index: int) -> int | None:
+        """After "is", "named" or "called": a capital alone is not enough ("my son is Autistic")."""
+        word, after, lexicon = self.words[index], self._next(index), self._lexicon
+        listed = lexicon.is_name(word.lower) or (after is not None and after.capital and lexicon.is_name(after.lower))
+        return self._related(index) if listed else None
 
     def _greeted(self, index: int) -> int | None:
         word, lexicon = self.words[index], self._lexicon
@@ -229,7 +237,7 @@ class _Page:
             return after
         return None
 
-    def _extend(self, index: int, wanted: Any, limit: int) -> int:
+    def _extend(self, index: int, wanted: Callable[[_Word], bool], limit: int) -> int:
         last = index
         for _ in range(limit - 1):
             after = self._next(last)
@@ -283,8 +291,8 @@ class _Page:
         return ""
 
 
-def _word(match: Any) -> _Word:
-    text: str = match.group()
+def _word(match: Match) -> _Word:
+    text = match.group()
     return _Word(text, text.lower(), match.start(), match.end())
 
 

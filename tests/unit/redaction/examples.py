@@ -20,6 +20,7 @@ my husband [[PERSON|Tom]] has diabetes
 my son, [[PERSON|Mateo]], is 7 years old
 My daughter's name is [[PERSON|Zanele]] and she has a cough
 my wife [[PERSON|Priya Sharma]] needs an interpreter
+my son is [[PERSON|Kai Mokoena]] and he is 4
 Hello [[PERSON|Fatima]], thanks for the help
 Thanks,\\n[[PERSON|Kenji Watanabe]]
 Regards, [[PERSON|Siobhan Murphy]]
@@ -150,6 +151,7 @@ Should I stop aspirin 7 days before?
 My heart rate is 92 beats per minute
 The patient portal is not working.
 My username is not working
+My son is Autistic and my husband is Vegan
 my password is expired
 my login is locked
 I am allergic to penicillin.
