@@ -28,8 +28,8 @@ def container_command(settings: Mapping[str, str], python: str) -> list[str]:
     model = settings.get("BEDSIDE_BASE_MODEL", "")
     if not Path(model, "config.json").is_file():
         sys.exit(
-            f"BEDSIDE_BASE_MODEL: {model!r} holds no config.json. The engine has no way to the internet: put the model's folder "
-            "into models/ on the host and set BEDSIDE_BASE_MODEL=/models/<folder>."
+            f"BEDSIDE_BASE_MODEL: {model!r} holds no config.json. The engine has no way to the internet: put the "
+            "model's folder into models/ on the host and set BEDSIDE_BASE_MODEL=/models/<folder>."
         )
     rank = int(settings.get("BEDSIDE_MAX_LORA_RANK") or 64)
     command = engine_command(

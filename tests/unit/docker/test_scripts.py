@@ -68,12 +68,20 @@ def server(template_url: str) -> Iterator[URL]:
         connection.execute("DROP ROLE IF EXISTS bedside")
 
 
+def first_start(server: URL, password: Path) -> subprocess.CompletedProcess[str]:
+    """Run docker/database.sh against the test server as PostgreSQL's image would."""
+    return run(
+        "database.sh",
+        PATH=f"{PSQL}:/usr/bin:/bin",
+        PGHOST=str(server.query["host"]),
+        POSTGRES_USER=server.username or "postgres",
+        BEDSIDE_DATABASE_PASSWORD_FILE=str(password),
+    )
+
+
 def test_database_gets_a_plain_role_that_can_migrate(server: URL, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("it's-a-\\-password\n")
-    done = run(
-        "database.sh", PATH=f"{PSQL}:/usr/bin:/bin", PGHOST=str(server.query["host"]), POSTGRES_USER=server.username or "postgres",
-        BEDSIDE_DATABASE_PASSWORD_FILE=str(tmp_path / "password"),
-    )  # fmt: skip
+    done = first_start(server, tmp_path / "password")
     assert done.returncode == 0, done.stderr
     own = server.set(username="bedside", database="bedside", password="it's-a-\\-password")
     with psycopg.connect(own.render_as_string(hide_password=False)) as connection:
@@ -90,10 +98,7 @@ def test_database_gets_a_plain_role_that_can_migrate(server: URL, tmp_path: Path
 
 
 def test_database_script_fails_without_its_password(server: URL, tmp_path: Path) -> None:
-    done = run(
-        "database.sh", PATH=f"{PSQL}:/usr/bin:/bin", PGHOST=str(server.query["host"]), POSTGRES_USER=server.username or "postgres",
-        BEDSIDE_DATABASE_PASSWORD_FILE=str(tmp_path / "none"),
-    )  # fmt: skip
+    done = first_start(server, tmp_path / "none")
     assert done.returncode != 0
     assert "make-secrets.sh" in done.stderr
 
