@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
-from collections.abc import AsyncIterator, Iterator
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psycopg
@@ -16,8 +19,9 @@ from app.db.cipher import TextCipher
 from app.db.embedded import EmbeddedPostgres
 from app.db.migrate import upgrade
 from app.db.session import Database
+from app.logging import configure
 
-pytest_plugins = ["tests.engine_fixtures"]
+pytest_plugins = ["tests.browser_fixtures", "tests.engine_fixtures"]
 
 _numbers = itertools.count(1)
 
@@ -28,13 +32,23 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def logs() -> None:
+    """Logs as in service: an unconfigured structlog would print what variables hold."""
+    configure("warning", "json")
+
+
 @pytest.fixture(scope="session")
-def template_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A migrated database on a server of this test session; copied, never written."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres") / "data", "bedside_template")
-    url = server.start()
+def template_url() -> str:
+    """A migrated database on a server of this test session; copied, never written.
+
+    Its folder is not under pytest's own: another run of pytest closes that one to the server's user.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="bedside-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # runs after the server's own stop, registered later
+    url = EmbeddedPostgres(folder / "data", "bedside_template").start()
     upgrade(url)
-    yield url
+    return url
 
 
 def new_database(template_url: str) -> str:

@@ -358,7 +358,7 @@ class Answering:
             author=author,
             author_name=self._author_name(author),
             text=reply.text if reply else "",
-            status=status,  # type: ignore[arg-type]
+            status=status,
             kind=reply.kind.value if reply else "",
             tier=reply.tier.label if reply else "none",
             routes=self._views.routes(reply.routes, run.claim["language"]) if reply else [],

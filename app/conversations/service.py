@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -173,7 +173,7 @@ class ConversationService:
                 items.append(self._views.message(found, row["language"], shown))
         return MessagePage(items=items, next=items[-1].position if len(rows) > limit else None, last_seq=last_seq)
 
-    async def events(self, owner: str, conversation: str, after: int) -> AsyncIterator[LoggedEvent]:
+    async def events(self, owner: str, conversation: str, after: int) -> AsyncGenerator[LoggedEvent, None]:
         """Events after a number, and new ones as they come. The caller has checked that the conversation is the owner's."""
 
         async def status() -> dict[str, Any] | None:

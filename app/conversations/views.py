@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping
 
 from app.contracts.hours import hours_text, is_open
 from app.contracts.passages import Citation
-from app.contracts.site import Site
+from app.contracts.site import Contact, Site
 from app.conversations.schemas import (
     CitationView,
     ConversationView,
@@ -32,16 +32,8 @@ class Views:
         self._cipher = cipher
 
     def routes(self, names: Sequence[str], language: str) -> list[RouteView]:
-        """Contacts by route name, in order; a name that the site does not have is left out."""
-        found = []
-        for name in names:
-            contact = self._site.contacts.get(name)  # type: ignore[call-overload]
-            if contact is not None:
-                label = contact.label_es if language == "es" and contact.label_es else contact.label
-                found.append(
-                    RouteView(route=name, label=label, phone=contact.phone, note=contact.note or contact.hours)
-                )
-        return found
+        """See :func:`route_views`."""
+        return route_views(self._site, names, language)
 
     def citations(self, citations: Sequence[Citation]) -> list[CitationView]:
         """Citations of a reply."""
@@ -125,3 +117,15 @@ class Views:
 
 def _url(article: str) -> str:
     return f"/articles/{article}"
+
+
+def route_views(site: Site, names: Sequence[str], language: str) -> list[RouteView]:
+    """Contacts by route name, in order; a name that the site does not have is left out."""
+    contacts: Mapping[str, Contact] = site.contacts  # type: ignore[assignment]  # any name may be asked for
+    found = []
+    for name in names:
+        contact = contacts.get(name)
+        if contact is not None:
+            label = contact.label_es if language == "es" and contact.label_es else contact.label
+            found.append(RouteView(route=name, label=label, phone=contact.phone, note=contact.note or contact.hours))
+    return found

@@ -1,0 +1,95 @@
+"""Admin: adapters."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from fastapi import APIRouter
+
+from app.adapters.service import Live
+from app.api.deps import AdminDep, Services, ServicesDep
+from app.api.errors import documented
+from app.api.schemas import AdapterIn, AdapterList, AdapterOut, Empty, LiveOut, Moved, PromoteIn
+from app.auth.staff import Staff
+from app.errors import (
+    AdapterInvalid,
+    EngineUnavailable,
+    Forbidden,
+    InvalidContent,
+    NotFound,
+    NotPromotable,
+    NotSignedIn,
+    SessionExpired,
+    StoreUnavailable,
+    VersionConflict,
+)
+
+_ALWAYS = (NotSignedIn, SessionExpired, Forbidden, StoreUnavailable)
+
+
+def build_router() -> APIRouter:
+    """``/v1/admin/adapters``."""
+    router = APIRouter(prefix="/v1/admin/adapters", tags=["admin"])
+
+    @router.get("", summary="Adapters and what is live", response_model=AdapterList, responses=documented(*_ALWAYS))
+    async def listed(services: ServicesDep, admin: AdminDep) -> AdapterList:
+        """All registered versions, newest first, each with its gate report, and the live pointer."""
+        versions, live = await services.adapters.list()
+        return AdapterList(items=[AdapterOut(**asdict(version)) for version in versions], live=LiveOut(**asdict(live)))
+
+    @router.post(
+        "", status_code=201, summary="Register an adapter", response_model=AdapterOut,
+        responses=documented(*_ALWAYS, AdapterInvalid, InvalidContent),
+    )  # fmt: skip
+    async def add(body: AdapterIn, services: ServicesDep, admin: AdminDep) -> AdapterOut:
+        """Register the adapter in a folder of the server, under one of the allowed import folders."""
+        found = await services.adapters.add(_allowed(services, body.path))
+        await _audit(services, admin, "adapter.add", found.version)
+        return AdapterOut(**asdict(found))
+
+    @router.post(
+        "/rollback", summary="Return to the previous version", response_model=Moved,
+        responses=documented(*_ALWAYS, NotPromotable, VersionConflict, EngineUnavailable),
+    )  # fmt: skip
+    async def rollback(services: ServicesDep, admin: AdminDep, body: Empty | None = None) -> Moved:
+        """Give patients the version that was live before; replies that have begun end with the one that they began with."""
+        live = await services.adapters.rollback(admin.username)
+        await _audit(services, admin, "adapter.rollback", live.version or "base", epoch=live.epoch)
+        return _moved(live)
+
+    @router.post(
+        "/{version}/promote", summary="Make a version live", response_model=Moved,
+        responses=documented(*_ALWAYS, NotFound, NotPromotable, VersionConflict, EngineUnavailable),
+    )  # fmt: skip
+    async def promote(version: str, services: ServicesDep, admin: AdminDep, body: PromoteIn | None = None) -> Moved:
+        """Needs a passing gate report; every replica loads it and answers a canary prompt first."""
+        expected = body.expected_epoch if body is not None else None
+        live = await services.adapters.promote(_known_form(version), admin.username, expected)
+        await _audit(services, admin, "adapter.promote", version, epoch=live.epoch)
+        return _moved(live)
+
+    return router
+
+
+def _moved(live: Live) -> Moved:
+    return Moved(live=LiveOut(**asdict(live)))
+
+
+def _known_form(version: str) -> str:
+    if not version.isprintable() or len(version) > 64:
+        raise NotFound("no such adapter is registered")
+    return version
+
+
+def _allowed(services: Services, path: str) -> Path:
+    """The folder, if it lies under an allowed one (links resolved)."""
+    folder = Path(path).resolve()
+    if not any(folder.is_relative_to(root.resolve()) for root in services.import_folders):
+        raise InvalidContent("adapters are imported from the server's import folders only; copy it there first")
+    return folder
+
+
+async def _audit(services: Services, admin: Staff, action: str, version: str, **details: int) -> None:
+    async with services.database.session() as session:
+        await services.audit.append(session, admin.username, action, version, dict(details))

@@ -1,0 +1,176 @@
+"""Conversations of a patient: write, read, listen, ask for a person, rate, take along, erase."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi.responses import PlainTextResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from app.api.deps import ActingPatientDep, Id, KeyDep, OwnConversationDep, PatientDep, ServicesDep
+from app.api.errors import documented
+from app.api.schemas import Empty, FeedbackIn, HandoffIn, MessageIn, PostedOut
+from app.api.sse import conversation_stream, resume_from
+from app.conversations.schemas import ConversationView, MessagePage
+from app.errors import (
+    ConflictError,
+    ConversationClosed,
+    IdempotencyMismatch,
+    InvalidContent,
+    MessageEmpty,
+    MessageTooLong,
+    NotFound,
+    NotSignedIn,
+    SessionExpired,
+    StoreUnavailable,
+    TooManyRequests,
+)
+
+LONGEST_WAIT_S = 60
+_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,4})(?:$|[,;\s])")
+_ALWAYS = (NotSignedIn, SessionExpired, StoreUnavailable)
+_OWN = (*_ALWAYS, NotFound)
+_ACT = (*_OWN, TooManyRequests)
+_IN_TIME: dict[int | str, dict[str, Any]] = {
+    200: {"model": PostedOut, "description": "the reply came within Prefer: wait"}
+}
+
+
+def build_router() -> APIRouter:
+    """``/v1/conversations`` and ``/v1/messages``."""
+    router = APIRouter(prefix="/v1", tags=["patient"])
+    _add_state(router)
+    _add_messages(router)
+    _add_leaving(router)
+    return router
+
+
+def _add_state(router: APIRouter) -> None:
+    @router.post(
+        "/conversations", status_code=201, summary="Open a conversation", response_model=ConversationView,
+        responses=documented(*_ALWAYS, TooManyRequests, IdempotencyMismatch),
+    )  # fmt: skip
+    async def open_conversation(
+        services: ServicesDep, patient: ActingPatientDep, body: Empty | None = None, key: KeyDep = None
+    ) -> ConversationView:
+        """A new conversation, held by the assistant."""
+        return await services.conversations.create(patient.session_id, patient.language, key)
+
+    @router.get(
+        "/conversations/{conversation_id}", summary="Who speaks now", response_model=ConversationView,
+        responses=documented(*_OWN),
+    )  # fmt: skip
+    async def read_conversation(conversation: OwnConversationDep, response: Response) -> ConversationView:
+        """State of the conversation; the ETag is its version."""
+        response.headers["ETag"] = f'"{conversation.version}"'
+        return conversation
+
+    @router.post(
+        "/conversations/{conversation_id}/handoff", status_code=202, summary="Ask for a person",
+        response_model=ConversationView, responses=documented(*_ACT, ConversationClosed),
+    )  # fmt: skip
+    async def hand_off(
+        conversation_id: Id, services: ServicesDep, patient: ActingPatientDep, body: HandoffIn | None = None
+    ) -> ConversationView:
+        """Silence the assistant and put the conversation into the queue of people. Asking again changes nothing."""
+        return await services.conversations.hand_off(patient.session_id, conversation_id)
+
+    @router.get(
+        "/conversations/{conversation_id}/events", summary="Follow the conversation", response_class=EventSourceResponse,
+        responses=documented(*_OWN),
+    )  # fmt: skip
+    async def follow(
+        conversation: OwnConversationDep,
+        services: ServicesDep,
+        patient: PatientDep,
+        after: Annotated[int, Depends(resume_from)],
+    ) -> AsyncIterator[ServerSentEvent]:
+        """Server-sent events with dense numbers; ``Last-Event-ID`` resumes without loss or doubling.
+
+        Types: message.created, message.delta, message.completed, message.retracted, conversation.status,
+        safety.crisis, typing, resync.
+        """
+        async for event in conversation_stream(services, patient.session_id, conversation, after):
+            yield event
+
+
+def _add_messages(router: APIRouter) -> None:
+    @router.post(
+        "/conversations/{conversation_id}/messages", status_code=202, summary="Send a message", response_model=PostedOut,
+        responses=documented(*_ACT, MessageEmpty, MessageTooLong, InvalidContent, ConversationClosed, IdempotencyMismatch, also=_IN_TIME),
+    )  # fmt: skip
+    async def send_message(
+        conversation_id: Id,
+        body: MessageIn,
+        services: ServicesDep,
+        patient: ActingPatientDep,
+        response: Response,
+        key: KeyDep = None,
+        prefer: Annotated[str, Header(description="wait=30 waits up to 30 s for the whole reply")] = "",
+    ) -> PostedOut:
+        """Store the message. The reply is written apart from this request and comes by events, or with Prefer: wait."""
+        owner = patient.session_id
+        posted = await services.conversations.post_message(owner, conversation_id, body.text, key)
+        out = PostedOut(message=posted.message, reply_id=posted.reply_id)
+        wanted = _WAIT.search(prefer)
+        if wanted is not None and posted.reply_id is not None:
+            seconds = min(int(wanted[1]), LONGEST_WAIT_S)
+            out.reply = await services.conversations.wait_reply(owner, conversation_id, posted.reply_id, seconds)
+        if out.reply is not None and wanted is not None:
+            response.status_code = 200
+            response.headers["Preference-Applied"] = f"wait={wanted[1]}"
+        return out
+
+    @router.get(
+        "/conversations/{conversation_id}/messages", summary="Read messages", response_model=MessagePage,
+        responses=documented(*_OWN),
+    )  # fmt: skip
+    async def read_messages(
+        conversation_id: Id,
+        services: ServicesDep,
+        patient: PatientDep,
+        after: Annotated[int, Query(ge=0, le=2**53)] = 0,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    ) -> MessagePage:
+        """Messages after a position, oldest first. Follow events from ``last_seq`` on."""
+        return await services.conversations.messages(patient.session_id, conversation_id, after, limit)
+
+    @router.put("/messages/{message_id}/feedback", status_code=204, summary="Rate a reply", responses=documented(*_ACT))
+    async def rate(message_id: Id, body: FeedbackIn, services: ServicesDep, patient: ActingPatientDep) -> None:
+        """A thumb on a finished reply of the assistant; the last one counts."""
+        await services.conversations.rate(patient.session_id, message_id, body.rating, body.reason)
+
+
+def _add_leaving(router: APIRouter) -> None:
+    @router.get(
+        "/conversations/{conversation_id}/transcript", summary="Download the conversation",
+        response_class=PlainTextResponse, responses=documented(*_OWN),
+    )  # fmt: skip
+    async def transcript(conversation_id: Id, services: ServicesDep, patient: PatientDep) -> PlainTextResponse:
+        """The whole conversation as plain text."""
+        words = await services.conversations.transcript(patient.session_id, conversation_id)
+        headers = {"Content-Disposition": 'attachment; filename="conversation.txt"', "Cache-Control": "no-store"}
+        return PlainTextResponse(words, headers=headers)
+
+    @router.post(
+        "/conversations/{conversation_id}/close", summary="End the conversation", response_model=ConversationView,
+        responses=documented(*_ACT),
+    )  # fmt: skip
+    async def close(
+        conversation_id: Id, services: ServicesDep, patient: ActingPatientDep, body: Empty | None = None
+    ) -> ConversationView:
+        """Nothing can be added any more. An emergency stays in the queue of people."""
+        return await services.conversations.close(patient.session_id, conversation_id)
+
+    @router.delete(
+        "/conversations/{conversation_id}", status_code=204, summary="Erase the conversation",
+        responses=documented(*_ACT, ConflictError),
+    )  # fmt: skip
+    async def erase(conversation_id: Id, services: ServicesDep, patient: ActingPatientDep) -> None:
+        """Delete all its text. Refused (409) while a person still has to look at an emergency."""
+        await services.conversations.erase(patient.session_id, conversation_id)
+        async with services.database.session() as session:
+            await services.audit.append(session, "patient", "conversation.erase", conversation_id)

@@ -1,0 +1,228 @@
+"""What routes need: the services of the process, who asks, and the request's one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Protocol, cast
+
+from fastapi import Depends, Header, Request
+from fastapi.security import APIKeyCookie, HTTPBearer
+from fastapi.security.http import HTTPAuthorizationCredentials
+from pydantic import AfterValidator
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.adapters.service import AdapterView, Live
+from app.api.measurements import Metrics
+from app.api.rates import RateLimit
+from app.audit.service import AuditLog
+from app.auth.patients import Patient, PatientSessions
+from app.auth.staff import Role, Staff, StaffAccounts
+from app.contracts.site import Site
+from app.conversations.schemas import ConversationView
+from app.conversations.service import ConversationService
+from app.db.notify import Listener
+from app.db.session import Database
+from app.engine.protocol import EngineHealth
+from app.errors import Forbidden, InvalidContent, NotFound, NotSignedIn
+from app.escalations.service import EscalationService
+from app.knowledge.repository import ArticlePage
+
+STAFF_COOKIE = "bedside_staff"
+CONSOLE_HEADER = "X-Bedside-Console"
+
+
+class Articles(Protocol):
+    """Reads approved articles (knowledge.service.KnowledgeService)."""
+
+    async def article(self, article_id: str) -> ArticlePage:
+        """The current version. Raises NotFound."""
+        ...
+
+    async def articles(self) -> list[ArticlePage]:
+        """All current versions, by title."""
+        ...
+
+
+class Adapters(Protocol):
+    """Registers and promotes adapters (adapters.service.AdaptersService)."""
+
+    async def list(self) -> tuple[list[AdapterView], Live]:
+        """All versions and the pointer."""
+        ...
+
+    async def add(self, folder: Path) -> AdapterView:
+        """Register the adapter in a folder. Raises AdapterInvalid."""
+        ...
+
+    async def promote(self, version: str, actor: str, expected_epoch: int | None = None) -> Live:
+        """Make a version live. Raises NotFound, NotPromotable, VersionConflict, EngineError."""
+        ...
+
+    async def rollback(self, actor: str) -> Live:
+        """Make the previous version live again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """What works now. ``articles`` counts approved articles that can be cited; ``adapter`` is the live version."""
+
+    database: bool
+    engine: EngineHealth
+    adapter: str | None
+    articles: int
+
+    @property
+    def ready(self) -> bool:
+        """Whether emergency texts and approved passages can be served; the engine is not needed for that."""
+        return self.database and self.articles > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that routes use, put together by ``app.main`` and kept at ``app.state.services``."""
+
+    site: Site
+    database: Database
+    listener: Listener
+    conversations: ConversationService
+    escalations: EscalationService
+    patients: PatientSessions
+    staff: StaffAccounts
+    audit: AuditLog
+    adapters: Adapters
+    articles: Articles
+    metrics: Metrics
+    health: Callable[[], Awaitable[HealthReport]]
+    now: Callable[[], datetime]
+    patient_rate: RateLimit
+    address_rate: RateLimit
+    import_folders: tuple[Path, ...] = ()
+    secure_cookies: bool = False
+    max_stream_s: float = 3600.0
+
+
+def get_services(request: Request) -> Services:
+    """The services of this process."""
+    return cast(Services, request.app.state.services)
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
+
+_patient_token = HTTPBearer(auto_error=False, scheme_name="patient", description="token of POST /v1/sessions")
+_staff_token = HTTPBearer(auto_error=False, scheme_name="staff", description="token of POST /v1/staff/sign-in")
+_staff_cookie = APIKeyCookie(name=STAFF_COOKIE, auto_error=False, scheme_name="staff_cookie")
+
+
+async def get_patient(
+    services: ServicesDep, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_patient_token)]
+) -> Patient:
+    """The patient session of the request. Raises NotSignedIn, SessionExpired."""
+    if bearer is None:
+        raise NotSignedIn("start a session first (POST /v1/sessions) and send its token")
+    return await services.patients.authenticate(bearer.credentials)
+
+
+PatientDep = Annotated[Patient, Depends(get_patient)]
+
+
+async def get_acting_patient(services: ServicesDep, patient: PatientDep) -> Patient:
+    """The patient session of a request that changes something: within its rate. Raises TooManyRequests too."""
+    services.patient_rate.check(patient.session_id)
+    return patient
+
+
+ActingPatientDep = Annotated[Patient, Depends(get_acting_patient)]
+
+
+async def get_staff(
+    request: Request,
+    services: ServicesDep,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_staff_token)],
+    cookie: Annotated[str | None, Depends(_staff_cookie)],
+) -> Staff:
+    """The member of staff who asks. Raises NotSignedIn, SessionExpired, Forbidden.
+
+    A request that changes something and comes with the cookie must carry ``X-Bedside-Console: 1``, which other
+    origins cannot send.
+    """
+    token = bearer.credentials if bearer is not None else cookie
+    if not token:
+        raise NotSignedIn("sign in first")
+    changes = request.method not in ("GET", "HEAD", "OPTIONS")
+    if bearer is None and changes and request.headers.get(CONSOLE_HEADER) != "1":
+        raise Forbidden(f"send the header {CONSOLE_HEADER}: 1 with requests that use the cookie")
+    return await services.staff.authenticate(token)
+
+
+SignedInDep = Annotated[Staff, Depends(get_staff)]
+
+
+def require(role: Role) -> Callable[[Staff], Awaitable[Staff]]:
+    """A dependency that lets only one role through."""
+
+    async def check(staff: SignedInDep) -> Staff:
+        if not staff.has(role):
+            raise Forbidden(f"this needs the role {role}")
+        return staff
+
+    return check
+
+
+StaffDep = Annotated[Staff, Depends(require("staff"))]
+AdminDep = Annotated[Staff, Depends(require("admin"))]
+
+
+async def get_session(services: ServicesDep) -> AsyncIterator[AsyncSession]:
+    """The request's one transaction: committed before the answer is sent, rolled back on any error."""
+    async with services.database.session() as session:
+        yield session
+
+
+SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
+
+
+def _known_form(value: str) -> str:
+    if len(value) != 32 or set(value) - set("0123456789abcdef"):
+        raise NotFound("there is no such thing")
+    return value
+
+
+Id = Annotated[str, AfterValidator(_known_form)]
+"""32 hex digits; anything else cannot exist (404)."""
+
+
+def _clean(value: str) -> str:
+    if any((ord(c) < 32 and c not in "\n\r\t") or 0xD800 <= ord(c) <= 0xDFFF for c in value):
+        raise InvalidContent("text must not hold control characters or halves of characters")
+    return value
+
+
+CleanText = Annotated[str, AfterValidator(_clean)]
+"""Text without control characters."""
+
+KeyDep = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", pattern=r"^[\x21-\x7e]{1,100}$", description="repeat with the same key to be safe"),
+]
+
+
+async def get_own_conversation(services: ServicesDep, patient: PatientDep, conversation_id: Id) -> ConversationView:
+    """The conversation of the path, if it is the patient's. Raises NotFound."""
+    return await services.conversations.get(patient.session_id, conversation_id)
+
+
+OwnConversationDep = Annotated[ConversationView, Depends(get_own_conversation)]
+
+
+async def get_version(
+    if_match: Annotated[str | None, Header(alias="If-Match", pattern=r'^(W/)?"?\d{1,9}"?$')] = None,
+) -> int | None:
+    """The version that the caller has read, from If-Match."""
+    return None if if_match is None else int(if_match.removeprefix("W/").strip('"'))
+
+
+VersionDep = Annotated[int | None, Depends(get_version)]

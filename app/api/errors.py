@@ -1,0 +1,158 @@
+"""Errors as ``application/problem+json`` (RFC 9457): the one place where an error class gets a status."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from app import errors
+from app.logging import logger
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: dict[type[errors.BedsideError], int] = {
+    errors.MessageTooLong: 413,
+    errors.MessageEmpty: 422,
+    errors.InvalidContent: 422,
+    errors.ConfigurationError: 422,
+    errors.InputError: 422,
+    errors.NotSignedIn: 401,
+    errors.SessionExpired: 401,
+    errors.Forbidden: 403,
+    errors.ConsentRequired: 403,
+    errors.TooManyRequests: 429,
+    errors.AccessError: 403,
+    errors.NotFound: 404,
+    errors.VersionConflict: 412,
+    errors.AlreadyClaimed: 409,
+    errors.IdempotencyMismatch: 422,
+    errors.ConversationClosed: 409,
+    errors.NotPromotable: 409,
+    errors.ConflictError: 409,
+    errors.AdapterInvalid: 422,
+    errors.DependencyError: 503,
+    errors.BedsideError: 500,
+}
+"""Status by class; a class that is not here has its nearest ancestor's."""
+
+_TITLES = {
+    400: "Bad request",
+    401: "Sign-in needed",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    412: "Changed meanwhile",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "Not acceptable as sent",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Temporarily unavailable",
+}
+
+
+class Problem(BaseModel):
+    """What every error answer holds."""
+
+    type: str = Field(description="/problems/<name>, or about:blank")
+    title: str
+    status: int
+    detail: str = Field(description="one sentence for whoever can mend it; never a patient's words")
+    name: str = Field(description="stable name, such as message_too_long")
+    mend: str | None = Field(None, description="what to do, where that is known")
+
+
+def name_of(error: type[BaseException]) -> str:
+    """``MessageTooLong`` -> ``message_too_long``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", error.__name__).lower()
+
+
+def status_of(error: type[BaseException]) -> int:
+    """The status of an error class."""
+    return next((STATUS[base] for base in error.__mro__ if base in STATUS), 500)
+
+
+def problem(
+    status: int, name: str, detail: str, *, mend: str | None = None, headers: dict[str, str] | None = None
+) -> Response:
+    """A problem answer."""
+    type_ = f"/problems/{name}" if name != "about_blank" else "about:blank"
+    body = Problem(type=type_, title=_TITLES.get(status, "Error"), status=status, detail=detail, name=name, mend=mend)
+    content = body.model_dump(exclude_none=True)
+    return JSONResponse(content, status, {"Cache-Control": "no-store"} | (headers or {}), media_type=MEDIA_TYPE)
+
+
+def documented(
+    *kinds: type[errors.BedsideError], also: Mapping[int | str, dict[str, Any]] | None = None
+) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI ``responses`` for the errors that a route may give, beside ``also``."""
+    found: dict[int | str, dict[str, Any]] = dict(also or {})
+    for kind in kinds:
+        status = status_of(kind)
+        names = found.get(status, {"description": ""})["description"]
+        text = (kind.__doc__ or "").strip().splitlines()[0]
+        found[status] = {
+            "model": Problem,
+            "description": f"{names} `{name_of(kind)}`: {text}".strip(),
+            "content": {MEDIA_TYPE: {}},
+        }
+    return found
+
+
+def install(app: FastAPI) -> None:
+    """Answer all errors of ``app`` as problems."""
+    log = logger(__name__)
+
+    @app.exception_handler(errors.BedsideError)
+    async def ours(request: Request, error: Exception) -> Response:
+        status, headers = status_of(type(error)), {}
+        if isinstance(error, errors.TooManyRequests):
+            headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+        if status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        if status >= 500:
+            headers["Retry-After"] = "2"
+            log.error("request failed", route=_route(request), method=request.method, status=status, exc_info=error)
+        return problem(status, name_of(type(error)), str(error), headers=headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        found = error.errors()
+        if any(item["type"] == "json_invalid" for item in found):
+            return problem(400, "invalid_json", "the body is not valid JSON")
+        return problem(422, "invalid_request", _places(found))
+
+    @app.exception_handler(HTTPException)
+    async def plain(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        names = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+        headers = dict(error.headers or {})
+        return problem(
+            error.status_code, names.get(error.status_code, "http_error"), str(error.detail), headers=headers
+        )
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> Response:
+        log.error("request failed unexpectedly", route=_route(request), method=request.method, exc_info=error)
+        return problem(500, "internal_error", "something failed that should not; it was logged")
+
+
+def _places(found: Sequence[Any]) -> str:
+    """Which fields are wrong and how; what was sent is not repeated."""
+    lines = [f"{'.'.join(str(p) for p in item['loc'][:6])}: {item['msg']}"[:200] for item in found[:5]]
+    return "; ".join(lines)[:800]
+
+
+def _route(request: Request) -> str:
+    """The route's template, never the path itself."""
+    return str(getattr(request.scope.get("route"), "path", ""))

@@ -1,0 +1,199 @@
+"""Staff: the queue, and the conversations that they hold. Reads of conversations are audited."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.api.deps import Id, KeyDep, Services, ServicesDep, SessionDep, SignedInDep, StaffDep, VersionDep
+from app.api.errors import documented
+from app.api.schemas import (
+    ClaimedOut,
+    Empty,
+    EscalationList,
+    MessageIn,
+    ResolveIn,
+    RevealedOut,
+    RevealIn,
+    StaffConversation,
+    TakeOverIn,
+)
+from app.api.sse import staff_stream
+from app.conversations.schemas import StaffMessageView
+from app.errors import (
+    AlreadyClaimed,
+    ConversationClosed,
+    Forbidden,
+    IdempotencyMismatch,
+    InvalidContent,
+    MessageEmpty,
+    MessageTooLong,
+    NotFound,
+    NotSignedIn,
+    SessionExpired,
+    StoreUnavailable,
+    VersionConflict,
+)
+
+_ALWAYS = (NotSignedIn, SessionExpired, Forbidden, StoreUnavailable)
+_ONE = (*_ALWAYS, NotFound)
+_CHANGE = (*_ONE, AlreadyClaimed, VersionConflict, ConversationClosed)
+
+
+def build_router() -> APIRouter:
+    """``/v1/staff``: escalations, conversations, events."""
+    router = APIRouter(prefix="/v1/staff", tags=["staff"])
+    _add_queue(router)
+    _add_reading(router)
+    _add_speaking(router)
+    return router
+
+
+def _add_queue(router: APIRouter) -> None:
+    @router.get("/escalations", summary="The queue", response_model=EscalationList, responses=documented(*_ALWAYS))
+    async def queue(
+        services: ServicesDep,
+        session: SessionDep,
+        staff: StaffDep,
+        status: Annotated[Literal["waiting", "claimed", "all"], Query()] = "waiting",
+    ) -> EscalationList:
+        """Calls for a person, most urgent first (priority, then due time). Previews are redacted."""
+        return EscalationList(items=await services.escalations.listed(session, status))
+
+    @router.post(
+        "/escalations/claim-next", summary="Take the most urgent call", response_model=ClaimedOut,
+        responses=documented(*_ALWAYS, also={204: {"description": "nobody waits"}}),
+    )  # fmt: skip
+    async def claim_next(
+        services: ServicesDep, session: SessionDep, staff: StaffDep, body: Empty | None = None
+    ) -> ClaimedOut | Response:
+        """Claim a call and silence the assistant in one step; no two callers get the same one."""
+        claimed = await services.escalations.claim_next(session, staff.id)
+        if claimed is None:
+            return Response(status_code=204)
+        conversation = await _conversation(services, session, claimed.conversation_id)
+        await services.audit.append(session, staff.username, "conversation.claim_next", claimed.conversation_id)
+        return ClaimedOut(escalation=claimed, conversation=conversation)
+
+    @router.get(
+        "/events", summary="Follow the queue", response_class=EventSourceResponse, responses=documented(*_ALWAYS)
+    )
+    async def follow(services: ServicesDep, staff: SignedInDep) -> AsyncIterator[ServerSentEvent]:
+        """Server-sent events from now on: escalation.created, .claimed, .resolved, message.created, adapter.changed.
+
+        Without the role staff only adapter.changed. After a break read the queue again.
+        """
+        async for event in staff_stream(services, queue=staff.has("staff")):
+            yield event
+
+
+def _add_reading(router: APIRouter) -> None:
+    @router.get(
+        "/conversations/{conversation_id}", summary="Read a conversation", response_model=StaffConversation,
+        responses=documented(*_ONE),
+    )  # fmt: skip
+    async def read(
+        conversation_id: Id, services: ServicesDep, session: SessionDep, staff: StaffDep, response: Response
+    ) -> StaffConversation:
+        """The whole conversation with identifiers replaced, and what the checks said. Audited."""
+        found = await _conversation(services, session, conversation_id)
+        await services.audit.append(session, staff.username, "conversation.read", conversation_id)
+        response.headers["ETag"] = f'"{found.version}"'
+        return found
+
+    @router.post(
+        "/conversations/{conversation_id}/reveal", summary="Read unredacted", response_model=RevealedOut,
+        responses=documented(*_ONE),
+    )  # fmt: skip
+    async def reveal(
+        conversation_id: Id, body: RevealIn, services: ServicesDep, session: SessionDep, staff: StaffDep
+    ) -> RevealedOut:
+        """The messages as they were written, for a stated reason. Only for who holds the conversation. Audited."""
+        found = await services.conversations.staff_view(session, conversation_id)
+        if found.staff_id != staff.id:
+            raise Forbidden("take the conversation over first")
+        items = await services.conversations.reveal(session, conversation_id)
+        details = {"reason": body.reason}
+        await services.audit.append(session, staff.username, "conversation.reveal", conversation_id, details)
+        return RevealedOut(items=items)
+
+
+def _add_speaking(router: APIRouter) -> None:
+    @router.post(
+        "/conversations/{conversation_id}/take-over", summary="Take a conversation over",
+        response_model=StaffConversation, responses=documented(*_CHANGE),
+    )  # fmt: skip
+    async def take_over(
+        conversation_id: Id, services: ServicesDep, session: SessionDep, staff: StaffDep, if_match: VersionDep,
+        response: Response, body: TakeOverIn | None = None,
+    ) -> StaffConversation:  # fmt: skip
+        """Become the speaker; the assistant is silenced in the same statement."""
+        version = if_match if if_match is not None else (body.version if body is not None else None)
+        await services.escalations.take_over(session, conversation_id, staff.id, version)
+        return await _changed(services, session, staff.username, "conversation.take_over", conversation_id, response)
+
+    @router.post(
+        "/conversations/{conversation_id}/messages", status_code=201, summary="Write to the patient",
+        response_model=StaffMessageView,
+        responses=documented(*_ONE, ConversationClosed, IdempotencyMismatch, MessageEmpty, MessageTooLong, InvalidContent),
+    )  # fmt: skip
+    async def write(
+        conversation_id: Id,
+        body: MessageIn,
+        services: ServicesDep,
+        session: SessionDep,
+        staff: StaffDep,
+        key: KeyDep = None,
+    ) -> StaffMessageView:
+        """Only for who holds the conversation. The patient sees it at once, under the writer's name."""
+        said = await services.conversations.staff_say(
+            session, conversation_id, staff.id, staff.display_name, body.text, key
+        )
+        await services.audit.append(
+            session, staff.username, "conversation.write", conversation_id, {"message": said.id}
+        )
+        return said
+
+    @router.post(
+        "/conversations/{conversation_id}/release", summary="Return to the assistant", response_model=StaffConversation,
+        responses=documented(*_CHANGE),
+    )  # fmt: skip
+    async def release(
+        conversation_id: Id, services: ServicesDep, session: SessionDep, staff: StaffDep, if_match: VersionDep,
+        response: Response, body: Empty | None = None,
+    ) -> StaffConversation:  # fmt: skip
+        """The assistant speaks again; the call counts as released."""
+        await services.escalations.release(session, conversation_id, staff.id, if_match)
+        return await _changed(services, session, staff.username, "conversation.release", conversation_id, response)
+
+    @router.post(
+        "/conversations/{conversation_id}/resolve", summary="Close the call", response_model=StaffConversation,
+        responses=documented(*_CHANGE),
+    )  # fmt: skip
+    async def resolve(
+        conversation_id: Id, body: ResolveIn, services: ServicesDep, session: SessionDep, staff: StaffDep,
+        if_match: VersionDep, response: Response,
+    ) -> StaffConversation:  # fmt: skip
+        """Close the call with its outcome; the assistant speaks again unless the conversation has ended."""
+        await services.escalations.resolve(session, conversation_id, staff.id, body.disposition, if_match)
+        return await _changed(services, session, staff.username, "conversation.resolve", conversation_id, response)
+
+
+async def _changed(
+    services: Services, session: AsyncSession, actor: str, action: str, conversation: str, response: Response
+) -> StaffConversation:
+    """The conversation after a change, which is audited."""
+    found = await _conversation(services, session, conversation)
+    await services.audit.append(session, actor, action, conversation, {"version": found.version})
+    response.headers["ETag"] = f'"{found.version}"'
+    return found
+
+
+async def _conversation(services: Services, session: AsyncSession, conversation: str) -> StaffConversation:
+    view = await services.conversations.staff_view(session, conversation)
+    escalation = await services.escalations.of_conversation(session, conversation)
+    return StaffConversation(**dict(view), escalation=escalation)

@@ -1,0 +1,77 @@
+"""Anonymous patient sessions: a token for a browser, and the notice that was accepted with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+
+from app.auth.tokens import new_token, token_hash
+from app.db.models import new_id
+from app.db.session import Database
+from app.errors import NotSignedIn, SessionExpired
+
+_CREATE = text(
+    "INSERT INTO patient_sessions (id, site_id, token_sha256, language, created_at, expires_at) "
+    "VALUES (:id, :site, :token, :language, :now, :expires)"
+)
+_CONSENT = text(
+    "INSERT INTO consents (session_id, notice_version, accepted_at) "
+    "SELECT CAST(:id AS varchar), CAST(:version AS varchar), :now WHERE NOT EXISTS (SELECT 1 FROM consents WHERE session_id = :id AND notice_version = :version)"
+)
+_FIND = text(
+    "SELECT s.id, s.language, s.expires_at, EXISTS (SELECT 1 FROM consents c WHERE c.session_id = s.id) AS consented "
+    "FROM patient_sessions s WHERE s.token_sha256 = :token AND s.site_id = :site"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """Who asks: a session, not a person."""
+
+    session_id: str
+    language: str
+    expires_at: datetime
+    consented: bool
+
+
+class PatientSessions:
+    """Sessions of one site, which last ``hours``."""
+
+    def __init__(
+        self, database: Database, site: str, *, notice_version: str, hours: float, now: Callable[[], datetime]
+    ) -> None:
+        self.notice_version = notice_version
+        self._database = database
+        self._site = site
+        self._life = timedelta(hours=hours)
+        self._now = now
+
+    async def create(self, language: str, consent: bool) -> tuple[Patient, str]:
+        """A new session and its token, which cannot be read again. Consent is to the current notice."""
+        token, at = new_token(), self._now()
+        patient = Patient(new_id(), language, at + self._life, consent)
+        async with self._database.session() as session:
+            values = {"id": patient.session_id, "site": self._site, "token": token_hash(token), "language": language}
+            await session.execute(_CREATE, values | {"now": at, "expires": patient.expires_at})
+            if consent:
+                await session.execute(_CONSENT, {"id": patient.session_id, "version": self.notice_version, "now": at})
+        return patient, token
+
+    async def consent(self, patient: Patient, notice_version: str) -> None:
+        """Keep that the patient accepted a version of the notice."""
+        async with self._database.session() as session:
+            values = {"id": patient.session_id, "version": notice_version, "now": self._now()}
+            await session.execute(_CONSENT, values)
+
+    async def authenticate(self, token: str) -> Patient:
+        """The session of a token. Raises NotSignedIn, SessionExpired."""
+        async with self._database.session() as session:
+            row = (await session.execute(_FIND, {"token": token_hash(token), "site": self._site})).first()
+        if row is None:
+            raise NotSignedIn("start a session first (POST /v1/sessions) and send its token")
+        if row.expires_at <= self._now():
+            raise SessionExpired("this session has ended; start a new one")
+        return Patient(row.id, row.language, row.expires_at, row.consented)

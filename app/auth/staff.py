@@ -1,0 +1,172 @@
+"""Local staff accounts (argon2id) and their sessions, with idle and absolute limits and lockout."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+from sqlalchemy import RowMapping, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.auth.tokens import new_token, token_hash
+from app.db.models import User, new_id
+from app.db.session import Database
+from app.errors import ConflictError, InvalidContent, NotFound, NotSignedIn, SessionExpired, TooManyRequests
+
+Role = Literal["staff", "admin"]
+ROLES: tuple[Role, ...] = ("staff", "admin")
+
+MOST_FAILURES = 10
+"""Wrong passwords in a row after which an account rests."""
+
+LOCKOUT = timedelta(minutes=15)
+"""How long it rests."""
+
+LEAST_PASSWORD = 12
+"""Characters of a password (NIST SP 800-63B asks for at least 8; 15 without a second factor is its 2025 advice)."""
+
+_SEEN_EVERY = timedelta(seconds=30)
+_FAILED = text(
+    "UPDATE users SET failed_sign_ins = failed_sign_ins + 1, "
+    "locked_until = CASE WHEN failed_sign_ins + 1 >= :most THEN CAST(:until AS timestamptz) ELSE locked_until END "
+    "WHERE id = :id"
+)
+_FIND = text(
+    "SELECT s.id AS session_id, s.seen_at, s.expires_at, u.id, u.username, u.display_name, u.roles "
+    "FROM user_sessions s JOIN users u ON u.id = s.user_id WHERE s.token_sha256 = :token AND u.active"
+)
+_OPEN = text(
+    "INSERT INTO user_sessions (id, user_id, token_sha256, created_at, seen_at, expires_at) "
+    "VALUES (:id, :user, :token, :now, :now, :expires)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """A signed-in member of staff."""
+
+    id: str
+    username: str
+    display_name: str
+    roles: tuple[str, ...]
+    session_id: str
+    expires_at: datetime
+
+    def has(self, role: Role) -> bool:
+        """Whether the role was given. Being admin does not imply staff."""
+        return role in self.roles
+
+
+class StaffAccounts:
+    """Accounts and sessions. ``idle`` and ``life`` limit a session; the earlier one ends it."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        idle: timedelta,
+        life: timedelta,
+        now: Callable[[], datetime],
+        hasher: PasswordHasher | None = None,
+    ) -> None:
+        self._database = database
+        self._idle = idle
+        self._life = life
+        self._now = now
+        self._hasher = hasher or PasswordHasher()
+        # Unknown names cost the same time as wrong passwords, so that names cannot be found out by timing.
+        self._nobody = self._hasher.hash(new_token())
+
+    async def add(
+        self, session: AsyncSession, username: str, display_name: str, password: str, roles: Sequence[Role]
+    ) -> str:
+        """Create an account; its id. Raises ConflictError if the name is taken, InvalidContent for a weak password."""
+        if len(password) < LEAST_PASSWORD:
+            raise InvalidContent(f"a password must have at least {LEAST_PASSWORD} characters")
+        if not set(roles) <= set(ROLES) or not roles:
+            raise InvalidContent(f"roles are {' and '.join(ROLES)}")
+        user = new_id()
+        hashed = await asyncio.to_thread(self._hasher.hash, password)
+        query = insert(User).values(
+            id=user, username=username.lower(), display_name=display_name, password_hash=hashed, roles=list(roles),
+            active=True, failed_sign_ins=0, created_at=self._now(),
+        )  # fmt: skip
+        found = await session.execute(query.on_conflict_do_nothing(index_elements=["username"]).returning(User.id))
+        if found.first() is None:
+            raise ConflictError("there is an account of this name already")
+        return user
+
+    async def set_password(self, session: AsyncSession, username: str, password: str) -> None:
+        """Give an account a new password, lift its lock and end its sessions. Raises NotFound, InvalidContent."""
+        if len(password) < LEAST_PASSWORD:
+            raise InvalidContent(f"a password must have at least {LEAST_PASSWORD} characters")
+        hashed = await asyncio.to_thread(self._hasher.hash, password)
+        query = text(
+            "UPDATE users SET password_hash = :hash, failed_sign_ins = 0, locked_until = NULL WHERE username = :name RETURNING id"
+        )
+        row = (await session.execute(query, {"hash": hashed, "name": username.lower()})).first()
+        if row is None:
+            raise NotFound("there is no such account")
+        await session.execute(text("DELETE FROM user_sessions WHERE user_id = :id"), {"id": row.id})
+
+    async def all(self, session: AsyncSession) -> Sequence[RowMapping]:
+        """All accounts, without their hashes."""
+        query = text(
+            "SELECT id, username, display_name, roles, active, locked_until, created_at FROM users ORDER BY username"
+        )
+        return (await session.execute(query)).mappings().all()
+
+    async def sign_in(self, username: str, password: str) -> tuple[Staff, str]:
+        """A session and its token. Raises NotSignedIn, TooManyRequests while the account rests."""
+        at = self._now()
+        async with self._database.session() as session:
+            query = text("SELECT * FROM users WHERE username = :name AND active")
+            row = (await session.execute(query, {"name": username.lower()})).first()
+        right = await asyncio.to_thread(self._matches, row.password_hash if row else self._nobody, password)
+        if row is not None and row.locked_until is not None and row.locked_until > at:
+            seconds = (row.locked_until - at).total_seconds()
+            raise TooManyRequests("too many wrong passwords; wait, or ask an administrator", seconds)
+        if row is None or not right:
+            if row is not None:
+                async with self._database.session() as session:
+                    await session.execute(_FAILED, {"id": row.id, "most": MOST_FAILURES, "until": at + LOCKOUT})
+            raise NotSignedIn("the name or the password is wrong")
+        token = new_token()
+        staff = Staff(row.id, row.username, row.display_name, tuple(row.roles), new_id(), at + self._life)
+        async with self._database.session() as session:
+            await session.execute(
+                text("UPDATE users SET failed_sign_ins = 0, locked_until = NULL WHERE id = :id"), {"id": row.id}
+            )
+            values = {"id": staff.session_id, "user": row.id, "token": token_hash(token), "expires": staff.expires_at}
+            await session.execute(_OPEN, values | {"now": at})
+        return staff, token
+
+    async def sign_out(self, session: AsyncSession, staff: Staff) -> None:
+        """End the session."""
+        await session.execute(text("DELETE FROM user_sessions WHERE id = :id"), {"id": staff.session_id})
+
+    async def authenticate(self, token: str) -> Staff:
+        """Who holds a token; counts as activity. Raises NotSignedIn, SessionExpired."""
+        at = self._now()
+        async with self._database.session() as session:
+            row = (await session.execute(_FIND, {"token": token_hash(token)})).first()
+            if row is None:
+                raise NotSignedIn("sign in first")
+            if row.expires_at <= at or row.seen_at + self._idle <= at:
+                raise SessionExpired("this session has ended; sign in again")
+            if row.seen_at + min(_SEEN_EVERY, self._idle / 4) <= at:
+                query = text("UPDATE user_sessions SET seen_at = :now WHERE id = :id")
+                await session.execute(query, {"now": at, "id": row.session_id})
+        return Staff(row.id, row.username, row.display_name, tuple(row.roles), row.session_id, row.expires_at)
+
+    def _matches(self, hashed: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(hashed, password)
+        except (Argon2Error, InvalidHashError):
+            return False

@@ -1,0 +1,197 @@
+"""The whole HTTP side over a real database, with fakes for what answers; reached by HTTP over a Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from argon2 import PasswordHasher
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from app.adapters.service import AdapterView, Live
+from app.api.application import install
+from app.api.deps import HealthReport, Services
+from app.api.measurements import Metrics
+from app.api.notice import NOTICE_VERSION
+from app.api.rates import RateLimit
+from app.audit.service import AuditLog
+from app.auth.patients import PatientSessions
+from app.auth.staff import StaffAccounts
+from app.contracts.site import Site
+from app.db.cipher import TextCipher
+from app.db.session import Database
+from app.engine.protocol import EngineHealth
+from app.errors import NotFound, NotPromotable
+from app.escalations.service import EscalationService
+from app.knowledge.repository import ArticlePage
+from tests.factories import Wired, utc_now, wired
+from tests.fakes_conversations import ScriptedResponder
+
+FAST_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+PASSWORD = "correct horse battery"  # noqa: S105
+ARTICLE = ArticlePage(
+    "parking", 2, "Parking & garages", "visiting", "everyone", "Facilities", date(2026, 5, 1), date(2099, 5, 1), [],
+    "Parking is **free**. <script>x</script>",
+)  # fmt: skip
+
+
+class FakeArticles:
+    """One article."""
+
+    async def article(self, article_id: str) -> ArticlePage:
+        if article_id != ARTICLE.id:
+            raise NotFound("there is no such article")
+        return ARTICLE
+
+    async def articles(self) -> list[ArticlePage]:
+        return [ARTICLE]
+
+
+@dataclass
+class FakeAdapters:
+    """One promotable version and one without a gate report."""
+
+    pointer: Live = field(default_factory=lambda: Live("live", None, None, 0))
+
+    async def list(self) -> tuple[list[AdapterView], Live]:
+        return [AdapterView("support@aa", "support", "aa" * 32, "candidate", utc_now(), {}, None)], self.pointer
+
+    async def add(self, folder: Path) -> AdapterView:
+        return (await self.list())[0][0]
+
+    async def promote(self, version: str, actor: str, expected_epoch: int | None = None) -> Live:
+        if version != "support@aa":
+            raise NotPromotable("it has no gate report")
+        self.pointer = Live("live", version, self.pointer.version, self.pointer.epoch + 1)
+        return self.pointer
+
+    async def rollback(self, actor: str) -> Live:
+        self.pointer = replace(self.pointer, version=self.pointer.previous, epoch=self.pointer.epoch + 1)
+        return self.pointer
+
+
+@dataclass
+class Clock:
+    """The time of the services; ``ahead`` moves it."""
+
+    ahead: timedelta = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@dataclass
+class House:
+    """A running service and how to reach it."""
+
+    http: httpx.AsyncClient
+    services: Services
+    wired: Wired
+    clock: Clock
+    app: FastAPI
+    engine: EngineHealth = field(default_factory=lambda: EngineHealth("starting", "loading", "base"))
+
+    async def patient(self, *, consent: bool = True) -> dict[str, str]:
+        """Headers of a new patient session."""
+        answer = await self.http.post("/v1/sessions", json={"consent": consent, "language": "en"})
+        assert answer.status_code == 201, answer.text
+        return {"Authorization": f"Bearer {answer.json()['token']}"}
+
+    async def conversation(self, headers: dict[str, str]) -> str:
+        """A new conversation."""
+        answer = await self.http.post("/v1/conversations", json={}, headers=headers)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    async def send(self, headers: dict[str, str], conversation: str, words: str, **more: str) -> httpx.Response:
+        """A message."""
+        path = f"/v1/conversations/{conversation}/messages"
+        return await self.http.post(path, json={"text": words}, headers=headers | more)
+
+    async def staff(self, *roles: str, name: str = "Maria") -> dict[str, str]:
+        """Headers of a signed-in member of staff."""
+        username = f"{name.lower()}-{secrets.token_hex(4)}"
+        async with self.services.database.session() as session:
+            await self.services.staff.add(session, username, name, PASSWORD, roles or ("staff",))  # type: ignore[arg-type]
+        answer = await self.http.post("/v1/staff/sign-in", json={"username": username, "password": PASSWORD})
+        assert answer.status_code == 200, answer.text
+        self.http.cookies.clear()
+        return {"Authorization": f"Bearer {answer.json()['token']}"}
+
+
+@asynccontextmanager
+async def served(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """``app`` on a real server (a Unix socket), and a client of it."""
+    folder = tempfile.mkdtemp(prefix="bedside-api-")
+    path = f"{folder}/s"
+    server = uvicorn.Server(
+        uvicorn.Config(app, uds=path, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
+    )
+    task = asyncio.create_task(server.serve())
+    try:
+        while not server.started:
+            await asyncio.sleep(0.01)
+        transport = httpx.AsyncHTTPTransport(uds=path)
+        async with httpx.AsyncClient(transport=transport, base_url="http://bedside.test", timeout=20) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        await task
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def build_house(
+    database: Database,
+    site: Site,
+    cipher: TextCipher,
+    responder: ScriptedResponder | None = None,
+    *,
+    per_minute: int = 600,
+) -> AsyncIterator[House]:
+    """Everything wired and served."""
+    clock, metrics = Clock(), Metrics(CollectorRegistry())
+    async with AsyncExitStack() as stack:
+        parts = await stack.enter_async_context(wired(database, site, cipher, responder, now=clock))
+        app = FastAPI()
+        install(app, measured=metrics)
+        house: House
+
+        async def health() -> HealthReport:
+            return HealthReport(await database.ping(), house.engine, None, 1)
+
+        services = Services(
+            site=site, database=database, listener=parts.listener, conversations=parts.service,
+            escalations=EscalationService(database, site.id, parts.service.ownership, parts.listener, now=clock),
+            patients=PatientSessions(database, site.id, notice_version=NOTICE_VERSION, hours=24, now=clock),
+            staff=StaffAccounts(
+                database, idle=timedelta(minutes=15), life=timedelta(hours=8), now=clock, hasher=FAST_HASHER
+            ),
+            audit=AuditLog(clock), adapters=FakeAdapters(), articles=FakeArticles(), metrics=metrics, health=health,
+            now=clock, patient_rate=RateLimit(per_minute), address_rate=RateLimit(10_000), import_folders=(Path("/allowed"),),
+        )  # fmt: skip
+        app.state.services = services
+        client = await stack.enter_async_context(served(app))
+        house = House(client, services, parts, clock, app)
+        yield house
+
+
+@pytest.fixture
+async def house(database: Database, site: Site, cipher: TextCipher) -> AsyncIterator[House]:
+    """A running service with a scripted responder."""
+    async with build_house(database, site, cipher) as built:
+        yield built
+
+
+Eventually = Callable[[], bool]
