@@ -25,7 +25,7 @@ _STOP = set(
 )
 _COMMON = _STOP | set(
     "need needs want take takes get gets go goes come comes bring call ask make give keep use know see tell let help call contact include includes including please usually often sometimes always "
-    "per every day days time times first next following answer question visit people person someone anyone available also however".split()
+    "am pm a p m per every day days time times first next following answer question visit people person someone anyone available also however".split()
 )
 _NEGATORS = {"not", "no", "never", "without", "cannot", "avoid", "none", "neither", "nor", "except", "unless", "don't", "can't", "won't", "doesn't", "isn't", "aren't", "shouldn't", "mustn't", "didn't", "wasn't", "nunca", "sin"}
 _ANTONYMS = [
@@ -209,8 +209,7 @@ def _against(text: str, window: _Window, passage: Passage) -> list[GuardrailHit]
 
 def _plain_times(text: str) -> str:
     text = re.sub(r"(?<=\d):00\b", "", text)
-    text = re.sub(r"\b([ap])m\b", r"\1 m", text, flags=re.I)
-    return re.sub(r"\b(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?\b", "weekday", text)
+    return re.sub(r"\b([ap])m\b", r"\1 m", text, flags=re.I)
 
 
 def _relations(tokens: Sequence[str]) -> set[tuple[str, str]]:
@@ -238,7 +237,7 @@ def _moved_number(tokens: Sequence[str], held: Sequence[str]) -> bool:
 
 
 def _spelled_number(token: str) -> bool:
-    return bool(figures(f"{token} x")) and not token[0].isdigit()
+    return not token[0].isdigit() and any(f.startswith("n:") for f in figures(f"{token} x"))
 
 
 def _denied(tokens: Sequence[str]) -> tuple[set[str], set[str]]:
