@@ -82,6 +82,27 @@ async def test_asks_the_base_model_without_an_adapter(engine: VllmEngine, socket
     assert server.requests[0].header("x-session-id") is None
 
 
+async def test_many_streams_ask_for_fewer_events(engine: VllmEngine, socket: Path) -> None:
+    release = asyncio.Event()
+
+    async def wait(connection: Connection) -> None:
+        await release.wait()
+        await connection.send(COMPLETE)
+
+    async with serve(socket, wait) as server:
+        tasks = []
+        for count in range(1, 21):
+            tasks.append(asyncio.create_task(collect(engine)))
+            async with asyncio.timeout(2):
+                while len(server.requests) < count:  # noqa: ASYNC110 - the server counts by itself
+                    await asyncio.sleep(0.001)
+        release.set()
+        await asyncio.gather(*tasks)
+        await collect(engine)
+    asked = [request.body.get("stream_interval", 1) for request in server.requests]
+    assert asked == [1] * 4 + [2] * 12 + [4] * 4 + [1]
+
+
 async def test_uses_one_connection_again(engine: VllmEngine, socket: Path) -> None:
     async with serve(socket, sends(COMPLETE)) as server:
         for _ in range(5):
