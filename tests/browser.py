@@ -1,7 +1,7 @@
 """A real headless Chromium for browser tests.
 
-Chromium is taken from BEDSIDE_CHROMIUM or from the PATH (Debian's package ``chromium``). Where there is none the tests are skipped
-with a loud line, unless BEDSIDE_REQUIRE_BROWSER=1, which makes that a failure.
+Chromium is taken from BEDSIDE_CHROMIUM or from the PATH (Debian's package ``chromium``). Where there is none the tests
+are skipped with a loud line, unless BEDSIDE_REQUIRE_BROWSER=1, which makes that a failure.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def open_browser() -> Iterator[Browser]:
 def serve(app: Any) -> Iterator[str]:
     """Run an ASGI application on a free loopback port in a thread; gives its address."""
     # h11 and asyncio: nothing optional. The timeout ends streams that browsers still hold open.
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1, lifespan="on", ws="none")
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1, lifespan="on", ws="none"
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -47,7 +47,10 @@ function atEnd() {
   const box = $("scroll");
   return box.scrollHeight - box.scrollTop - box.clientHeight < 120;
 }
-const toEnd = () => ($("scroll").scrollTop = $("scroll").scrollHeight);
+function toEnd() {
+  $("scroll").scrollTop = $("scroll").scrollHeight;
+  scrollTo(0, document.body.scrollHeight); // at 400 % zoom the page itself scrolls
+}
 
 /* ---------- drawing ---------- */
 
@@ -438,7 +441,7 @@ function wire() {
     if (event.data.bedside === "open") {
       open = true;
       unread = 0;
-      $(saved.consented ? "text" : "who").focus();
+      if (event.data.focus) $(saved.consented ? "text" : "who").focus();
     }
     if (event.data.bedside === "closed") open = false;
   });

@@ -34,36 +34,38 @@ iframe{position:fixed;z-index:2147483001;inset:auto 20px 20px auto;width:min(410
       dot.hidden = true;
       button.append(label, dot);
       root.append(button);
-      let frame;
-      const post = (bedside) => frame.contentWindow.postMessage({ bedside }, base);
+      let frame, focusing, ready;
       const show = (on, focus) => {
         if (on && !frame) {
           frame = document.createElement("iframe");
           frame.title = label;
           frame.src = `${base}/widget/frame?lang=${lang}`;
-          frame.onload = () => show(!frame.hidden, focus);
+          focusing = focus;
           root.append(frame);
         }
         frame.hidden = !on;
         button.setAttribute("aria-expanded", on);
         memory(on ? 1 : 0);
+        // Only once the chat can close itself may the button go.
+        button.hidden = on && ready;
         if (on) dot.hidden = true;
-        else button.hidden = false;
-        post(on ? "open" : "closed");
+        if (ready) frame.contentWindow.postMessage({ bedside: on ? "open" : "closed", focus }, base);
         if (focus) (on ? frame : button).focus();
       };
       button.onclick = () => show(!frame || frame.hidden, true);
       addEventListener("message", ({ source, origin, data }) => {
         if (!frame || source !== frame.contentWindow || origin !== base || !data) return;
-        // Only once the chat can close itself may the button go.
-        if (data.bedside === "ready") button.hidden = !frame.hidden;
+        if (data.bedside === "ready") {
+          ready = true;
+          show(!frame.hidden, focusing);
+        }
         if (data.bedside === "close") show(false, true);
         if (data.bedside === "unread") {
           dot.hidden = false;
           button.setAttribute("aria-label", `${label} (${data.count})`);
         }
       });
-      if (memory() === "1") show(true);
+      if (memory() === "1") show(true, false);
     }
   }
   customElements.define("bedside-chat", BedsideChat);
