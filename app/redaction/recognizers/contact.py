@@ -116,8 +116,8 @@ def _phone() -> list[Rule]:
         ),
         compile_rule(
             "PHONE",
-            rf"\b{cue}\w{{0,4}}\W{{1,3}}(?:(?:me|him|her|us|back|number|is|it's|at|on|phone|cell|my|no)"
-            rf"\W{{1,3}}){{0,5}}(?P<v>\d{{3}}[\s.]\d{{4}}|\d{{7}})(?!\w|\.\d)",
+            rf"\b{cue}(?:'s)?\w{{0,4}}\W{{1,3}}(?:[A-Za-z']{{1,12}}\W{{1,3}}){{0,4}}"
+            rf"(?P<v>\d{{3}}[\s.]\d{{4}}|\d{{7}})(?!\w|\.\d)",
             0.8,
             accept=_no_unit_after,
             needs="digit",

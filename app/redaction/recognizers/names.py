@@ -34,6 +34,7 @@ _RELATIONS = frozenset(
     "abuela abuelo nana twin twins attorney lawyer guardian aide dog".split()
 )
 _PLACE_WORDS = frozenset("san santa santo saint st fort port mount lake los las".split())
+_VERBS = frozenset("has had is was needs takes got fell and who wants said says just feels".split())
 _OWNERS = frozenset("my his her their our your and".split())
 _GREETINGS = frozenset(
     "hi hello hey dear hola thanks thx regards sincerely cheers respectfully cordially signed".split()
@@ -45,10 +46,18 @@ _STRONG = regex.compile(
            child'?s|baby'?s|\w+'s)\s+(?:(?:full|legal|first|last|maiden|middle|preferred|real|given|family|birth)\s+)?name(?:\s+is|'s|:)
          | (?:^|\b)(?:patient\s+|full\s+|first\s+|last\s+)?name\s*:
          | \bpatient\s*:
-         | \bi(?:\s+am|'m)\s+called | \bcall\s+me | \bgoes\s+by | \bme\s+llamo | \bmi\s+nombre\s+es
-         | \bin\s+the\s+name\s+of | \bunder\s+the\s+name(?:\s+of)? | \bsigned\s+by | \b(?:last|first|maiden)\s+name\s+is
+         | \bi(?:\s+am|'m)\s+called | \bcalls?\s+me | \bgo(?:es)?\s+by | \bname\s+is | \bme\s+llamo | \bmi\s+nombre\s+es
+         | \bin\s+the\s+name\s+of | \bunder\s+the\s+name(?:\s+of)? | \bsigned\s+by 
+         | \b(?:last\s|first\s|maiden\s|middle\s|family\s|sur)name(?:\s+is|\s+was|:|(?=\s(?-i:[A-Z])))
       )[\s,"]*(?P<v>)\p{L}""",
     regex.VERBOSE | regex.IGNORECASE | regex.MULTILINE,
+)
+_REVERSED = regex.compile(
+    r"(?<!\S)(?P<v>\p{L}[\p{L}'\-]++)\s(?:is|was)\s(?:my|his|her|the)\s(?:\p{L}++'s\s)?(?:last|first|maiden|middle|family|sur)\s?name",
+    regex.IGNORECASE,
+)
+_SIGNATURE = regex.compile(
+    r"^[ \t]*[\-~]{1,2}[ \t]?(?P<v>\p{Lu}\p{Ll}++(?:[ ]\p{Lu}[\p{L}.]*+){0,2})[ \t]*$", regex.MULTILINE
 )
 _WEAK = regex.compile(
     r"\b(?:i\s+am|i'm|im|this\s+is|it's|it\s+is|speaking\s+with|you're\s+speaking\s+to|here\s+is)\s+(?P<v>)\p{L}",
@@ -117,6 +126,10 @@ class _Page:
                 end = self._strong(index) if strong else self._introduced(index)
                 if end is not None:
                     found.append((self.words[index].start, end, 0.95 if strong else 0.85))
+        for pattern in (_REVERSED, _SIGNATURE):
+            for match in pattern.finditer(self._text, timeout=self._timeout_s):
+                if match["v"].split()[0].lower() not in self._lexicon.ordinary:
+                    found.append((*match.span("v"), 0.85))
         return found
 
     def at(self, index: int) -> list[_Found]:
@@ -133,7 +146,7 @@ class _Page:
             found.extend(self._named_after(index, self._greeted))
         if word.lower in _CONTACT:
             found.extend(self._named_after(index, self._contacted))
-        if lexicon.is_name(_bare(word.lower)) or (word.capital and word.lower not in lexicon.ordinary):
+        if lexicon.is_name(word.lower) or (word.capital and word.lower not in lexicon.ordinary):
             end = self._listed(index)
             if end is not None:
                 found.append((word.start, end, 0.7))
@@ -172,18 +185,26 @@ class _Page:
     def _titled(self, index: int) -> int | None:
         word, lexicon = self.words[index], self._lexicon
         title = self.words[index - 1].lower
-        if f"{title} {_bare(word.lower)}" in lexicon.eponyms or word.text.isdigit():
+        if f"{title} {word.lower}" in lexicon.eponyms or word.text.isdigit():
             return None
-        if word.capital and (word.lower not in lexicon.ordinary or word.lower in lexicon.surnames):
+        after = self._next(index)
+        initial = len(word.text) == 1 and word.capital and after is not None and after.capital
+        if initial or (word.capital and (word.lower not in lexicon.ordinary or word.lower in lexicon.surnames)):
             return self._extend_listed(index)
-        plain = word.lower in lexicon.surnames or word.lower in lexicon.given
+        plain = (
+            word.lower in lexicon.given or word.lower in lexicon.surnames or word.lower in lexicon.ambiguous_surnames
+        )
         return self._extend_listed(index) if plain and word.lower not in lexicon.ordinary else None
 
     def _related(self, index: int) -> int | None:
         word, lexicon = self.words[index], self._lexicon
         if word.capital and word.lower not in lexicon.ordinary and len(word.text) > 1:
             return self._checked(index, self._extend_listed(index))
-        return self._checked(index, self._extend_listed(index)) if word.lower in lexicon.given else None
+        after = self._next(index)
+        doing = word.lower in lexicon.ambiguous_given and after is not None and after.lower in _VERBS
+        if word.lower in lexicon.given or (doing and word.lower not in ("will", "may")):
+            return self._checked(index, self._extend_listed(index))
+        return None
 
     def _called(self, index: int) -> int | None:
         """After "is", "named" or "called": a capital alone is not enough ("my son is Autistic")."""
@@ -225,7 +246,7 @@ class _Page:
                 return None
             return self._checked(index, self._extend_listed(index)) if alone or pair else None
         # Small letters: many patients write all of them so, but then the lists must know the name for sure.
-        return self._checked(index, self._extend_listed(index)) if _bare(word.lower) in lexicon.given else None
+        return self._checked(index, self._extend_listed(index)) if word.lower in lexicon.given else None
 
     def _next(self, index: int) -> _Word | None:
         """The following word if only a space, or the full stop of an initial, is between."""
@@ -244,7 +265,7 @@ class _Page:
             if after is None or not wanted(after):
                 break
             last += 1
-        return self._end(last)
+        return self.words[last].end
 
     def _extend_listed(self, index: int) -> int:
         """Take following words that are capitalised like the first and not ordinary, particles, and listed surnames."""
@@ -252,7 +273,7 @@ class _Page:
         last, kept = index, index
         for _ in range(4):
             after = self._next(last)
-            if after is None or self.words[last].lower.endswith("'s"):
+            if after is None:
                 break
             last += 1
             if after.lower in _PARTICLES:
@@ -264,11 +285,7 @@ class _Page:
             if after.lower in lexicon.after_eponym:
                 break
             kept = last
-        return self._end(kept)
-
-    def _end(self, index: int) -> int:
-        word = self.words[index]
-        return word.end - 2 if word.lower.endswith("'s") and len(word.text) > 3 else word.end
+        return self.words[kept].end
 
     def _checked(self, index: int, end: int) -> int | None:
         """None if the phrase is an eponym or a product, else ``end``."""
@@ -285,16 +302,15 @@ class _Page:
     def _tail(self, end: int) -> str:
         """A possessive and the space after a name."""
         rest = self._text[end : end + 4]
-        for tail in ("'s ", "' ", " ", "-"):
+        for tail in ("'s ", "'S ", "' ", " ", "-"):
             if rest.startswith(tail):
                 return tail
         return ""
 
 
 def _word(match: Match) -> _Word:
+    """A word without its possessive "'s"."""
     text = match.group()
-    return _Word(text, text.lower(), match.start(), match.end())
-
-
-def _bare(lower: str) -> str:
-    return lower[:-2] if lower.endswith("'s") else lower
+    if text.lower().endswith("'s") and len(text) > 3:
+        text = text[:-2]
+    return _Word(text, text.lower(), match.start(), match.start() + len(text))

@@ -12,8 +12,8 @@ _GLUE = (
     r"mine|card)\b[\s:\#=.,\-]{0,4}){0,4}[\#\"'(]?"
 )
 _VALUE = (
-    r"(?P<v>(?=[A-Za-z\-/]{0,12}\d)[A-Za-z0-9](?:[A-Za-z0-9]|[\-/.](?=[A-Za-z0-9])){2,34}|\d{2,6}(?:[ "
-    r"]\d{2,6}){1,5})(?![A-Za-z0-9])"
+    r"(?P<v>(?=[A-Za-z\-/]{0,12}\d)[A-Za-z0-9](?:[A-Za-z0-9]|[\-/.](?=[A-Za-z0-9])){2,34}"
+    r"(?:[ ]\d{3,6}(?![\w.,/]|[ ](?:mg|ml|mcg))){0,3}|\d{2,6}(?:[ ]\d{2,6}){1,5})(?![A-Za-z0-9])"
 )
 _LONG = r"(?P<v>(?=(?:[A-Za-z\-/]{0,6}\d){4})[A-Za-z0-9](?:[A-Za-z0-9]|[\-/](?=[A-Za-z0-9])){3,34})(?![A-Za-z0-9])"
 
@@ -27,6 +27,9 @@ _UNIT = regex.compile(
 _MEASURE = regex.compile(
     r"\d+(?:\.\d+)?(?:mg|mcg|g|kg|ml|iu|units?|mm|cm|lbs?|%|am|pm|x|h|hr|hrs|d|st|nd|rd|th|yo|y)?", regex.I
 )
+
+_NUMBERED = regex.compile(r"number|\bid\b|code|\#|\bno\b|mrn", regex.IGNORECASE)
+_LOT = regex.compile(r"\b(?:lot|ndc|batch|model|upc)\W{0,3}(?:number|no|\#)?\W{0,3}\Z", regex.IGNORECASE)
 
 _MRN = (
     r"(?:mrn|m\.r\.n\.|med(?:ical)?\s+rec(?:ord)?s?|chart|patient\s+(?:id|identifier|number|no|"
@@ -56,12 +59,16 @@ def _not_measure(match: Match) -> bool:
     if _UNIT.match(match.string, match.end("v")):
         return False
     value = match["v"]
+    if len(value) >= 3 and _NUMBERED.search(match.string, match.start(), match.start("v")):
+        return True
     return not _MEASURE.fullmatch(value) or (len(value) >= 5 and value.isdigit())
 
 
 def _identifying(match: Match) -> bool:
     """A number without a cue: too long for a measurement, and no round figure."""
-    return not _UNIT.match(match.string, match.end("v")) and not match["v"].endswith("00000")
+    text, (start, end) = match.string, match.span("v")
+    product = _LOT.search(text[max(0, start - 20) : start])
+    return not product and not _UNIT.match(text, end) and not match["v"].endswith("00000")
 
 
 def number_rules() -> list[Rule]:
@@ -101,8 +108,8 @@ def _by_cue() -> list[Rule]:
     rules.append(
         compile_rule(
             "VEHICLE",
-            rf"\b(?:licen[cs]e\s+plates?|plates?)\b{_GLUE}\s?(?P<v>(?=[A-Z0-9 \-]{{0,4}}\d)[A-Z0-9]{{1,4}}[ \-]"
-            rf"?[A-Z0-9]{{2,4}})(?![A-Za-z0-9])",
+            rf"\b(?:licen[cs]e\s+plates?|plates?)\b{_GLUE}\s?(?P<v>(?=[A-Za-z \-]{{0,4}}\d)"
+            rf"(?-i:[A-Z0-9]{{1,4}}(?:[ \-]?[A-Z0-9]{{2,4}}){{1,2}}|[a-z]{{1,3}}[ \-]?\d{{2,5}}))(?![A-Za-z0-9])",
             0.94,
             needs="digit",
         )

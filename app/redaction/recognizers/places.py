@@ -150,7 +150,7 @@ def _zips() -> list[Rule]:
 def _towns(lexicon: Lexicon) -> list[Rule]:
     cue = (
         r"(?:live|lives|lived|living|reside|resides|residing|stay|staying|moved|relocated|born|based|"
-        r"located|grew\s+up|raised|home)\s+(?:out\s+|over\s+|back\s+|here\s+|up\s+|down\s+)?(?:in|to|near|"
+        r"located|grew\s+up|raised|home|vivo|vivimos)\s+(?:out\s+|over\s+|back\s+|here\s+|up\s+|down\s+)?(?:in|en|to|near|"
         r"outside(?:\s+of)?)"
     )
     come = (

@@ -109,6 +109,26 @@ we moved to [[CITY|Council Bluffs, IA]]
 I'm coming from [[CITY|Waterloo]]
 I work at [[ORGANIZATION|Acme Tools]]
 my son goes to [[ORGANIZATION|Lincoln Elementary School]]
+Patient: [[PERSON|Ngozi Eze]] DOB [[DATE|1/2/55]]
+[[PERSON|Tomás]]'s mom here
+Dr. [[PERSON|A. Rahman]] saw me
+is dr. [[PERSON|wood]] in today
+everyone calls me [[PERSON|Weronika]]
+[[PERSON|O'Connor]] is my last name
+surname is [[PERSON|Al-Hassan]]
+my mother's maiden name [[PERSON|Rossi]]
+my husband [[PERSON|bill]] has chest pain
+See you then.\n- [[PERSON|Anneliese]]
+for my mother [[PERSON|Ludmila Petrenko]], born [[DATE|1931]]
+MY DAUGHTER [[PERSON|EMILY]] IS SICK
+Aetna ID [[MEMBER_ID|W2233 44556]]
+my case number is [[ACCOUNT|4471]]
+my number's [[PHONE|555.0147]]
+plate number [[VEHICLE|IA-482 KLM]]
+I live at [[ADDRESS|1450 N. Prairie View Rd, Apt 12, Ames, Iowa 50010]] with my dog
+my phone is [[PHONE|five one five, five five five, 0 1 4 2]]
+vivo en [[CITY|Des Moines]]
+login [[USERNAME|jdoe77]] password [[USERNAME|Hunter#22]]
 ｍｙ ｐｈｏｎｅ ｉｓ [[PHONE|５１５－５５５－０１４２]]
 """
 
@@ -203,6 +223,18 @@ I'm Diabetic and Tired
 Is St. John's wort safe with sertraline?
 at 9 am on Monday the lab is closed
 1,000 mg of acetaminophen every 6 hours
+My name is not on the list
+my name is spelled wrong on the bill
+my husband will come later
+I live in Iowa
+The vaccine lot 8833921 was recalled
+take 5000000 units of penicillin
+glucose 110-140-180 through the day
+St. Jude valve, Mohs surgery, Swan-Ganz catheter
+My Graves' disease and Addison's
+I'm 99% sure
+he is 90 percent better
+The team may first soften the cervix.
 Take Tylenol 650 mg or Advil 200-400 mg
 """
 
