@@ -84,7 +84,7 @@ _CONTRACTION = re.compile(r"\b(?:" + "|".join(sorted(_CONTRACTIONS, key=len, rev
 _LEET = str.maketrans({"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "@": "a", "$": "s", "!": "i", "*": ""})
 _LEET_INSIDE = re.compile(r"(?<=[a-z])[0134578@$!*]+(?=[a-z])")
 _SPACED = re.compile(r"\b(?:[a-z][ .\-_*]){3,}[a-z]\b")
-_SUFFIXES = ((r"\bn t\b", "nt"), (r"'m\b", " am"), (r"'ve\b", " have"), (r"'re\b", " are"), (r"'ll\b", " will"), (r"'d\b", " would"))
+_SUFFIXES = ((r"'m\b", " am"), (r"'ve\b", " have"), (r"'re\b", " are"), (r"'ll\b", " will"), (r"'d\b", " would"))
 
 
 def match_form(text: str) -> str:

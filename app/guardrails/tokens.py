@@ -66,7 +66,9 @@ class Speller:
                 for near in self._near.get(variant, ()):
                     if near[0] != word[0] and near[1:2] != word[0]:
                         continue
-                    distance = DamerauLevenshtein.distance(word, near, score_cutoff=budget)
+                    distance = DamerauLevenshtein.distance(word, near, score_cutoff=2)
+                    if distance == 2 and sorted(word) == sorted(near):
+                        distance = budget
                     if distance <= budget and not _inflected(word, near):
                         best = min(best, (distance, near))
             if best[1]:
