@@ -16,6 +16,10 @@ from app.errors import ConfigurationError
 Device = Literal["cpu", "cuda"]
 
 SOCKET_NAME = "engine.sock"
+TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""The layers that an adapter may adapt, as :mod:`app.engine.validation` demands. Telling vLLM spares it an update of
+the output layer for every token, which on a CPU was two fifths of its work although no adapter had one."""
+
 _MAX_SOCKET_FOLDER = 107 - 37
 """Linux holds an AF_UNIX path in 108 bytes, the last of them zero; vLLM puts sockets of 36 characters beside ours."""
 
@@ -52,6 +56,7 @@ def engine_command(
     command = [python, "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--model", model_path, "--served-model-name", served_name, "--uds", str(socket)]
     command += ["--enable-lora", "--max-loras", "4", "--max-cpu-loras", "16", "--max-lora-rank", str(max_lora_rank)]
+    command += ["--lora-target-modules", *TARGET_MODULES]
     command += ["--shutdown-timeout", "30", "--no-enable-log-requests", "--disable-uvicorn-access-log"]
     command += ["--uvicorn-log-level", "warning", "--disable-fastapi-docs"]
     if max_model_len is not None:

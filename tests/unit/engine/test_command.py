@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.engine.command import detect_device, engine_command, engine_environment, engine_socket
+from app.engine.command import TARGET_MODULES, detect_device, engine_command, engine_environment, engine_socket
 from app.errors import ConfigurationError
 
 SOCKET = Path("/run/bedside/engine.sock")
@@ -35,6 +35,8 @@ def test_cpu_command() -> None:
     assert option(command, "--max-loras") == "4"
     assert option(command, "--max-lora-rank") == "64"
     assert option(command, "--dtype") == "bfloat16"
+    at = command.index("--lora-target-modules") + 1
+    assert tuple(command[at : at + 8]) == (*TARGET_MODULES, "--shutdown-timeout")
     assert "--enforce-eager" in command
     assert {"--no-enable-log-requests", "--disable-uvicorn-access-log", "--enable-lora"} <= set(command)
     assert "--host" not in command
