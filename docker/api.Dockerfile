@@ -15,7 +15,7 @@ RUN /opt/bedside/bin/python -m pip install -q --no-deps --no-build-isolation -e 
 FROM python:3.11-slim-bookworm
 RUN groupadd --gid 10001 bedside \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/bedside --shell /usr/sbin/nologin bedside \
-    && install -d -o 10001 -g 10001 -m 0750 /var/lib/bedside /var/lib/bedside/adapters /srv/bedside/var/training
+    && install -d -o 10001 -g 10001 -m 0750 /var/lib/bedside /var/lib/bedside/adapters /var/lib/bedside/training
 WORKDIR /srv/bedside
 COPY --from=build /opt/bedside /opt/bedside
 COPY --from=build /srv/bedside/app app/

@@ -69,6 +69,13 @@ def test_compose_services_volumes_and_ports_are_the_documented_ones() -> None:
         assert name in compose["services"], name
 
 
+def test_every_metric_is_documented() -> None:
+    source = (ROOT / "app/api/measurements.py").read_text()
+    names = set(re.findall(r'"(bedside_\w+)"', source))
+    assert len(names) >= 5
+    assert names == set(re.findall(r"^\| `(bedside_\w+)`", TEXT, re.MULTILINE))
+
+
 def test_version_of_the_images_is_the_projects() -> None:
     version = re.search(r'^version = "([^"]+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert version is not None
