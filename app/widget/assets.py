@@ -36,8 +36,8 @@ class Asset:
     media_type: str
 
 
-def compact_script(source: str) -> str:
-    """``source`` without JSDoc, comment lines and indentation; names and statements are not touched."""
+def compact(source: str) -> str:
+    """``source`` without comments that fill lines, JSDoc and indentation; names and statements are not touched."""
     return _INDENT.sub("", _LINE_COMMENT.sub("", _BLOCK_COMMENT.sub("", source)))
 
 
@@ -45,9 +45,9 @@ def asset(name: str, content: bytes) -> Asset:
     """Prepare one file; ``name`` decides the media type. Raises KeyError for a suffix that is not served."""
     suffix = Path(name).suffix
     media_type = MEDIA_TYPES[suffix]
-    if suffix == ".js":
-        content = compact_script(content.decode("utf-8")).encode("utf-8")
-    elif suffix in (".css", ".html"):
+    if suffix == ".js" or suffix == ".css":
+        content = compact(content.decode("utf-8")).encode("utf-8")
+    elif suffix == ".html":
         content = _INDENT.sub("", content.decode("utf-8")).encode("utf-8")
     digest = hashlib.sha256(content).hexdigest()
     return Asset(content, gzip.compress(content, 9, mtime=0), f'"{digest[:24]}"', media_type)

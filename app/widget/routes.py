@@ -28,7 +28,11 @@ def build_router(site: Site, *, page: Path | None = None) -> APIRouter:
     sources = {name: (_STATIC / name).read_text("utf-8") for name in files if name.endswith(".js")}
     files["frame.js"] = asset("frame.js", join_modules(sources, "frame.js").encode("utf-8"))
     frame = asset("frame.html", _fill_frame(files.pop("frame.html").plain.decode("utf-8"), site))
-    frame_headers = {"Content-Security-Policy": frame_policy(site.frame_ancestors), "Permissions-Policy": _NO_DEVICES}
+    frame_headers = {
+        "X-Robots-Tag": "noindex",
+        "Content-Security-Policy": frame_policy(site.frame_ancestors),
+        "Permissions-Policy": _NO_DEVICES,
+    }
 
     @router.get("/widget/frame")
     async def chat_frame(request: Request) -> Response:

@@ -244,12 +244,8 @@ function listen(after) {
   live = true;
   stream = follow({ url: `/v1/conversations/${saved.conversation}/events`, token: saved.token, after, onEvent, onState(state, error) {
     if (state === "lost") return failed(error);
-    const was = $("connection").textContent;
-    if (state === "retry") $("connection").textContent = was || t.offline;
-    else if (was) {
-      $("connection").textContent = "";
-      announce(t.back);
-    }
+    const text = state === "retry" ? t.offline : "";
+    if ($("connection").textContent !== text) $("connection").textContent = text;
   } });
 }
 

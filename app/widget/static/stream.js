@@ -44,7 +44,8 @@ export function follow({ url, token, after, onEvent, onState }) {
 
   /** @param {{id: number, type: string, data: any}} event */
   const take = ({ id, type, data }) => {
-    if (id <= last) return;
+    // A resync may step back: the store was restored from a copy.
+    if (type !== "resync" && id <= last) return;
     if (id > last + 1) onEvent("resync", {});
     if (id > last) last = id;
     if (!stopped) onEvent(type, data);
@@ -91,7 +92,8 @@ export function follow({ url, token, after, onEvent, onState }) {
         }
       }
       if (stopped) return;
-      onState("retry");
+      // The first reconnection comes at once and is not worth a word: servers end streams now and then.
+      if (wait) onState("retry");
       wait = Math.min(10000, wait * 2 || 400);
       await Promise.race([sleep(wait * (0.5 + Math.random() / 2)), new Promise((done) => (wake = () => done(0)))]);
     }
