@@ -18,7 +18,7 @@ from app.redaction.recognizers.rules import Match
 
 _WORD = regex.compile(r"\p{L}[\p{L}\p{M}]*+(?:['\-]\p{L}[\p{L}\p{M}]*+)*+")
 _PARTICLES = frozenset(
-    "al bin binti da das de del della den der di dos du el ibn la las le los mac san st ter van von y".split()
+    "al bin binti da das de del della den der di dos du el ibn la las le los mac san st ten ter van von y".split()
 )
 _TITLES = frozenset(
     "dr doctor mr mrs ms miss mx prof professor nurse sister father pastor rev reverend rabbi imam "
@@ -63,6 +63,10 @@ _WEAK = regex.compile(
     r"\b(?:i\s+am|i'm|im|this\s+is|it's|it\s+is|speaking\s+with|you're\s+speaking\s+to|here\s+is)\s+(?P<v>)\p{L}",
     regex.IGNORECASE,
 )
+
+
+_ENDINGS = ("ed", "ing", "ly", "tion", "ness")
+_CLOSED = regex.compile(r"\s*(?:[,.!?;\n]|\Z|\s(?:and|from|here|calling|with|i|i'm|my)\b)", regex.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +172,17 @@ class _Page:
         first = self.words[index]
         if first.lower in self._lexicon.ordinary and not (first.capital and self._lexicon.is_name(first.lower)):
             return None
-        return self._extend(index, lambda w: w.lower not in self._lexicon.ordinary or w.lower in _PARTICLES, limit=4)
+
+        def wanted(word: _Word) -> bool:
+            listed = word.capital and self._lexicon.is_name(word.lower)
+            return listed or word.lower not in self._lexicon.ordinary or word.lower in _PARTICLES
+
+        return self._extend(index, wanted, limit=4)
 
     def _introduced(self, index: int) -> int | None:
         word, lexicon = self.words[index], self._lexicon
         if word.lower in lexicon.given or (word.capital and word.lower in lexicon.ambiguous_given):
-            return self._checked(index, self._extend_listed(index))
+            return self._checked(index, self._unlisted_surname(index, self._extend_listed(index)))
         if not word.capital or word.lower in lexicon.ordinary or len(word.text) < 2:
             return self._listed(index)
         end = self._extend_listed(index)
@@ -182,6 +191,16 @@ class _Page:
             return self._checked(index, end)
         return None
 
+    def _unlisted_surname(self, index: int, end: int) -> int:
+        """ "i'm maria kelemen and ...": the word in small letters that closes an introduction is the surname."""
+        after = self._next(index)
+        if after is None or end != self.words[index].end or after.capital or not self._could_be_name(after):
+            return end
+        return after.end if _CLOSED.match(self._text, after.end) else end
+
+    def _could_be_name(self, word: _Word) -> bool:
+        return len(word.text) > 2 and word.lower not in self._lexicon.ordinary and not word.lower.endswith(_ENDINGS)
+
     def _titled(self, index: int) -> int | None:
         word, lexicon = self.words[index], self._lexicon
         title = self.words[index - 1].lower
@@ -189,12 +208,17 @@ class _Page:
             return None
         after = self._next(index)
         initial = len(word.text) == 1 and word.capital and after is not None and after.capital
-        if initial or (word.capital and (word.lower not in lexicon.ordinary or word.lower in lexicon.surnames)):
+        family = word.lower in lexicon.surnames or (
+            word.lower in lexicon.ambiguous_surnames and title in ("dr", "doctor", "mr", "mrs", "ms")
+        )
+        if initial or (word.capital and (word.lower not in lexicon.ordinary or family)):
             return self._extend_listed(index)
         plain = (
             word.lower in lexicon.given or word.lower in lexicon.surnames or word.lower in lexicon.ambiguous_surnames
         )
-        return self._extend_listed(index) if plain and word.lower not in lexicon.ordinary else None
+        stop = self._text[word.start - 2 : word.start] == ". " or title in ("mr", "mrs")
+        likely = stop and self._could_be_name(word)
+        return self._extend_listed(index) if (plain or likely) and word.lower not in lexicon.ordinary else None
 
     def _related(self, index: int) -> int | None:
         word, lexicon = self.words[index], self._lexicon
@@ -280,7 +304,8 @@ class _Page:
                 continue
             alike = after.capital if first.capital else after.lower in lexicon.surnames
             shouted = first.shouted and after.shouted and (lexicon.is_name(after.lower))
-            if not (alike or shouted) or (after.lower in lexicon.ordinary and after.lower not in lexicon.surnames):
+            family = after.lower in lexicon.surnames or (after.capital and after.lower in lexicon.ambiguous_surnames)
+            if not (alike or shouted) or (after.lower in lexicon.ordinary and not family):
                 break
             if after.lower in lexicon.after_eponym:
                 break

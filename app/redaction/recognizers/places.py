@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import regex
 
 from app.redaction.lexicon import Lexicon
@@ -38,6 +40,7 @@ _TAIL = (
 _NUMBER = r"(?<![\w.,:$/\-])\d{1,6}(?:[A-Za-z]|-\d{1,4}|\s1/2)?"
 _DIRECTION = r"(?:\s(?:North|South|East|West|[NSEW]{1,2}\.?|NE|NW|SE|SW))?"
 
+_WORD = regex.compile(r"[\p{L}'\-]++")
 _WHOLE_STATE = regex.compile(rf"{_STATE}|{_STATE_NAME}")
 """A state alone identifies nobody (45 CFR 164.514(b)(2)(i)(B))."""
 
@@ -48,23 +51,26 @@ _STOP = frozenset(
     "tablets doses with until "
     "different people patients nurses doctors degrees pounds lbs feet steps percent".split()
 )
-_NOT_A_TOWN = frozenset(
-    "I My The A An This That Pain Room Bed Cancer Center Clinic Hospital Care It He She We They Urgent".split()
-)
 
 
 def _street(match: Match) -> bool:
     return not any(word.lower().strip(".,") in _STOP for word in match["words"].split())
 
 
-def _town(match: Match) -> bool:
-    value = match["v"].rstrip(".,")
-    return value.split()[0].strip(".,") not in _NOT_A_TOWN and not _WHOLE_STATE.fullmatch(value)
+def _proper(lexicon: Lexicon) -> Callable[[Match], bool]:
+    """Accepts what holds a word of its own ("West Liberty") and is no mere state, weekday or department."""
+
+    def accept(match: Match) -> bool:
+        value = match["v"].rstrip(".,")
+        own = any(word.lower() not in lexicon.ordinary for word in _WORD.findall(value))
+        return own and not _WHOLE_STATE.fullmatch(value)
+
+    return accept
 
 
 def place_rules(lexicon: Lexicon) -> list[Rule]:
     """ADDRESS, ZIP, CITY, ORGANIZATION."""
-    return [*_streets(), *_zips(), *_towns(lexicon), *_organizations()]
+    return [*_streets(), *_zips(), *_towns(lexicon), *_organizations(lexicon)]
 
 
 def _streets() -> list[Rule]:
@@ -164,7 +170,7 @@ def _towns(lexicon: Lexicon) -> list[Rule]:
             "CITY",
             rf"\b(?i:{cue}|{come}|{town})\s+(?P<v>{_CITY}(?:,\s?(?:{_STATE}|{_STATE_NAME})\b)?)",
             0.8,
-            accept=_town,
+            accept=_proper(lexicon),
             exact_case=True,
         ),
         compile_rule(
@@ -175,19 +181,21 @@ def _towns(lexicon: Lexicon) -> list[Rule]:
             rf"west|port|lake|mount)\s+\p{{L}}{{4,}})(?:,?\s+(?:{_STATE}|{_STATE_NAME})\b)?)\b",
             0.75,
         ),
-        compile_rule("CITY", rf"(?<![\w.'\-])(?P<v>{_CITY},\s(?:{_STATE}))(?!\w)", 0.75, accept=_town, exact_case=True),
+        compile_rule(
+            "CITY", rf"(?<![\w.'\-])(?P<v>{_CITY},\s(?:{_STATE}))(?!\w)", 0.75, accept=_proper(lexicon), exact_case=True
+        ),
         compile_rule(
             "CITY",
             rf"(?<![\w.'\-])(?P<v>{_CITY}),?\s(?:{_STATE}|{_STATE_NAME}),?\s{_ZIP}(?!\w)",
             0.8,
-            accept=_town,
+            accept=_proper(lexicon),
             needs="digit",
             exact_case=True,
         ),
     ]
 
 
-def _organizations() -> list[Rule]:
+def _organizations(lexicon: Lexicon) -> list[Rule]:
     name = r"[A-Z][\p{L}\d'&.\-]*+(?:\s(?:[A-Z&][\p{L}\d'&.\-]*+|of|and|the)){0,4}(?<![.])(?<!\sof)(?<!\sand)(?<!\sthe)"
     return [
         compile_rule(
@@ -195,7 +203,7 @@ def _organizations() -> list[Rule]:
             r"\b(?i:(?:i|he|she|husband|wife|we|they)\s+works?(?:ed)?\s+(?:at|for)|working\s+(?:at|for)|"
             rf"employed\s+(?:at|by|with)|employer(?:\s+is|'s|:)|job\s+(?:at|with))\s+(?:the\s+)?(?P<v>{name})",
             0.75,
-            accept=_town,
+            accept=_proper(lexicon),
             exact_case=True,
         ),
         compile_rule(
@@ -204,7 +212,7 @@ def _organizations() -> list[Rule]:
             r"Corporation|Ltd|GmbH|Elementary(?:\sSchool)?|High\sSchool|Middle\sSchool|Academy|University|"
             r"College))\b",
             0.75,
-            accept=_town,
+            accept=_proper(lexicon),
             exact_case=True,
         ),
     ]

@@ -127,6 +127,12 @@ my number's [[PHONE|555.0147]]
 plate number [[VEHICLE|IA-482 KLM]]
 I live at [[ADDRESS|1450 N. Prairie View Rd, Apt 12, Ames, Iowa 50010]] with my dog
 my phone is [[PHONE|five one five, five five five, 0 1 4 2]]
+I live in [[CITY|West Liberty]] now
+Hi, I'm [[PERSON|Zoe Young]] and I need a refill.
+i'm [[PERSON|maria kelemen]] and i need a refill
+i saw dr. [[PERSON|varvio]] yesterday
+My name is [[PERSON|Willemine ten Pas]]
+I saw Dr. [[PERSON|Young]] yesterday
 vivo en [[CITY|Des Moines]]
 login [[USERNAME|jdoe77]] password [[USERNAME|Hunter#22]]
 ｍｙ ｐｈｏｎｅ ｉｓ [[PHONE|５１５－５５５－０１４２]]
@@ -227,6 +233,10 @@ My name is not on the list
 my name is spelled wrong on the bill
 my husband will come later
 I live in Iowa
+My dr. increased the dose and the dr. wrote it down
+The pain is from Monday and my mother moved to Cardiology
+I live in Assisted Living and she is in Memory Care
+I work for Urgent Care
 The vaccine lot 8833921 was recalled
 take 5000000 units of penicillin
 glucose 110-140-180 through the day
