@@ -10,16 +10,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy.dialects.postgresql import insert
+
 from app.contracts.site import Site
 from app.conversations.answering import Answering
 from app.conversations.events import EventLog
+from app.conversations.protocols import TurnObserver
 from app.conversations.service import ConversationService
 from app.conversations.turns import TurnRunner
 from app.db.cipher import TextCipher
 from app.db.models import Consent, PatientSession, SiteRow, User, new_id
 from app.db.notify import Listener
 from app.db.session import Database
-from sqlalchemy.dialects.postgresql import insert
 from tests.fakes_conversations import NameRedactor, Observations, ScriptedResponder
 
 
@@ -108,23 +110,24 @@ async def wired(
     sweep_s: float = 0.2,
     adapter: Callable[[], Awaitable[str | None]] = no_adapter,
     now: Callable[[], datetime] = utc_now,
+    observer: TurnObserver | None = None,
 ) -> AsyncIterator[Wired]:
     """Services for the length of the block; at its end turns are drained."""
     await add_site(database, site)
-    responder, redactor, observer = responder or ScriptedResponder(), NameRedactor(), Observations()
+    responder, redactor, remembered = responder or ScriptedResponder(), NameRedactor(), Observations()
     listener = Listener(database.url)
     log = EventLog(database, cipher, listener, poll_s=1.0)
     answering = Answering(
-        database, cipher, site, responder, redactor, log, adapter=adapter, due=due_in_minutes, now=now, observer=observer
+        database, cipher, site, responder, redactor, log, adapter=adapter, due=due_in_minutes, now=now, observer=observer or remembered
     )  # fmt: skip
-    runner = TurnRunner(database, answering.answer, lease_s=lease_s, sweep_s=sweep_s)
+    runner = TurnRunner(database, answering.answer, ahead=answering.look_ahead, lease_s=lease_s, sweep_s=sweep_s)
     service = ConversationService(
         database, cipher, site, runner, redactor, log, listener, due=due_in_minutes, now=now, max_characters=4_000
     )  # fmt: skip
     await listener.start()
     await runner.start()
     try:
-        yield Wired(service, runner, responder, redactor, observer, log, listener)
+        yield Wired(service, runner, responder, redactor, remembered, log, listener)
     finally:
         await runner.stop(drain_s)
         await listener.stop()

@@ -34,6 +34,11 @@ class ScriptedResponder:
     pause_s: float = 0.0
     turns: list[Turn] = field(default_factory=list)
 
+    @property
+    def asked(self) -> list[str]:
+        """What was asked with the model allowed, in order (looking ahead left out)."""
+        return [turn.text for turn in self.turns if turn.model_allowed]
+
     async def respond(self, turn: Turn) -> AsyncIterator[ReplyEvent]:
         self.turns.append(turn)
         redacted = re.sub(r"Maria Gonzalez", lambda m: turn.vault.token("PERSON", m[0]), turn.text)
@@ -42,6 +47,9 @@ class ScriptedResponder:
                 CRISIS, CRISIS, ReplyKind.EMERGENCY, Tier.EMERGENCY, "cardiac", ("911", "nurse_line"),
                 hits=(GuardrailHit("triage", "chest_pain"),), handoff="emergency",
             )  # fmt: skip
+            return
+        if not turn.consented:
+            yield Reply("Please accept the notice first.", "Please accept the notice first.", ReplyKind.DECLINE)
             return
         if not turn.model_allowed:
             yield Reply("…", "…", ReplyKind.NO_ANSWER, question_redacted=redacted)

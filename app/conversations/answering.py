@@ -114,6 +114,25 @@ class Answering:
         except FenceClosed:
             await self._close(run, "superseded")
 
+    async def look_ahead(self, conversation: str) -> list[str]:
+        """Queued turns that triage calls an emergency (``TurnRunner``'s ahead). Nothing is stored or shown here."""
+        found = []
+        async with self._database.session() as session:
+            queued = await self._turns.queued(session, conversation)
+            asked = await self._turns.asked(session, conversation, 2**62, EARLIER_MESSAGES + 1) if queued else []
+        words = {row["position"]: self._cipher.decrypt(row["text_encrypted"]) for row in asked}
+        for turn in queued:
+            earlier = tuple(text for position, text in words.items() if position < turn["position"])
+            # Without consent the pipeline does nothing but triage.
+            question = Turn(
+                conversation_id=conversation, text=words.get(turn["position"], ""), vault=MemoryVault(), earlier=earlier,
+                consented=False, model_allowed=False,
+            )  # fmt: skip
+            async for event in self._responder.respond(question):
+                if isinstance(event, Reply) and event.kind is ReplyKind.EMERGENCY:
+                    found.append(str(turn["id"]))
+        return found
+
     async def _load(self, claim: RowMapping) -> Run:
         """What the pipeline needs to know."""
         async with self._database.session() as session:
@@ -223,13 +242,8 @@ class Answering:
         if run.claim["may_answer"] and (run.claim["consented"] or emergency):
             if await self._finish(run, reply, author="assistant", fenced=True):
                 return
-        elif run.claim["may_answer"]:
-            asking = Reply(
-                text=text("consent", run.claim["language"]), text_redacted=text("consent", "en"), kind=ReplyKind.DECLINE
-            )
-            asking = dataclasses.replace(asking, question_redacted=redacted)
-            if await self._finish(run, asking, author="system", fenced=True):
-                return
+        elif run.claim["may_answer"] and await self._finish(run, reply, author="system", fenced=True):
+            return  # the pipeline asked for consent
         if not emergency:
             run.question_redacted = redacted
             return await self._close(run, "superseded" if run.claim["answers"] else "silent")

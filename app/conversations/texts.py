@@ -4,9 +4,7 @@ from __future__ import annotations
 
 _TEXTS = {
     "en": {
-        "consent": "Please read and accept the notice first; then I can answer. In an emergency call 911.",
         "failed": "I could not answer this safely, so I am asking a person to help you. In an emergency call 911.",
-        "handed_off": "I am asking a person to join this chat. In an emergency call 911.",
         "waiting_open": "A person will join you here. You are number {position} in line. In an emergency call 911.",
         "waiting_closed": "Nobody is at the chat now. People answer {hours}. Your message stays here until then. In an emergency call 911.",
         "who_assistant": "{assistant}",
@@ -16,9 +14,7 @@ _TEXTS = {
         "withheld": "[This message is kept from view: its identifiers could not be removed.]",
     },
     "es": {
-        "consent": "Lea y acepte primero el aviso; después podré responder. En una emergencia llame al 911.",
         "failed": "No pude responder esto con seguridad, así que pido que una persona le ayude. En una emergencia llame al 911.",
-        "handed_off": "Pido que una persona se una a este chat. En una emergencia llame al 911.",
         "waiting_open": "Una persona se unirá a este chat. Su turno es el número {position}. En una emergencia llame al 911.",
         "waiting_closed": "Ahora no hay nadie en el chat. Horario: {hours}. Su mensaje queda aquí. En una emergencia llame al 911.",
         "who_assistant": "{assistant}",

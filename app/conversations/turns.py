@@ -28,14 +28,31 @@ Work = Callable[[RowMapping], Awaitable[None]]
 """Answers one claimed turn to its end; a row of ``TurnsRepository.claim``."""
 
 
+Ahead = Callable[[str], Awaitable[list[str]]]
+"""Given a conversation, which of its queued turns are emergencies and must not wait for the one before."""
+
+
 class TurnRunner:
-    """Owns the tasks that answer. ``concurrency`` turns run at once; the rest wait in the database."""
+    """Owns the tasks that answer. ``concurrency`` turns run at once; the rest wait in the database.
+
+    A message that comes while the one before it is still being answered is looked at ``ahead``: an emergency
+    overtakes.
+    """
 
     def __init__(
-        self, database: Database, work: Work, *, concurrency: int = 64, lease_s: float = 10.0, sweep_s: float = 2.0
+        self,
+        database: Database,
+        work: Work,
+        *,
+        ahead: Ahead | None = None,
+        concurrency: int = 256,
+        lease_s: float = 10.0,
+        sweep_s: float = 2.0,
     ) -> None:
         self._database = database
         self._work = work
+        self._ahead = ahead
+        self._overtaking: set[asyncio.Task[None]] = set()
         self._repository = TurnsRepository()
         self._slots = asyncio.Semaphore(concurrency)
         self._lease_s = lease_s
@@ -61,6 +78,10 @@ class TurnRunner:
         self._again.add(conversation)
         if conversation not in self._tasks:
             self._tasks[conversation] = asyncio.create_task(self._conversation(conversation), name="turns")
+        elif self._ahead is not None:
+            task = asyncio.create_task(self._overtake(self._ahead, conversation), name="look ahead")
+            self._overtaking.add(task)
+            task.add_done_callback(self._overtaking.discard)
 
     @contextlib.contextmanager
     def expecting(self, turn: str) -> Iterator[asyncio.Event]:
@@ -77,7 +98,7 @@ class TurnRunner:
     @property
     def busy(self) -> bool:
         """Whether this process works on any turn now."""
-        return bool(self._tasks)
+        return bool(self._tasks or self._overtaking)
 
     def runs(self, conversation: str) -> bool:
         """Whether this process works on the conversation now."""
@@ -87,7 +108,7 @@ class TurnRunner:
         """Take no new turns; let running ones finish for ``drain_s`` seconds; put the rest back into the queue."""
         self._stopping = True
         self._again.clear()
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *self._overtaking]
         if tasks:
             _done, late = await asyncio.wait(tasks, timeout=drain_s)
             for task in late:
@@ -104,14 +125,31 @@ class TurnRunner:
         try:
             while conversation in self._again:
                 self._again.discard(conversation)
+                claimed = False
                 while not self._stopping:
                     async with self._slots:
                         claim = await self._claim(conversation)
-                        if claim is None or not await self._answer(claim):
+                        if claim is None:
                             break
+                        claimed = True
+                        if not await self._answer(claim):
+                            break
+                if not claimed and self._ahead is not None and not self._stopping:
+                    await self._overtake(self._ahead, conversation)  # another process works on the turn before
         finally:
             # No await since the last look at _again: a wake() either was seen or starts a new task.
             del self._tasks[conversation]
+
+    async def _overtake(self, ahead: Ahead, conversation: str) -> None:
+        """Answer emergencies among the queued turns at once."""
+        try:
+            for turn in await ahead(conversation):
+                async with self._database.session() as session:
+                    claim = await self._repository.claim_one(session, turn, self._name, self._lease_s)
+                if claim is not None:
+                    await self._answer(claim)
+        except Exception:  # the turn is still queued and comes in its order
+            self._log.error("looking ahead failed", conversation_id=conversation, exc_info=True)
 
     async def _claim(self, conversation: str) -> RowMapping | None:
         try:

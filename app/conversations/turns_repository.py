@@ -14,13 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.notify import CHANNEL
 
-_CLAIM = text("""
+_TAKE = """
 WITH t AS (
   UPDATE turns SET state = 'running', runner = :runner, attempt = attempt + 1,
          lease_until = clock_timestamp() + make_interval(secs => :lease_s)
-  WHERE id = (SELECT id FROM turns WHERE conversation_id = :conversation AND state <> 'done'
-              ORDER BY position LIMIT 1 FOR UPDATE)
-    AND (state = 'queued' OR lease_until < clock_timestamp())
+  WHERE {which}
   RETURNING *)
 SELECT t.id, t.conversation_id, t.message_id, t.position, t.epoch, t.answers, t.attempt, t.created_at,
        c.language, c.site_id, c.session_id,
@@ -28,7 +26,16 @@ SELECT t.id, t.conversation_id, t.message_id, t.position, t.epoch, t.answers, t.
        EXISTS (SELECT 1 FROM consents k WHERE k.session_id = c.session_id) AS consented,
        (SELECT r.position FROM messages r WHERE r.id = t.id AND r.status = 'streaming') AS begun
 FROM t JOIN conversations c ON c.id = t.conversation_id
-""")
+"""
+_CLAIM = text(
+    _TAKE.format(
+        which="""
+        id = (SELECT id FROM turns WHERE conversation_id = :conversation AND state <> 'done'
+              ORDER BY position LIMIT 1 FOR UPDATE)
+        AND (state = 'queued' OR lease_until < clock_timestamp())"""
+    )
+)
+_CLAIM_ONE = text(_TAKE.format(which="id = :turn AND state = 'queued'"))
 
 _FENCE = """
   AND EXISTS (SELECT 1 FROM turns WHERE id = :turn AND state = 'running' AND attempt = :attempt)
@@ -149,6 +156,19 @@ class TurnsRepository:
         """Take the oldest open turn of a conversation, if nobody runs it; None otherwise."""
         values = {"conversation": conversation, "runner": runner, "lease_s": lease_s}
         return (await session.execute(_CLAIM, values)).mappings().first()
+
+    async def claim_one(self, session: AsyncSession, turn: str, runner: str, lease_s: float) -> RowMapping | None:
+        """Take a queued turn out of its order (an emergency); None if it is no longer queued."""
+        values = {"turn": turn, "runner": runner, "lease_s": lease_s}
+        return (await session.execute(_CLAIM_ONE, values)).mappings().first()
+
+    async def queued(self, session: AsyncSession, conversation: str) -> Sequence[RowMapping]:
+        """The last turns of a conversation that wait for one before them: id and position, newest first."""
+        query = text(
+            "SELECT id, position FROM turns WHERE conversation_id = :conversation AND state = 'queued' "
+            "ORDER BY position DESC LIMIT 3"
+        )
+        return (await session.execute(query, {"conversation": conversation})).mappings().all()
 
     async def asked(self, session: AsyncSession, conversation: str, position: int, limit: int) -> Sequence[RowMapping]:
         """The patient's last messages up to ``position``, oldest first."""

@@ -163,7 +163,7 @@ async def build_house(
     """Everything wired and served."""
     clock, metrics = Clock(), Metrics(CollectorRegistry())
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(wired(database, site, cipher, responder, now=clock))
+        parts = await stack.enter_async_context(wired(database, site, cipher, responder, now=clock, observer=metrics))
         app = FastAPI()
         install(app, measured=metrics)
         house: House
