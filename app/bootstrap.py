@@ -43,7 +43,9 @@ from app.guardrails.triage import Triage
 from app.knowledge.index import KnowledgeIndex
 from app.knowledge.service import KnowledgeService
 from app.logging import logger
-from app.redaction.redactor import Policy, Redactor, build_redactor
+from app.redaction.detector import Detector
+from app.redaction.leaks import foreign_identifiers
+from app.redaction.redactor import Policy, Redactor, build_detector
 from app.settings import Settings
 
 SERVED_BASE = "base"
@@ -79,7 +81,6 @@ class Runtime:
     settings: Settings
     site: Site
     bundle: PolicyBundle
-    catalogue: Catalogue
     database: Database
     engine: EngineSetup
     adapters: AdaptersService
@@ -110,7 +111,9 @@ def build_engine(settings: Settings) -> EngineSetup:
     if settings.engine == "off":
         return EngineSetup(None, {}, None)
     if settings.engine == "external":
-        replicas = {address: _client(address) for address in (a.strip() for a in settings.engine_url.split(",")) if address}
+        replicas = {
+            address: _client(address) for address in (a.strip() for a in settings.engine_url.split(",")) if address
+        }
         front: Engine = next(iter(replicas.values())) if len(replicas) == 1 else Replicas(replicas)
         return EngineSetup(front, replicas, None)
     socket = engine_socket(engine_key(settings), inherited=os.environ)
@@ -161,9 +164,14 @@ def site_allowed(site: Site) -> list[str]:
     return sorted({*phones, site.address, site.website, site.name, site.short_name, *site.allowed_links})
 
 
-def site_redactor(site: Site, policy: Policy = "prompt") -> Redactor:
-    """The redactor of a site."""
-    return build_redactor(policy=policy, allowed=site_allowed(site), timeout_s=2.0)
+def site_detector(site: Site) -> Detector:
+    """Finds identifiers, the site's own numbers and names aside."""
+    return build_detector(site_allowed(site), timeout_s=2.0)
+
+
+def site_redactor(site: Site, policy: Policy) -> Redactor:
+    """A redactor of a site."""
+    return Redactor(site_detector(site), policy)
 
 
 def load_policies() -> PolicyBundle:
@@ -199,22 +207,23 @@ async def runtime(settings: Settings, *, database_name: str = "bedside", say: Sa
     """Build everything that answers a turn; the engine is built but not started. Closed at the end of the block."""
     site = load_site(settings.site)
     bundle = load_policies()
-    catalogue = Catalogue(bundle.texts)
     say("starting the database")
     database = await asyncio.to_thread(functools.partial(open_database, settings, name=database_name))
     engine = build_engine(settings)
     try:
         say("loading the encoder")
         encoder = await asyncio.to_thread(Encoder.load, settings.state / "encoder")
-        redactor = await asyncio.to_thread(site_redactor, site)
+        detector = await asyncio.to_thread(site_detector, site)
+        redactor = Redactor(detector, "prompt")
         knowledge = KnowledgeService(database, encoder, WEIGHTS_SHA256[:32], site)
         config, digest = await asyncio.to_thread(model_facts, settings.base_model)
         adapters = AdaptersService(
             database, AdapterStore(settings.state / "adapters"), engine.replicas,
             base_config=config, base_sha256=digest, max_rank=settings.max_lora_rank,
         )  # fmt: skip
-        pipeline = build_pipeline(settings, site, bundle, catalogue, redactor, KnowledgeIndex(database, encoder, site.id), engine.front)
-        yield Runtime(settings, site, bundle, catalogue, database, engine, adapters, knowledge, pipeline, redactor)
+        index = KnowledgeIndex(database, encoder, site.id)
+        pipeline = build_pipeline(settings, site, bundle, detector, index, engine.front)
+        yield Runtime(settings, site, bundle, database, engine, adapters, knowledge, pipeline, redactor)
     finally:
         await engine.close()
         await database.dispose()
@@ -224,8 +233,7 @@ def build_pipeline(
     settings: Settings,
     site: Site,
     bundle: PolicyBundle,
-    catalogue: Catalogue,
-    redactor: Redactor,
+    detector: Detector,
     retriever: KnowledgeIndex,
     engine: Engine | None,
 ) -> Pipeline:
@@ -235,11 +243,12 @@ def build_pipeline(
         triage=Triage(bundle),
         scope=Scope(bundle),
         injection=Injection(bundle),
-        catalogue=catalogue,
-        redactor=redactor,
+        catalogue=Catalogue(bundle.texts),
+        redactor=Redactor(detector, "prompt"),
         retriever=retriever,
         engine=engine,
-        checks=OutputChecks(site, bundle),
+        checks=OutputChecks(site, bundle.header.support_threshold),
+        leaks=functools.partial(foreign_identifiers, detector),
         bounds=Bounds(
             max_characters=settings.max_message_characters,
             prompt=PromptLimits(passages=settings.prompt_passages),
@@ -248,7 +257,9 @@ def build_pipeline(
     )
 
 
-async def load_articles(knowledge: KnowledgeService, site_folder: Path, say: Say = quiet, *, keep_going: bool = False) -> None:
+async def load_articles(
+    knowledge: KnowledgeService, site_folder: Path, say: Say = quiet, *, keep_going: bool = False
+) -> None:
     """Bring the index to the site's articles. Faulty ones are said; they stop the start unless ``keep_going``."""
 
     def progress(done: int, total: int) -> None:
@@ -261,9 +272,9 @@ async def load_articles(knowledge: KnowledgeService, site_folder: Path, say: Say
 
 
 async def register_shipped_adapters(adapters: AdaptersService, folder: Path, say: Say = quiet) -> list[str]:
-    """Register the adapters that a site's folder ships; versions, in order of folder name. Faulty ones are said and left out."""
+    """Register the adapters in a folder; versions, in order of folder name. Faulty ones are said and left out."""
     versions = []
-    for manifest in sorted(folder.glob("*/manifest.json")):
+    for manifest in await asyncio.to_thread(lambda: sorted(folder.glob("*/manifest.json"))):
         try:
             versions.append((await adapters.add(manifest.parent)).version)
         except AdapterInvalid as error:

@@ -20,7 +20,9 @@ async def add(session: AsyncSession, manifest: AdapterManifest, path: str, repor
         "manifest": manifest.model_dump(mode="json"), "status": "candidate" if report is None else "gated",
     }  # fmt: skip
     await session.execute(
-        insert(AdapterRow).values(**values).on_conflict_do_update(index_elements=["version"], set_={"status": values["status"]})
+        insert(AdapterRow)
+        .values(**values)
+        .on_conflict_do_update(index_elements=["version"], set_={"status": values["status"]})
     )
     if report is not None:
         data = report.model_dump(mode="json")
@@ -76,5 +78,7 @@ async def note_replica(session: AsyncSession, address: str, state: str, adapters
     """Record what a replica was seen to have loaded."""
     values = {"state": state, "adapters": list(adapters), "seen_at": now()}
     await session.execute(
-        insert(EngineReplica).values(address=address, **values).on_conflict_do_update(index_elements=["address"], set_=values)
+        insert(EngineReplica)
+        .values(address=address, **values)
+        .on_conflict_do_update(index_elements=["address"], set_=values)
     )

@@ -19,6 +19,7 @@ from app.adapters.store import AdapterStore, read_gate_report, read_manifest
 from app.contracts.adapters import AdapterManifest, GateReport
 from app.contracts.passages import Passage
 from app.contracts.prompt import PROMPT_VERSION, render, template_hash
+from app.db.models import AdapterRow, GateReportRow, Rollout
 from app.db.notify import notify
 from app.db.session import Database
 from app.engine.protocol import Delta, Engine, Finished, Limits
@@ -57,7 +58,7 @@ class AdapterView:
 class AdaptersService:
     """``engines`` are all replicas by address; a command that changes what is served talks to each of them directly.
 
-    ``base_config`` is the base model's config.json, ``base_sha256`` the digest of its weights; both None for a hub model.
+    ``base_config`` is the base model's config.json, ``base_sha256`` the digest of its weights; None for a hub model.
     """
 
     def __init__(
@@ -94,7 +95,9 @@ class AdaptersService:
         manifest = await asyncio.to_thread(self._checked, folder)
         report = read_gate_report(folder)
         if report is not None and report.adapter_sha256 != manifest.content_sha256:
-            raise AdapterInvalid("gate_report.json was written for another adapter (hash differs); run `bedside-train gate`")
+            raise AdapterInvalid(
+                "gate_report.json was written for another adapter (hash differs); run `bedside-train gate`"
+            )
         path = await asyncio.to_thread(self._store.publish, folder, manifest)
         async with self._database.session() as session:
             await repository.add(session, manifest, str(path), report)
@@ -106,10 +109,12 @@ class AdaptersService:
             validate_adapter(folder, self._base_config, self._max_rank)
         if manifest.prompt_version != PROMPT_VERSION or manifest.template_sha256 != template_hash():
             raise AdapterInvalid(
-                f"trained with prompt template {manifest.prompt_version}, this service speaks {PROMPT_VERSION}: train it again"
+                f"trained with prompt template {manifest.prompt_version}, here it is {PROMPT_VERSION}: train it again"
             )
         if self._base_sha256 is not None and manifest.base_sha256 != self._base_sha256:
-            raise AdapterInvalid(f"trained on another base model ({manifest.base_id}) than the one that the engine serves")
+            raise AdapterInvalid(
+                f"trained on another base model ({manifest.base_id}) than the one that the engine serves"
+            )
         return manifest
 
     async def get(self, version: str) -> AdapterView:
@@ -134,13 +139,18 @@ class AdaptersService:
         if found is None:
             raise NotFound(f"no adapter {version} is registered")
         row, report = found
-        _refuse_ungated(version, row.content_sha256, None if report is None else GateReport.model_validate(report.report))
+        _refuse_ungated(
+            version, row.content_sha256, None if report is None else GateReport.model_validate(report.report)
+        )
         await asyncio.to_thread(self._store.verify, row.content_sha256)
         await self._bring_up(version, row.path, keep={before.version, before.previous})
         return await self._move(version, before, actor)
 
     async def rollback(self, actor: str) -> Live:
-        """Give patients the previous version again (or the base model, if there was none). Raises NotPromotable, VersionConflict, EngineError."""
+        """Give patients the previous version again (or the base model, if there was none).
+
+        Raises NotPromotable, VersionConflict or EngineError.
+        """
         before = await self.live()
         if before.epoch == 0:
             raise NotPromotable("nothing was promoted yet, so there is nothing to roll back to")
@@ -264,11 +274,11 @@ def _refuse_ungated(version: str, sha256: str, report: GateReport | None) -> Non
         raise NotPromotable(f"{version} was gated with prompt template {report.prompt_version}; gate it again")
 
 
-def _live(row: repository.Rollout) -> Live:
+def _live(row: Rollout) -> Live:
     return Live(row.channel, row.adapter_version, row.previous_version, row.epoch)
 
 
-def _view(row: repository.AdapterRow, report: repository.GateReportRow | None) -> AdapterView:
+def _view(row: AdapterRow, report: GateReportRow | None) -> AdapterView:
     gate = None if report is None else dict(report.report)
     created = row.created_at if row.created_at.tzinfo else row.created_at.replace(tzinfo=UTC)
     return AdapterView(row.version, row.name, row.content_sha256, row.status, created, dict(row.manifest), gate)

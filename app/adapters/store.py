@@ -17,7 +17,6 @@ from pydantic import BaseModel, ValidationError
 from app.contracts.adapters import WEIGHT_FILES, AdapterManifest, GateReport, content_hash
 from app.errors import AdapterInvalid, StoreUnavailable
 
-
 Model = TypeVar("Model", bound=BaseModel)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from app.chat.protocols import Turn
 from app.chat.steps import Steps
@@ -13,16 +14,21 @@ from app.guardrails.catalogue import Catalogue
 from app.guardrails.triage import TriageVerdict
 from app.redaction.restore import restore
 
-_SAFE_TEXT = {"triage": "triage_failed", "redact": "handoff_error", "retrieve": "handoff_error"}
-_FIRST_WORDS = "If this may be an emergency, call 911 now. Something went wrong here, so a person will read your message."
+_FIRST_WORDS = (
+    "If this may be an emergency, call 911 now. Something went wrong here, so a person will read your message."
+)
 """Said when even the catalogue fails; the only patient-facing sentence outside it."""
+
+
+_NETTED = (ReplyKind.ANSWER, ReplyKind.FALLBACK, ReplyKind.NO_ANSWER)
 
 
 class Draft:
     """The reply of one turn while it is being made."""
 
-    def __init__(self, site: Site, catalogue: Catalogue, turn: Turn, steps: Steps) -> None:
+    def __init__(self, site: Site, catalogue: Catalogue, turn: Turn, steps: Steps, people_here: bool) -> None:
         self._site, self._catalogue, self._turn, self._steps = site, catalogue, turn, steps
+        self._people_here = people_here
         self._triage: TriageVerdict | None = None
         self._hits: list[GuardrailHit] = []
         self.question_redacted = ""
@@ -43,7 +49,9 @@ class Draft:
     def emergency(self, verdict: TriageVerdict) -> Reply:
         """Reviewed crisis text; a person is called."""
         text = self._text(verdict.text_id)
-        return self._make(ReplyKind.EMERGENCY, text, routes=verdict.routes, handoff=f"{verdict.tier.label}:{verdict.category}")
+        return self._make(
+            ReplyKind.EMERGENCY, text, routes=verdict.routes, handoff=f"{verdict.tier.label}:{verdict.category}"
+        )
 
     def reply(self, kind: ReplyKind, text_id: str, *, routes: Sequence[str] = ()) -> Reply:
         """A reviewed text of the catalogue."""
@@ -51,14 +59,18 @@ class Draft:
 
     def handoff(self, reason: str) -> Reply:
         """A person takes over, on request."""
-        return self._make(ReplyKind.HANDOFF, self._text("handoff"), routes=("human",), handoff=reason)
+        text = self._text("handoff_open" if self._people_here else "handoff_closed")
+        return self._make(ReplyKind.HANDOFF, text, routes=("human",), handoff=reason)
 
     def safe(self, stage: str) -> Reply:
         """What is said when a step failed: reviewed text, and a person. Sentences that went out are replaced."""
         return self._make(
-            ReplyKind.HANDOFF, self._text(_SAFE_TEXT.get(stage, "handoff_error")), routes=("human",),
-            handoff=f"failed:{stage}", replaces=bool(self.sent),
-        )  # fmt: skip
+            ReplyKind.HANDOFF,
+            self._text("error"),
+            routes=("human",),
+            handoff=f"failed:{stage}",
+            replaces=bool(self.sent),
+        )
 
     def no_answer(self) -> Reply:
         """Nothing approved answers it; the way to a person is offered."""
@@ -71,7 +83,14 @@ class Draft:
 
     def answer(self, citations: Sequence[Citation]) -> Reply:
         """The vetted sentences that went out."""
-        return self._make(ReplyKind.ANSWER, " ".join(self.sent), citations=citations)
+        return self._make(ReplyKind.ANSWER, " ".join(self.sent), citations=merge(citations))
+
+    def safety_net(self) -> str | None:
+        """What is added under an answer to a question that speaks of danger signs without alarm; None otherwise."""
+        triage = self._triage
+        if triage is None or triage.tier is not Tier.ROUTINE or not triage.text_id:
+            return None
+        return self._text(triage.text_id)
 
     def _text(self, text_id: str) -> str:
         try:
@@ -93,6 +112,8 @@ class Draft:
         self._steps.mark("total")
         triage = self._triage
         text = restore(redacted, self._turn.vault) if kind is ReplyKind.ANSWER else redacted
+        if kind in _NETTED and (net := self.safety_net()):
+            text, redacted = f"{text}\n\n{net}", f"{redacted}\n\n{net}"
         return Reply(
             text=text,
             text_redacted=redacted,
@@ -110,6 +131,16 @@ class Draft:
             question_redacted=self.question_redacted,
             stage_ms=dict(self._steps.milliseconds),
         )
+
+
+def merge(citations: Sequence[Citation]) -> list[Citation]:
+    """One citation a passage, its quotes joined in order."""
+    merged: dict[str, Citation] = {}
+    for citation in citations:
+        known = merged.get(citation.passage_id)
+        quote = citation.quote if known is None else f"{known.quote} {citation.quote}"
+        merged[citation.passage_id] = replace(citation, quote=quote)
+    return list(merged.values())
 
 
 def cite(passage: Passage, quote: str) -> Citation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
 
 from app.chat.drafts import Draft, cite
@@ -10,47 +10,60 @@ from app.chat.protocols import Turn
 from app.chat.steps import StepFailed, Steps
 from app.contracts.passages import Citation, Passage
 from app.contracts.prompt import NOT_IN_ARTICLES, PromptMessage
+from app.contracts.replies import GuardrailHit
 from app.engine.protocol import Delta, Engine, Finished, Limits
 from app.errors import EngineError
 from app.guardrails.output import OutputChecks, OutputVerdict
 from app.guardrails.stream_gate import GateResult, StreamGate
+from app.logging import logger
 from app.redaction.restore import restore
+from app.redaction.vault import Vault
 
 MAX_SENTENCES = 8
 """A longer answer ends after this many vetted sentences."""
+
+Leaks = Callable[[str, Vault, Collection[str]], Sequence[object]]
+"""Identifiers in a sentence that are neither the patient's own nor in the passages given."""
 
 _MAY_END = frozenset(".!?\n:;]")
 
 
 class Generation:
-    """One generation. After :meth:`sentences` is exhausted: ``failed``, ``said_no_answer`` and ``cited`` tell the rest."""
+    """One generation. After :meth:`sentences`, ``failed``, ``said_no_answer`` and ``cited`` tell the rest."""
 
-    def __init__(self, engine: Engine, checks: OutputChecks, limits: Limits, steps: Steps, draft: Draft) -> None:
-        self._engine, self._checks, self._limits, self._steps, self._draft = engine, checks, limits, steps, draft
+    def __init__(
+        self, engine: Engine, checks: OutputChecks, leaks: Leaks, limits: Limits, steps: Steps, draft: Draft
+    ) -> None:
+        self._engine, self._checks, self._leaks = engine, checks, leaks
+        self._limits, self._steps, self._draft = limits, steps, draft
+        self._log = logger("chat")
         self.failed = False
         self.said_no_answer = False
         self.cited: list[Citation] = []
 
     async def sentences(
         self, messages: Sequence[PromptMessage], passages: Sequence[Passage], question: str, turn: Turn
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str, None]:
         """Yield each vetted sentence, restored, as soon as it passes. Ends early at the first that does not."""
-        gate = StreamGate(lambda sentence: self._check(sentence, passages, question))
+        gate = StreamGate(lambda sentence: self._check(sentence, passages, question, turn))
         try:
-            async for results in self._results(gate, messages, turn):
-                for result in results:
-                    if not self._admit(result, passages):
-                        return
-                    lead = " " if len(self._draft.sent) > 1 else ""
-                    self._steps.mark("first_sentence")
-                    yield lead + restore(result.text, turn.vault)
-                    if len(self._draft.sent) >= MAX_SENTENCES:
-                        return
-        except EngineError as error:
-            self._draft.hit("engine", type(error).__name__)
-            self.failed = True
+            async with aclosing(self._results(gate, messages, turn)) as batches:
+                async for results in batches:
+                    for result in results:
+                        if not self._admit(result, passages):
+                            return
+                        lead = " " if len(self._draft.sent) > 1 else ""
+                        self._steps.mark("first_sentence")
+                        yield lead + restore(result.text, turn.vault)
+                        if len(self._draft.sent) >= MAX_SENTENCES:
+                            return
         except StepFailed as error:
             self._draft.hit(error.stage, "failed", type(error.cause).__name__)
+            self.failed = True
+        except Exception as error:  # an engine that breaks in any way must not take the turn with it
+            if not isinstance(error, EngineError):
+                self._log.error("engine failed", conversation_id=turn.conversation_id, exc_info=error)
+            self._draft.hit("engine", type(error).__name__)
             self.failed = True
         finally:
             self._steps.mark("generated")
@@ -58,7 +71,7 @@ class Generation:
 
     async def _results(
         self, gate: StreamGate, messages: Sequence[PromptMessage], turn: Turn
-    ) -> AsyncIterator[list[GateResult]]:
+    ) -> AsyncGenerator[list[GateResult], None]:
         waiting = ""
         stream = self._engine.stream(messages, turn.adapter, self._limits, session=turn.conversation_id)
         async with aclosing(stream) as events:  # type: ignore[type-var]  # an async generator by contract
@@ -72,10 +85,13 @@ class Generation:
                 elif isinstance(event, Finished) and event.reason == "stop":
                     yield await self._steps.run("checks", list, lambda text=waiting: [*gate.feed(text), *gate.finish()])  # type: ignore[misc]
 
-    def _check(self, sentence: str, passages: Sequence[Passage], question: str) -> OutputVerdict:
+    def _check(self, sentence: str, passages: Sequence[Passage], question: str, turn: Turn) -> OutputVerdict:
         if sentence.strip() == NOT_IN_ARTICLES:
-            return OutputVerdict(passed=True, hits=())
-        return self._checks.check(sentence, passages, question)
+            return OutputVerdict(passed=True)
+        verdict = self._checks.check(sentence, passages, question)
+        if verdict.passed and self._leaks(sentence, turn.vault, [passage.text for passage in passages]):
+            return OutputVerdict(passed=False, hits=(GuardrailHit("output", "output.identifier"),))
+        return verdict
 
     def _admit(self, result: GateResult, passages: Sequence[Passage]) -> bool:
         for hit in result.hits:
@@ -87,7 +103,7 @@ class Generation:
             self.said_no_answer = not self._draft.sent
             return False
         self._draft.sent.append(result.text)
-        for number in result.cited or (1,):
-            if 1 <= number <= len(passages):
-                self.cited.append(cite(passages[number - 1], result.text))
+        position = result.passage if result.passage is not None else 0
+        if position < len(passages):
+            self.cited.append(cite(passages[position], result.text))
         return True

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from app.chat.drafts import Draft
-from app.chat.generation import Generation
+from app.chat.generation import Generation, Leaks
 from app.chat.protocols import Clock, Retriever, Turn
 from app.chat.steps import StepFailed, Steps
+from app.contracts.hours import is_open
 from app.contracts.passages import Passage
 from app.contracts.prompt import NOT_IN_ARTICLES, PROMPT_VERSION, PromptLimits, render
-from app.contracts.replies import GuardrailHit, ReplyEvent, ReplyKind, Sentence, Tier
+from app.contracts.replies import ReplyEvent, ReplyKind, Sentence, Tier
 from app.contracts.site import Site
 from app.engine.protocol import Engine, Limits
 from app.errors import InputError
@@ -28,7 +31,8 @@ from app.guardrails.output import OutputChecks
 from app.guardrails.scope import Scope, ScopeVerdict
 from app.guardrails.triage import Triage, TriageVerdict
 from app.logging import logger
-from app.redaction.redactor import Redacted, Redactor
+from app.redaction.entities import Redacted
+from app.redaction.redactor import Redactor
 
 _FOLLOW_UP = re.compile(r"^\s*(and|what about|how about|also|but|or|y|también|qué hay)\b", re.IGNORECASE)
 _TOKEN = re.compile(r"<[A-Z_]+_\d+>")
@@ -52,8 +56,13 @@ class Bounds:
     similarity: float = 0.35
     sure_similarity: float = 0.55
     passages: int = 4
-    prompt: PromptLimits = PromptLimits()
-    generation: Limits = Limits()
+    prompt: PromptLimits = field(default_factory=PromptLimits)
+    generation: Limits = field(default_factory=Limits)
+
+
+def utc_now() -> datetime:
+    """The time now, UTC."""
+    return datetime.now(UTC)
 
 
 class Pipeline:
@@ -71,31 +80,37 @@ class Pipeline:
         retriever: Retriever,
         engine: Engine | None,
         checks: OutputChecks,
+        leaks: Leaks,
         bounds: Bounds | None = None,
         clock: Clock = time.perf_counter,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._site, self._catalogue, self._clock = site, catalogue, clock
         self._triage, self._scope, self._injection = triage, scope, injection
-        self._redactor, self._retriever, self._engine, self._checks = redactor, retriever, engine, checks
+        self._redactor, self._retriever, self._engine = redactor, retriever, engine
+        self._checks, self._leaks, self._now = checks, leaks, now
         self._bounds = bounds or Bounds()
         self._log = logger("chat")
 
-    async def respond(self, turn: Turn) -> AsyncIterator[ReplyEvent]:
+    async def respond(self, turn: Turn) -> AsyncGenerator[ReplyEvent, None]:
         """Yield vetted sentences as they pass, then exactly one Reply. Never raises for a fault of a step."""
         steps = Steps(self._clock, self._bounds.step_s)
-        draft = Draft(self._site, self._catalogue, turn, steps)
+        draft = Draft(self._site, self._catalogue, turn, steps, is_open(self._site, self._now()))
         try:
-            async for event in self._answer(turn, steps, draft):
-                yield event
+            async with aclosing(self._answer(turn, steps, draft)) as events:
+                async for event in events:
+                    yield event
         except StepFailed as failed:
-            self._log.error("step failed", stage=failed.stage, conversation_id=turn.conversation_id, exc_info=failed.cause)
+            self._log.error(
+                "step failed", stage=failed.stage, conversation_id=turn.conversation_id, exc_info=failed.cause
+            )
             draft.hit(failed.stage, "failed", type(failed.cause).__name__)
             yield draft.safe(failed.stage)
         except InputError as error:
             draft.hit("normalise", type(error).__name__)
             yield draft.reply(ReplyKind.DECLINE, "unreadable")
 
-    async def _answer(self, turn: Turn, steps: Steps, draft: Draft) -> AsyncIterator[ReplyEvent]:
+    async def _answer(self, turn: Turn, steps: Steps, draft: Draft) -> AsyncGenerator[ReplyEvent, None]:
         # 1. triage, on the raw text and the patient's earlier messages: nothing may come before it
         triage = await steps.run("triage", TriageVerdict, lambda: self._triage.assess([*turn.earlier, turn.text]))
         draft.triaged(triage)
@@ -128,7 +143,7 @@ class Pipeline:
         if injection.blocked:
             for rule in injection.rules:
                 draft.hit("injection", rule)
-            yield draft.reply(ReplyKind.DECLINE, "decline")
+            yield draft.reply(ReplyKind.DECLINE, "decline_injection")
             return
 
         # 5. identifiers out
@@ -137,21 +152,20 @@ class Pipeline:
 
         # 6. approved, in-date passages
         asked = search_text(redacted.text, turn.earlier_redacted)
-        passages = await steps.wait(
-            "retrieve", list, self._retriever.search(asked, limit=self._bounds.passages)
-        )
+        passages = await steps.wait("retrieve", list, self._retriever.search(asked, limit=self._bounds.passages))
         found = [p for p in passages if p.similarity >= self._bounds.similarity]
         if not found:
             yield draft.no_answer()
             return
 
         # 7.-9. render, generate, vet sentence by sentence, restore
-        async for event in self._generate(turn, redacted.text, found, steps, draft):
-            yield event
+        async with aclosing(self._generate(turn, redacted.text, found, steps, draft)) as events:
+            async for event in events:
+                yield event
 
     async def _generate(
         self, turn: Turn, question: str, found: Sequence[Passage], steps: Steps, draft: Draft
-    ) -> AsyncIterator[ReplyEvent]:
+    ) -> AsyncGenerator[ReplyEvent, None]:
         if self._engine is None or not turn.model_allowed:
             draft.hit("engine", "not_asked")
             yield draft.fallback(found[0])
@@ -159,9 +173,10 @@ class Pipeline:
         shown = list(found[: self._bounds.prompt.passages])
         messages = render(question, shown, site=self._site.name, limits=self._bounds.prompt)
         draft.adapter, draft.prompt_version = turn.adapter, PROMPT_VERSION
-        generation = Generation(self._engine, self._checks, self._bounds.generation, steps, draft)
-        async for sentence in generation.sentences(messages, shown, question, turn):
-            yield Sentence(sentence)
+        generation = Generation(self._engine, self._checks, self._leaks, self._bounds.generation, steps, draft)
+        async with aclosing(generation.sentences(messages, shown, question, turn)) as sentences:
+            async for sentence in sentences:
+                yield Sentence(sentence)
         if generation.failed:
             yield draft.fallback(found[0], replaces=bool(draft.sent))
         elif generation.said_no_answer:
@@ -169,6 +184,8 @@ class Pipeline:
             sure = found[0].similarity >= self._bounds.sure_similarity
             yield draft.fallback(found[0]) if sure else draft.no_answer()
         else:
+            if net := draft.safety_net():
+                yield Sentence(f"\n\n{net}")
             yield draft.answer(generation.cited)
 
 
@@ -182,6 +199,3 @@ def search_text(question: str, earlier: Sequence[str]) -> str:
         before = " ".join(_TOKEN.sub(" ", earlier[-1]).split())
         return f"{before} {question}"[:600]
     return question[:600]
-
-
-__all__ = ["Bounds", "GuardrailHit", "Pipeline", "search_text"]

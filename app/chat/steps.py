@@ -12,7 +12,7 @@ from app.errors import DependencyError, GuardrailFailed, InputError
 T = TypeVar("T")
 
 
-class StepFailed(Exception):  # noqa: N818 - caught inside this package only
+class StepFailed(Exception):
     """A step raised, hung or returned nonsense. ``stage`` names it."""
 
     def __init__(self, stage: str, cause: BaseException | None) -> None:
@@ -30,7 +30,7 @@ class Steps:
         self.milliseconds: dict[str, float] = {}
 
     async def run(self, stage: str, expected: type[T], work: Callable[[], T]) -> T:
-        """Run blocking ``work`` in a thread. Raises StepFailed; an InputError (the patient can mend it) goes on as it is."""
+        """Run blocking ``work`` in a thread. Raises StepFailed; an InputError (to be mended by the patient) as it is."""
         return await self.wait(stage, expected, asyncio.to_thread(work))
 
     async def wait(self, stage: str, expected: type[T], work: Awaitable[T]) -> T:

@@ -1,1 +1,1 @@
-"""The `bedside` command: for people (plain words on a terminal) and for scripts (JSON lines in, JSON lines out, in order)."""
+"""The `bedside` command: plain words for people, JSON lines in and out for scripts."""

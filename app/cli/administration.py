@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import json
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import typer
 
 from app.adapters.service import Live
+from app.audit.service import AuditLog
+from app.auth.staff import StaffAccounts
 from app.bootstrap import Runtime, load_policies, runtime, site_redactor
 from app.cli.lines import Line, write
 from app.contracts.site import load_site
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, InvalidContent
 from app.guardrails.triage import Triage
 from app.redaction.redactor import Policy
 from app.redaction.vault import MemoryVault
@@ -85,9 +87,17 @@ def adapters_list(as_json: Annotated[bool, typer.Option("--json", help="JSON lin
         for view in views:
             verdict = view.gate["verdict"] if view.gate else "not gated"
             if as_json:
-                write({"version": view.version, "gate": verdict, "live": view.version == live.version, "created_at": view.created_at.isoformat()})
+                write(
+                    {
+                        "version": view.version,
+                        "gate": verdict,
+                        "live": view.version == live.version,
+                        "created_at": view.created_at.isoformat(),
+                    }
+                )
             else:
-                print(f"{'*' if view.version == live.version else ' '} {view.version}  gate: {verdict}  {view.created_at:%Y-%m-%d %H:%M}")
+                mark = "*" if view.version == live.version else " "
+                print(f"{mark} {view.version}  gate: {verdict}  {view.created_at:%Y-%m-%d %H:%M}")
         if not as_json:
             _print_live(live)
 
@@ -95,7 +105,9 @@ def adapters_list(as_json: Annotated[bool, typer.Option("--json", help="JSON lin
 
 
 @adapters.command("add")
-def adapters_add(folder: Annotated[Path, typer.Argument(help="Folder with weights, manifest.json and gate_report.json.")]) -> None:
+def adapters_add(
+    folder: Annotated[Path, typer.Argument(help="Folder with weights, manifest.json and gate_report.json.")],
+) -> None:
     """Validate an adapter and register it as an immutable version."""
 
     async def work(parts: Runtime) -> None:
@@ -110,7 +122,7 @@ def adapters_promote(version: Annotated[str, typer.Argument(help="A version of `
     """Load a version into every engine, try it, and make it live. Needs a passing gate report and a running engine."""
 
     async def work(parts: Runtime) -> None:
-        _print_live(await parts.adapters.promote(version, actor=f"cli:{getpass.getuser()}"))
+        _print_live(await parts.adapters.promote(version, actor=_actor()))
 
     with_runtime(work)
 
@@ -120,13 +132,15 @@ def adapters_rollback() -> None:
     """Make the version before live again."""
 
     async def work(parts: Runtime) -> None:
-        _print_live(await parts.adapters.rollback(actor=f"cli:{getpass.getuser()}"))
+        _print_live(await parts.adapters.rollback(actor=_actor()))
 
     with_runtime(work)
 
 
 @articles.command("check")
-def articles_check(folder: Annotated[Path | None, typer.Argument(help="Folder of .md files. Default: the site's articles/.")] = None) -> None:
+def articles_check(
+    folder: Annotated[Path | None, typer.Argument(help="Folder of .md files. Default: the site's articles/.")] = None,
+) -> None:
     """Read every article and say file and line of each fault. Exit status 1 if there is one."""
     from app.knowledge.articles import read_folder
 
@@ -148,7 +162,8 @@ def articles_import(
         report = await parts.knowledge.import_folder(folder or parts.settings.site / "articles", keep_going=keep_going)
         for fault in report.faults:
             print(fault, file=sys.stderr)
-        print(f"{len(report.stored)} stored ({report.passages} passages), {report.unchanged} unchanged, {len(report.withdrawn)} withdrawn")
+        stored = f"{len(report.stored)} stored ({report.passages} passages)"
+        print(f"{stored}, {report.unchanged} unchanged, {len(report.withdrawn)} withdrawn")
 
     with_runtime(work)
 
@@ -164,6 +179,85 @@ def articles_list() -> None:
     with_runtime(work)
 
 
-def print_json(item: object) -> None:
-    """One readable JSON object."""
-    print(json.dumps(item, indent=2, ensure_ascii=False, default=str))
+def _accounts(parts: Runtime) -> StaffAccounts:
+    minutes = parts.settings.staff_idle_minutes, parts.settings.staff_session_minutes
+    idle, life = (timedelta(minutes=value) for value in minutes)
+    return StaffAccounts(parts.database, idle=idle, life=life, now=_now)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _actor() -> str:
+    return f"cli:{getpass.getuser()}"
+
+
+@users.command("add")
+def users_add(
+    username: Annotated[str, typer.Argument(help="Name to sign in with.")],
+    display_name: Annotated[str, typer.Argument(help="Name that patients see.")],
+    role: Annotated[list[str], typer.Option("--role", help="staff or admin; may be given twice.")],
+) -> None:
+    """Create an account; the password is asked for (or read from standard input)."""
+    password = _password()
+
+    async def work(parts: Runtime) -> None:
+        async with parts.database.session() as session:
+            roles: list[Any] = list(role)
+            identity = await _accounts(parts).add(session, username, display_name, password, roles)
+            await AuditLog(_now).append(session, _actor(), "user.added", identity, {"roles": role})
+        print(f"account {username} exists now")
+
+    with_runtime(work)
+
+
+@users.command("password")
+def users_password(username: Annotated[str, typer.Argument(help="Name of the account.")]) -> None:
+    """Give an account a new password, lift its lock and end its sessions."""
+    password = _password()
+
+    async def work(parts: Runtime) -> None:
+        async with parts.database.session() as session:
+            await _accounts(parts).set_password(session, username, password)
+            await AuditLog(_now).append(session, _actor(), "user.password", username)
+        print(f"{username} has a new password")
+
+    with_runtime(work)
+
+
+@users.command("list")
+def users_list() -> None:
+    """All accounts with their roles."""
+
+    async def work(parts: Runtime) -> None:
+        async with parts.database.session() as session:
+            for row in await _accounts(parts).all(session):
+                print(f"{row['username']:24} {', '.join(row['roles']):14} {row['display_name']}")
+
+    with_runtime(work)
+
+
+def _password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    first = getpass.getpass("password: ")
+    if first != getpass.getpass("again: "):
+        raise InvalidContent("the two passwords differ; nothing was changed")
+    return first
+
+
+@audit.command("verify")
+def audit_verify() -> None:
+    """Recompute the hash chain of the audit log. Exit status 1 if an entry was changed or removed."""
+
+    async def work(parts: Runtime) -> bool:
+        async with parts.database.session() as session:
+            report = await AuditLog(_now).verify(session)
+        if report.intact:
+            print(f"the chain of {report.entries} entries is whole; its head is {report.head}")
+        else:
+            print(f"the chain is BROKEN at entry {report.broken_at}; {report.entries} entries before it are whole")
+        return report.intact
+
+    raise typer.Exit(0 if with_runtime(work) else 1)

@@ -48,7 +48,12 @@ class Asker:
         earlier = turns[:-1]
         redacted = [self._parts.redactor.redact(text, vault).text for text in earlier[-1:]]
         turn = Turn(
-            conversation_id="ask", text=turns[-1], vault=vault, earlier=earlier, earlier_redacted=redacted, adapter=self._adapter
+            conversation_id="ask",
+            text=turns[-1],
+            vault=vault,
+            earlier=earlier,
+            earlier_redacted=redacted,
+            adapter=self._adapter,
         )
         async for event in self._parts.pipeline.respond(turn):
             if isinstance(event, Sentence):

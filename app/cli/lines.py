@@ -42,7 +42,7 @@ class BadLine:
 
 
 def read_lines(source: BinaryIO) -> Iterator[Line | BadLine]:
-    """Parse ``{"id", "text"}`` or ``{"id", "turns": [...]}`` a line; blank lines are skipped. Never raises for content."""
+    """Parse ``{"id", "text"}`` or ``{"id", "turns": [...]}`` a line, blank ones skipped. Never raises for content."""
     for number, raw in enumerate(source, start=1):
         if raw.strip():
             yield parse_line(raw, number)
@@ -62,7 +62,9 @@ def parse_line(raw: bytes, number: int) -> Line | BadLine:
         return BadLine(None, number, 'the line must be an object with "id" and "text" or "turns"')
     turns = item.get("turns", [item.get("text")])
     if not isinstance(turns, list) or not turns or not all(isinstance(turn, str) for turn in turns):
-        return BadLine(item.get("id"), number, '"text" must be a string, or "turns" a list of strings that is not empty')
+        return BadLine(
+            item.get("id"), number, '"text" must be a string, or "turns" a list of strings that is not empty'
+        )
     return Line(item.get("id"), turns)
 
 

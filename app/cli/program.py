@@ -25,10 +25,17 @@ app.add_typer(administration.articles, name="articles")
 app.add_typer(administration.users, name="users")
 app.add_typer(administration.audit, name="audit")
 
-Site = Annotated[Path | None, typer.Option("--site", help="Folder of a hospital: site.yaml and articles/. Default: BEDSIDE_SITE, else demo/.")]
+Site = Annotated[
+    Path | None,
+    typer.Option("--site", help="Folder of a hospital: site.yaml and articles/. Default: BEDSIDE_SITE, else demo/."),
+]
 Source = Annotated[str, typer.Argument(help="File of JSON lines; - is standard input.")]
-Adapter = Annotated[str | None, typer.Option("--adapter", help="Adapter version or name, or `base`. Default: the live one.")]
-NoEngine = Annotated[bool, typer.Option("--no-engine", help="Answer without a language model: approved passages and fixed texts.")]
+Adapter = Annotated[
+    str | None, typer.Option("--adapter", help="Adapter version or name, or `base`. Default: the live one.")
+]
+NoEngine = Annotated[
+    bool, typer.Option("--no-engine", help="Answer without a language model: approved passages and fixed texts.")
+]
 
 
 def settings(**changes: Any) -> Settings:
@@ -50,7 +57,9 @@ def serve(site: Site = None, port: Annotated[int | None, typer.Option(help="Port
 
 @app.command("ask")
 def ask_command(
-    question: Annotated[str | None, typer.Argument(help="One question in plain words; without it JSON lines are read.")] = None,
+    question: Annotated[
+        str | None, typer.Argument(help="One question in plain words; without it JSON lines are read.")
+    ] = None,
     source: Annotated[str, typer.Option("--input", help="File of JSON lines; - is standard input.")] = "-",
     site: Site = None,
     adapter: Adapter = None,
@@ -58,7 +67,8 @@ def ask_command(
 ) -> None:
     """Answer questions through the serving pipeline.
 
-    In: {"id","text"} or {"id","turns":[...]} a line. Out: {"id","text","kind","citations","tier","guardrails","adapter","milliseconds"}.
+    In: {"id","text"} or {"id","turns":[...]} a line.
+    Out: {"id","text","kind","citations","tier","guardrails","adapter","milliseconds"} a line.
     Starts the engine if none runs.
     """
     chosen = settings(site=site, engine="off" if no_engine else None)
@@ -77,10 +87,15 @@ def chat(site: Site = None, adapter: Adapter = None, no_engine: NoEngine = False
 
 
 @app.command()
-def redact(source: Source = "-", site: Site = None, policy: Annotated[str, typer.Option(help="prompt | log | training")] = "prompt") -> None:
+def redact(
+    source: Source = "-",
+    site: Site = None,
+    policy: Annotated[str, typer.Option(help="prompt | log | training")] = "prompt",
+) -> None:
     """Take identifiers out of texts.
 
-    In: {"id","text"} a line. Out: {"id","text","entities":[{"type","start","end","replacement"}]}, offsets in characters of the input.
+    In: {"id","text"} a line.
+    Out: {"id","text","entities":[{"type","start","end","replacement"}]} a line; offsets in characters of the input.
     """
     work = administration.redaction(settings(site=site), policy)
     with open_source(source) as lines:
@@ -92,7 +107,8 @@ def redact(source: Source = "-", site: Site = None, policy: Annotated[str, typer
 def triage(source: Source = "-", site: Site = None) -> None:
     """Judge how urgent messages are.
 
-    In: {"id","text"} or {"id","turns":[...]} a line (the last turn is judged). Out: {"id","tier","route","category","rules","policy_hash"}.
+    In: {"id","text"} or {"id","turns":[...]} a line (the last turn is judged).
+    Out: {"id","tier","route","category","rules","policy_hash"} a line.
     """
     settings(site=site)
     work = administration.triage_work()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
 from app import logging as app_logging
+from app.bootstrap import Say
 from app.main import create_app
 from app.settings import Settings
 
@@ -55,16 +57,16 @@ def _server(settings: Settings, app: FastAPI) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-async def _narrate(server: uvicorn.Server, app: FastAPI, settings: Settings, say: object) -> None:
+async def _narrate(server: uvicorn.Server, app: FastAPI, settings: Settings, say: Say) -> None:
     """Print the addresses once the service answers, then follow the engine until it is ready."""
-    assert callable(say)
     while not server.started:
         await asyncio.sleep(0.05)
     port = next((sock.getsockname()[1] for s in server.servers for sock in s.sockets), settings.port)
     base = f"http://{'localhost' if settings.host in ('127.0.0.1', '0.0.0.0', '::1') else settings.host}:{port}"
     started = app.state.started
     lines = [
-        f"{started.site.name} is open" + (" (a fictional hospital, for demonstration; not for patients)" if started.site.demonstration else ""),
+        f"{started.site.name} is open"
+        + (" (a fictional hospital, for demonstration; not for patients)" if started.site.demonstration else ""),
         f"  patient page   {base}/",
         f"  staff console  {base}/console/",
         f"  API docs       {base}/docs",
@@ -78,16 +80,12 @@ async def _narrate(server: uvicorn.Server, app: FastAPI, settings: Settings, say
         return
     say("until the engine is ready, answers are emergency texts and approved passages")
     told = ""
-    while True:
-        health = await started.engine.health()
-        live = await started.live_adapter()
-        line = f"engine: {health.state} ({health.detail or health.model}); adapter: {live or 'base model'}; gate: {'passed' if live else 'none needed for the base model'}"
-        if health.state == "ready":
-            await started.engine_prepared.wait()
-            live = await started.live_adapter()
-            say(f"ready. engine: vLLM; model: {settings.base_model.rsplit('/', 1)[-1]}; adapter: {live or 'base model'}; gate: {'passed' if live else 'not needed for the base model'}")
-            return
-        if health.detail.split("(")[0] != told:
-            told = health.detail.split("(")[0]
-            say(line)
-        await asyncio.sleep(2)
+    while (health := await started.engine.health()).state != "ready":
+        if (stage := health.detail.split("(")[0]) != told:
+            told = stage
+            say(f"engine: {health.state}. {health.detail}")
+        await asyncio.sleep(1)
+    await started.engine_prepared.wait()
+    live = await started.live_adapter()
+    adapter, gate = (live, "passed") if live else ("none (base model)", "not needed without an adapter")
+    say(f"ready. engine: vLLM; model: {Path(settings.base_model).name}; adapter: {adapter}; gate: {gate}")

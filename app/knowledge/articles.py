@@ -62,7 +62,10 @@ def parse_article(data: bytes, name: str) -> ArticleSource:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise ConfigurationError(f"{name}:{line}: not UTF-8; save the file as UTF-8 text") from error
-    for pattern, fault in ((_CONTROL, "control character; is this a binary file?"), (_HTML, "HTML or script; use Markdown only")):
+    for pattern, fault in (
+        (_CONTROL, "control character; is this a binary file?"),
+        (_HTML, "HTML or script; use Markdown only"),
+    ):
         if found := pattern.search(text):
             raise ConfigurationError(f"{name}:{text[: found.start()].count(chr(10)) + 1}: {fault}")
     parts = text.split("---\n", 2)
@@ -80,7 +83,9 @@ def _head(text: str, name: str) -> ArticleHead:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 2 if mark else 2
-        raise ConfigurationError(f"{name}:{line}: the front matter is not valid YAML: {getattr(error, 'problem', error)}") from error
+        raise ConfigurationError(
+            f"{name}:{line}: the front matter is not valid YAML: {getattr(error, 'problem', error)}"
+        ) from error
     if not isinstance(fields, dict):
         raise ConfigurationError(f"{name}:2: the front matter must be a list of `field: value` lines")
     try:

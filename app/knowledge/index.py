@@ -28,7 +28,9 @@ class Embedder(Protocol):
 class KnowledgeIndex:
     """Implements ``chat.protocols.Retriever`` for one site."""
 
-    def __init__(self, database: Database, encoder: Embedder, site_id: str, today: Callable[[], date] = date.today) -> None:
+    def __init__(
+        self, database: Database, encoder: Embedder, site_id: str, today: Callable[[], date] = date.today
+    ) -> None:
         self._database, self._encoder, self._site_id, self._today = database, encoder, site_id, today
 
     async def search(self, question: str, *, limit: int = 4) -> list[Passage]:

@@ -55,12 +55,12 @@ def _blocks(tokens: list[Token]) -> list[tuple[str, str]]:
             container = "heading"
         elif token.type == "list_item_open":
             container = "item"
-        elif token.type == "paragraph_open" and container == "heading":
-            container = "paragraph"
         elif token.type in ("heading_close", "list_item_close"):
             container = "paragraph"
         elif token.type == "inline" and (text := _plain(token)):
-            found.append(("heading", text) if container == "heading" else ("text", ("- " if container == "item" else "") + text))
+            found.append(
+                ("heading", text) if container == "heading" else ("text", ("- " if container == "item" else "") + text)
+            )
         elif token.type in ("fence", "code_block"):
             found.append(("text", " ".join(token.content.split())))
     return found

@@ -26,13 +26,16 @@ _SEARCH = text(
       SELECT p.id, 1 - (p.embedding <=> asked.v) AS similarity, ts_rank_cd(p.words, asked.q, 1) AS words
       FROM passages p, asked WHERE p.site_id = :site AND p.review_by >= :today
     ), dense AS (
-      SELECT id, row_number() OVER (ORDER BY similarity DESC, id) AS place FROM live ORDER BY similarity DESC, id LIMIT :pool
+      SELECT id, row_number() OVER (ORDER BY similarity DESC, id) AS place
+      FROM live ORDER BY similarity DESC, id LIMIT :pool
     ), lexical AS (
-      SELECT id, row_number() OVER (ORDER BY words DESC, id) AS place FROM live WHERE words > 0 ORDER BY words DESC, id LIMIT :pool
+      SELECT id, row_number() OVER (ORDER BY words DESC, id) AS place
+      FROM live WHERE words > 0 ORDER BY words DESC, id LIMIT :pool
     )
     SELECT p.article_id, p.article_version, p.position, p.title, p.heading, p.text, p.reviewed, p.review_by,
            live.similarity,
-           coalesce(:dense_weight / (:k + dense.place), 0) + coalesce(:lexical_weight / (:k + lexical.place), 0) AS score
+           coalesce(:dense_weight / (:k + dense.place), 0)
+           + coalesce(:lexical_weight / (:k + lexical.place), 0) AS score
     FROM live JOIN passages p ON p.id = live.id
     LEFT JOIN dense ON dense.id = live.id LEFT JOIN lexical ON lexical.id = live.id
     WHERE dense.id IS NOT NULL OR lexical.id IS NOT NULL
@@ -74,7 +77,9 @@ async def current_hashes(session: AsyncSession, site_id: str) -> dict[str, str]:
 async def passages_encoded_otherwise(session: AsyncSession, site_id: str, encoder_id: str) -> set[str]:
     """Ids of articles with a passage that another encoder embedded: their vectors do not compare."""
     rows = await session.scalars(
-        select(PassageRow.article_id).where(PassageRow.site_id == site_id, PassageRow.encoder_id != encoder_id).distinct()
+        select(PassageRow.article_id)
+        .where(PassageRow.site_id == site_id, PassageRow.encoder_id != encoder_id)
+        .distinct()
     )
     return set(rows)
 
@@ -92,7 +97,9 @@ async def store_article(
     known = await session.get(Article, (site_id, head.id), with_for_update=True)
     changed = known is None or known.content_sha256 != article.sha256
     last = await session.scalar(
-        select(func.max(ArticleVersion.version)).where(ArticleVersion.site_id == site_id, ArticleVersion.article_id == head.id)
+        select(func.max(ArticleVersion.version)).where(
+            ArticleVersion.site_id == site_id, ArticleVersion.article_id == head.id
+        )
     )
     version = (last or 0) + 1 if changed else (known.version if known else 1)
     if known is None:
@@ -101,7 +108,9 @@ async def store_article(
         known.version, known.content_sha256, known.withdrawn = version, article.sha256, False
     if changed:
         fields = head.model_dump(exclude={"id"})
-        session.add(ArticleVersion(site_id=site_id, article_id=head.id, version=version, markdown=article.markdown, **fields))
+        session.add(
+            ArticleVersion(site_id=site_id, article_id=head.id, version=version, markdown=article.markdown, **fields)
+        )
     await session.execute(delete(PassageRow).where(PassageRow.site_id == site_id, PassageRow.article_id == head.id))
     for position, (piece, vector) in enumerate(zip(pieces, vectors, strict=True), start=1):
         session.add(
@@ -118,7 +127,9 @@ async def withdraw(session: AsyncSession, site_id: str, article_ids: Sequence[st
     await session.execute(
         update(Article).where(Article.site_id == site_id, Article.id.in_(article_ids)).values(withdrawn=True)
     )
-    await session.execute(delete(PassageRow).where(PassageRow.site_id == site_id, PassageRow.article_id.in_(article_ids)))
+    await session.execute(
+        delete(PassageRow).where(PassageRow.site_id == site_id, PassageRow.article_id.in_(article_ids))
+    )
 
 
 async def search(
@@ -132,7 +143,7 @@ async def search(
     dense_weight: float,
     lexical_weight: float,
 ) -> list[Passage]:
-    """Passages by weighted reciprocal-rank fusion (Cormack, Clarke and Büttcher 2009, k = 60) of vector and word rank."""
+    """Passages by weighted reciprocal-rank fusion of vector and word rank (Cormack, Clarke, Büttcher 2009; k = 60)."""
     rows = await session.execute(
         _SEARCH,
         {
@@ -143,7 +154,8 @@ async def search(
     )  # fmt: skip
     return [
         Passage(
-            passage_id=f"{row.article_id}#{row.position}", article_id=row.article_id, article_version=row.article_version,
+            passage_id=f"{row.article_id}#{row.position}",
+            article_id=row.article_id, article_version=row.article_version,
             title=row.title, heading=row.heading, text=row.text, reviewed=row.reviewed, review_by=row.review_by,
             score=float(row.score), similarity=float(row.similarity),
         )
@@ -151,9 +163,17 @@ async def search(
     ]  # fmt: skip
 
 
+async def citable(session: AsyncSession, site_id: str, today: date) -> int:
+    """Number of articles with a passage that may be cited on ``today``."""
+    query = select(func.count(func.distinct(PassageRow.article_id))).where(
+        PassageRow.site_id == site_id, PassageRow.review_by >= today
+    )
+    return await session.scalar(query) or 0
+
+
 async def page(session: AsyncSession, site_id: str, article_id: str) -> ArticlePage | None:
     """The current version of one article, or None if it is unknown or withdrawn."""
-    found = [p for p in await pages(session, site_id, article_id)]
+    found = await pages(session, site_id, article_id)
     return found[0] if found else None
 
 
@@ -173,6 +193,17 @@ async def pages(session: AsyncSession, site_id: str, article_id: str | None = No
     if article_id is not None:
         statement = statement.where(Article.id == article_id)
     return [
-        ArticlePage(v.article_id, v.version, v.title, v.topic, v.audience, v.owner, v.reviewed, v.review_by, v.sources, v.markdown)
+        ArticlePage(
+            v.article_id,
+            v.version,
+            v.title,
+            v.topic,
+            v.audience,
+            v.owner,
+            v.reviewed,
+            v.review_by,
+            v.sources,
+            v.markdown,
+        )
         for v in await session.scalars(statement)
     ]

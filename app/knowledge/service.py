@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from app.contracts.site import Site
@@ -31,13 +32,16 @@ class ImportReport:
 class KnowledgeService:
     """Articles of one site. ``encoder_id`` names the weights: passages embedded by others are indexed anew."""
 
-    def __init__(self, database: Database, encoder: Embedder, encoder_id: str, site: Site) -> None:
+    def __init__(
+        self, database: Database, encoder: Embedder, encoder_id: str, site: Site, today: Callable[[], date] = date.today
+    ) -> None:
         self._database, self._encoder, self._encoder_id, self._site = database, encoder, encoder_id, site
+        self._today = today
 
     async def import_folder(
         self, folder: Path, *, keep_going: bool = False, progress: Callable[[int, int], None] | None = None
     ) -> ImportReport:
-        """Bring the site's articles to what the folder holds: only changed ones are indexed anew, missing ones withdrawn.
+        """Bring the site's articles to what the folder holds: changed ones are indexed anew, missing ones withdrawn.
 
         A faulty article refuses the whole import, unless ``keep_going``; then the rest is imported and a faulty
         article keeps its last good version. ``progress`` is told (done, of all). Raises ConfigurationError.
@@ -68,9 +72,7 @@ class KnowledgeService:
         pieces = split(article.markdown)
         vectors = await asyncio.to_thread(self._encoder.embed, [embedding_text(article, piece) for piece in pieces])
         async with self._database.session() as session:
-            await repository.store_article(
-                session, self._site.id, article, pieces, vectors, self._encoder_id
-            )
+            await repository.store_article(session, self._site.id, article, pieces, vectors, self._encoder_id)
         return len(pieces)
 
     async def article(self, article_id: str) -> ArticlePage:
@@ -81,6 +83,11 @@ class KnowledgeService:
             raise NotFound("there is no such article")
         return found
 
+    async def citable(self) -> int:
+        """How many articles can be cited today: not withdrawn and in date."""
+        async with self._database.session() as session:
+            return await repository.citable(session, self._site.id, self._today())
+
     async def articles(self) -> list[ArticlePage]:
         """Current versions of all articles, by title."""
         async with self._database.session() as session:
@@ -89,4 +96,8 @@ class KnowledgeService:
 
 def embedding_text(article: ArticleSource, piece: Piece) -> str:
     """What is embedded for a passage: title and heading give a short passage its subject."""
-    return f"{article.head.title}. {piece.heading}. {piece.text}" if piece.heading else f"{article.head.title}. {piece.text}"
+    return (
+        f"{article.head.title}. {piece.heading}. {piece.text}"
+        if piece.heading
+        else f"{article.head.title}. {piece.text}"
+    )

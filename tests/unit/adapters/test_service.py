@@ -32,8 +32,8 @@ def make_adapter(
     write_json(
         AdapterManifest(
             name="support", content_sha256=sha, base_id="demo", base_sha256=base, rank=8, alpha=16,
-            target_modules=list(adapter_config()["target_modules"]), prompt_version=prompt, template_sha256=template_hash(),
-            dataset_sha256="d" * 64, created_at=datetime.now(UTC),
+            target_modules=list(adapter_config()["target_modules"]), prompt_version=prompt,
+            template_sha256=template_hash(), dataset_sha256="d" * 64, created_at=datetime.now(UTC),
         ),
         folder / "manifest.json",
     )  # fmt: skip
@@ -66,7 +66,12 @@ class Setup:
     def __init__(self, database: Database, root: Path) -> None:
         self.engines = {"one": ScriptedEngine(), "two": ScriptedEngine()}
         self.service = AdaptersService(
-            database, AdapterStore(root / "store"), self.engines, base_config=demo_config(), base_sha256=BASE, max_rank=64
+            database,
+            AdapterStore(root / "store"),
+            self.engines,
+            base_config=demo_config(),
+            base_sha256=BASE,
+            max_rank=64,
         )
 
 
@@ -97,7 +102,9 @@ async def test_rollback_before_any_promotion_is_refused(setup: Setup) -> None:
         await setup.service.rollback("ben")
 
 
-@pytest.mark.parametrize(("verdict", "said"), [(None, "no gate report"), ("fail", "numbers"), ("inconclusive", "inconclusive")])
+@pytest.mark.parametrize(
+    ("verdict", "said"), [(None, "no gate report"), ("fail", "numbers"), ("inconclusive", "inconclusive")]
+)
 async def test_without_a_passing_gate_nothing_is_promoted(
     setup: Setup, tmp_path: Path, verdict: str | None, said: str
 ) -> None:
@@ -144,7 +151,9 @@ async def test_faulty_adapters_are_not_registered(setup: Setup, tmp_path: Path) 
     (cases["other hash"] / "adapter_config.json").write_text(json.dumps(config | {"r": 16}))
     (cases["manifest"] / "manifest.json").unlink()
     write_report(cases["report"], "f" * 64, "pass")
-    for folder, said in zip(cases.values(), ["hash", "base model", "template", "manifest", "another adapter"], strict=True):
+    for folder, said in zip(
+        cases.values(), ["hash", "base model", "template", "manifest", "another adapter"], strict=True
+    ):
         with pytest.raises(AdapterInvalid, match=said):
             await setup.service.add(folder)
     assert (await setup.service.list())[0] == []

@@ -23,7 +23,7 @@ from app.guardrails.output import OutputChecks, OutputVerdict
 from app.guardrails.policy import default_bundle_folder, load_bundle
 from app.guardrails.scope import ScopeVerdict
 from app.guardrails.triage import TriageVerdict
-from app.redaction.redactor import Redacted
+from app.redaction.entities import Redacted
 from app.redaction.vault import MemoryVault
 from tests.fakes_engine import Scripted, ScriptedEngine
 
@@ -34,7 +34,9 @@ PASSAGE = Passage(
     date(2026, 9, 1), date(2027, 9, 1), similarity=0.8,
 )  # fmt: skip
 CALM = TriageVerdict(Tier.NONE, (), "", (), BUNDLE.hash, "", "nothing found")
-CRISIS = TriageVerdict(Tier.EMERGENCY, ("911",), "cardiac", ("cardiac.pressure",), BUNDLE.hash, "emergency_cardiac", "chest")
+CRISIS = TriageVerdict(
+    Tier.EMERGENCY, ("911",), "cardiac", ("cardiac.pressure",), BUNDLE.hash, "emergency_cardiac", "chest"
+)
 IN_SCOPE = ScopeVerdict("in_scope", "", (), "", ())
 
 
@@ -75,11 +77,13 @@ class Parts:
         self.injection = changed.get("injection", Stage(lambda: InjectionVerdict(0.0, (), False)))
         self.redact = changed.get("redact", Stage(passthrough))
         self.retrieve = changed.get("retrieve", Stage(lambda: [PASSAGE]))
-        self.checks = changed.get("checks", OutputChecks(SITE, BUNDLE))
+        self.checks = changed.get("checks", OutputChecks(SITE, BUNDLE.header.support_threshold))
         self.engine = changed.get("engine", ScriptedEngine())
         self.pipeline = Pipeline(
-            site=SITE, triage=self.triage, scope=self.scope, injection=self.injection, catalogue=Catalogue(BUNDLE.texts),
+            site=SITE, triage=self.triage, scope=self.scope, injection=self.injection,
+            catalogue=Catalogue(BUNDLE.texts),
             redactor=self.redact, retriever=self.retrieve, engine=self.engine, checks=self.checks,
+            leaks=changed.get("leaks", lambda *_given: []),
             bounds=Bounds(step_s=0.3, generation=Limits(first_token_s=0.3, token_s=0.3, total_s=2.0)),
         )  # fmt: skip
 
@@ -250,9 +254,30 @@ async def test_the_patients_own_words_come_back_and_the_model_sees_pseudonyms() 
 
 
 def test_follow_ups_are_searched_with_the_question_before() -> None:
-    assert search_text("and for kids?", ["What are the visiting hours?"]) == "What are the visiting hours? and for kids?"
+    assert (
+        search_text("and for kids?", ["What are the visiting hours?"]) == "What are the visiting hours? and for kids?"
+    )
     assert search_text("How do I pay my bill online", ["before"]) == "How do I pay my bill online"
     assert search_text("hello <PERSON_1> when do you open today", []) == "hello when do you open today"
+
+
+async def test_an_identifier_that_the_patient_did_not_give_never_comes_out() -> None:
+    parts = Parts(engine=ScriptedEngine([PASSAGE.text + " [1]"]), leaks=lambda *_given: ["somebody"])
+    sentences, reply = await parts.respond()
+    assert sentences == []
+    assert reply.kind is ReplyKind.FALLBACK
+    assert "output.identifier" in [hit.rule for hit in reply.hits]
+
+
+async def test_a_question_about_danger_signs_gets_a_safety_net_under_the_answer() -> None:
+    spoken_of = TriageVerdict(
+        Tier.ROUTINE, ("nurse_line",), "stroke", ("stroke.face",), BUNDLE.hash, "safety_net", "education"
+    )
+    parts = Parts(engine=ScriptedEngine([PASSAGE.text + " [1]"]), triage=Stage(lambda: spoken_of))
+    sentences, reply = await parts.respond()
+    assert reply.kind is ReplyKind.ANSWER
+    assert "911" in reply.text
+    assert "".join(sentences) == reply.text
 
 
 async def test_without_an_engine_the_approved_passage_answers() -> None:
@@ -260,3 +285,21 @@ async def test_without_an_engine_the_approved_passage_answers() -> None:
     assert reply.kind is ReplyKind.FALLBACK
     assert reply.policy_hash == BUNDLE.hash
     assert reply.adapter is None
+
+
+@pytest.mark.parametrize(
+    "text_id",
+    [
+        "consent_required",
+        "decline_injection",
+        "error",
+        "fallback_intro",
+        "handoff_closed",
+        "handoff_open",
+        "no_answer",
+        "unreadable",
+    ],
+)
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_every_text_of_a_turn_is_in_the_catalogue(text_id: str, language: str) -> None:
+    assert Catalogue(BUNDLE.texts).render(text_id, language, SITE)

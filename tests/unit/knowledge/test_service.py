@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
 from datetime import date
 from pathlib import Path
 
@@ -39,8 +38,8 @@ async def own_site(site: Site, request: pytest.FixtureRequest) -> Site:
 
 
 @pytest.fixture
-async def knowledge(database: Database, encoder: Encoder, own_site: Site) -> AsyncIterator[KnowledgeService]:
-    yield KnowledgeService(database, encoder, "encoder-1", own_site)
+async def knowledge(database: Database, encoder: Encoder, own_site: Site) -> KnowledgeService:
+    return KnowledgeService(database, encoder, "encoder-1", own_site)
 
 
 @pytest.fixture
@@ -51,7 +50,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "articles"
 
 
-async def test_only_changes_are_indexed_and_missing_articles_withdrawn(knowledge: KnowledgeService, folder: Path) -> None:
+async def test_only_changes_are_indexed_and_missing_articles_withdrawn(
+    knowledge: KnowledgeService, folder: Path
+) -> None:
     first = await knowledge.import_folder(folder)
     assert sorted(first.stored) == ["old", "parking", "visiting"]
     assert (await knowledge.import_folder(folder)).stored == []
