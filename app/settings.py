@@ -28,10 +28,13 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     public_url: str = Field("", description="address under which patients reach the service, without trailing slash")
     database_url: SecretStr | None = Field(
-        None, description="postgresql+psycopg://… of your own PostgreSQL 15+ with pgvector; empty starts the embedded one"
+        None,
+        description="postgresql+psycopg://… of your own PostgreSQL 15+ with pgvector; empty starts the embedded one",
     )
     database_pool: int = Field(10, ge=2, le=200, description="database connections per process")
-    key_file: Path | None = Field(None, description="file with the key that encrypts patient text; empty: <state>/keys/text.key")
+    key_file: Path | None = Field(
+        None, description="file with the key that encrypts patient text; empty: <state>/keys/text.key"
+    )
     base_model: str = Field(
         str(_ROOT / "demo" / "model"), description="path or hub id of the base model that the engine serves"
     )
@@ -39,10 +42,14 @@ class Settings(BaseSettings):
     engine: Literal["auto", "external", "off"] = Field(
         "auto", description="auto starts vLLM itself; external uses engine_url; off answers without a model"
     )
-    engine_url: str = Field("", description="address (http://… or unix:/path) of vLLM; several, comma-separated, are replicas")
+    engine_url: str = Field(
+        "", description="address (http://… or unix:/path) of vLLM; several, comma-separated, are replicas"
+    )
     engine_arguments: str = Field("", description="more arguments for vLLM, as on its command line")
     max_lora_rank: int = Field(64, description="highest adapter rank that the engine is started for")
-    prompt_passages: int = Field(1, ge=1, le=8, description="passages put before the model; 1 for the demo model, 4 for larger ones")
+    prompt_passages: int = Field(
+        1, ge=1, le=8, description="passages put before the model; 1 for the demo model, 4 for larger ones"
+    )
     max_tokens: int = Field(192, ge=16, le=2048, description="tokens of one answer")
     max_message_characters: int = Field(4_000, ge=200, le=20_000, description="longest patient message")
     turn_timeout_s: float = Field(30.0, gt=0, description="seconds after which a turn ends in a safe reply")
@@ -60,11 +67,15 @@ class Settings(BaseSettings):
             raise ValueError("BEDSIDE_ENGINE=external needs BEDSIDE_ENGINE_URL, such as http://engine:8000")
         if self.environment == "production":
             if self.demo_accounts:
-                raise ValueError("set BEDSIDE_DEMO_ACCOUNTS=false in production and create accounts with `bedside users add`")
+                raise ValueError(
+                    "set BEDSIDE_DEMO_ACCOUNTS=false in production and create accounts with `bedside users add`"
+                )
             if self.public_url and not self.public_url.startswith("https://"):
                 raise ValueError("BEDSIDE_PUBLIC_URL must start with https:// in production")
             if self.key_file is None:
-                raise ValueError("set BEDSIDE_KEY_FILE in production and keep a copy of the file apart from the database")
+                raise ValueError(
+                    "set BEDSIDE_KEY_FILE in production and keep a copy of the file apart from the database"
+                )
         return self
 
     @property

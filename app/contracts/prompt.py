@@ -89,4 +89,6 @@ def cut(text: str, characters: int) -> str:
 
 def template_hash() -> str:
     """SHA-256 (hex) of what the template writes: kept in AdapterManifest so that drift is caught."""
-    return hashlib.sha256(f"{PROMPT_VERSION}\n{_SYSTEM}\n{NOT_IN_ARTICLES}\n[n] text\\n\\nQuestion: ".encode()).hexdigest()
+    return hashlib.sha256(
+        f"{PROMPT_VERSION}\n{_SYSTEM}\n{NOT_IN_ARTICLES}\n[n] text\\n\\nQuestion: ".encode()
+    ).hexdigest()

@@ -114,7 +114,9 @@ def load_site(folder: Path) -> Site:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigurationError(f"{path} does not exist; --site (BEDSIDE_SITE) must name a folder with site.yaml and articles/") from error
+        raise ConfigurationError(
+            f"{path} does not exist; --site (BEDSIDE_SITE) must name a folder with site.yaml and articles/"
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not valid UTF-8 YAML: {error}") from error
     if not isinstance(data, dict):

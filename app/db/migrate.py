@@ -25,8 +25,10 @@ def upgrade(url: str, revision: str = "head") -> None:
     try:
         command.upgrade(configuration(url), revision)
     except OperationalError as error:
-        raise StoreUnavailable("the database cannot be migrated: it does not answer, or the user may not create tables "
-                               "and the vector extension") from error
+        raise StoreUnavailable(
+            "the database cannot be migrated: it does not answer, or the user may not create tables "
+            "and the vector extension"
+        ) from error
 
 
 def downgrade(url: str, revision: str = "base") -> None:

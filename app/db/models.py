@@ -1,4 +1,4 @@
-"""All tables. Patient text is stored twice: encrypted as typed, and redacted (what staff see first and what is indexed).
+"""All tables. Patient text is stored twice: encrypted as typed, and redacted (what staff see first, what is indexed).
 
 Ids are random UUIDs as text where a patient or staff member sees them. Times are UTC with zone.
 """
@@ -102,7 +102,10 @@ class Conversation(Base):
 
 
 class Message(Base):
-    """One message. ``author``: patient | assistant | staff | system; ``status``: streaming | complete | retracted | superseded."""
+    """One message. ``author``: patient | assistant | staff | system.
+
+    ``status``: streaming | complete | retracted | superseded.
+    """
 
     __tablename__ = "messages"
     __table_args__ = (
@@ -130,7 +133,7 @@ class Message(Base):
 
 
 class TurnRow(Base):
-    """A patient message that is being or still has to be looked at: the durable queue of turns, one at a time per conversation.
+    """A patient message that is being or still has to be looked at: the durable queue, one at a time per conversation.
 
     ``id`` is the id that the reply will have. ``epoch`` is the conversation's when the message came: the fence of
     the reply. ``answers`` is false where the assistant did not hold the conversation: such a turn only looks for
@@ -157,7 +160,7 @@ class TurnRow(Base):
 
 
 class Event(Base):
-    """Append-only log of a conversation; ``seq`` is dense and is the SSE id. ``payload`` with patient text is encrypted."""
+    """Append-only log of a conversation; ``seq`` is dense and is the SSE id. The payload is encrypted."""
 
     __tablename__ = "events"
     conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True)
@@ -348,7 +351,7 @@ class GateReportRow(Base):
 
 
 class Rollout(Base):
-    """Pointer ``channel -> adapter version``. ``epoch`` is the compare-and-set value; NULL adapter means the base model."""
+    """Pointer ``channel -> adapter version``; NULL is the base model. ``epoch`` is the compare-and-set value."""
 
     __tablename__ = "rollouts"
     channel: Mapped[str] = mapped_column(String(32), primary_key=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from app.errors import StoreUnavailable
 
@@ -19,9 +21,11 @@ class Database:
     def __init__(self, url: str, pool: int = 10) -> None:
         self.url = url
         self.engine: AsyncEngine = create_async_engine(
-            url, pool_size=pool, max_overflow=pool, pool_pre_ping=True, pool_timeout=10, hide_parameters=True
+            url, pool_size=pool, max_overflow=0, pool_timeout=10, hide_parameters=True
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        _ping_rested(self.engine)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
@@ -30,21 +34,25 @@ class Database:
         Raises StoreUnavailable when the server is gone, refuses to write or its disk is full; other database
         errors (a broken constraint) go on as they are.
         """
-        try:
+        with _as_unavailable():
             async with self._sessions() as session, session.begin():
                 yield session
-        except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
-            raise StoreUnavailable("the database cannot be reached or cannot write now; try again in a moment") from error
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise StoreUnavailable("the database connection was lost; try again in a moment") from error
-            raise
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for one statement, or for several that need no common transaction: each commits by itself.
+
+        That spares the two round trips of BEGIN and COMMIT. Raises StoreUnavailable as :meth:`session` does.
+        """
+        with _as_unavailable():
+            async with self._single.connect() as connection:
+                yield connection
 
     async def ping(self) -> bool:
         """Whether a trivial query is answered."""
         try:
-            async with self.session() as session:
-                await session.execute(text("SELECT 1"))
+            async with self.statement() as connection:
+                await connection.execute(text("SELECT 1"))
         except StoreUnavailable:
             return False
         return True
@@ -52,3 +60,36 @@ class Database:
     async def dispose(self) -> None:
         """Close the pool."""
         await self.engine.dispose()
+
+
+@contextmanager
+def _as_unavailable() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+        raise StoreUnavailable("the database cannot be reached or cannot write now; try again in a moment") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise StoreUnavailable("the database connection was lost; try again in a moment") from error
+        raise
+
+
+def _ping_rested(engine: AsyncEngine) -> None:
+    """Try a connection that has rested for a second before it is handed out; a dead one is replaced.
+
+    A ping before every use would cost a round trip each time; a server that restarts is away for longer than a second.
+    """
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def rest(_connection: Any, record: Any) -> None:
+        record.info["since"] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def wake(connection: Any, record: Any, _proxy: Any) -> None:
+        since = record.info.get("since")
+        if since is None or time.monotonic() - since < 1.0:
+            return
+        try:
+            engine.sync_engine.dialect.do_ping(connection)
+        except engine.sync_engine.dialect.loaded_dbapi.Error as error:
+            raise DisconnectionError("the connection was closed meanwhile") from error

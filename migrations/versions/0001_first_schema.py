@@ -101,9 +101,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("site_id", "article_id", "position"),
     )
     op.create_index(op.f("ix_passages_site_id"), "passages", ["site_id"], unique=False)
-    op.create_index(
-        "passages_words", "passages", ["words"], unique=False, postgresql_using="gin"
-    )
+    op.create_index("passages_words", "passages", ["words"], unique=False, postgresql_using="gin")
     op.create_table(
         "sites",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -195,23 +193,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("token_sha256"),
     )
-    op.create_index(
-        op.f("ix_user_sessions_user_id"), "user_sessions", ["user_id"], unique=False
-    )
+    op.create_index(op.f("ix_user_sessions_user_id"), "user_sessions", ["user_id"], unique=False)
     op.create_table(
         "consents",
         sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False),
         sa.Column("session_id", sa.String(length=32), nullable=False),
         sa.Column("notice_version", sa.String(length=32), nullable=False),
         sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["session_id"], ["patient_sessions.id"], ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["session_id"], ["patient_sessions.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index(
-        op.f("ix_consents_session_id"), "consents", ["session_id"], unique=False
-    )
+    op.create_index(op.f("ix_consents_session_id"), "consents", ["session_id"], unique=False)
     op.create_table(
         "conversations",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -226,12 +218,8 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "handler in ('assistant','waiting','staff','closed')", name="handler_known"
-        ),
-        sa.ForeignKeyConstraint(
-            ["session_id"], ["patient_sessions.id"], ondelete="CASCADE"
-        ),
+        sa.CheckConstraint("handler in ('assistant','waiting','staff','closed')", name="handler_known"),
+        sa.ForeignKeyConstraint(["session_id"], ["patient_sessions.id"], ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
             ["site_id"],
             ["sites.id"],
@@ -264,12 +252,8 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "status in ('waiting','claimed','resolved')", name="status_known"
-        ),
-        sa.ForeignKeyConstraint(
-            ["conversation_id"], ["conversations.id"], ondelete="CASCADE"
-        ),
+        sa.CheckConstraint("status in ('waiting','claimed','resolved')", name="status_known"),
+        sa.ForeignKeyConstraint(["conversation_id"], ["conversations.id"], ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
             ["site_id"],
             ["sites.id"],
@@ -300,9 +284,7 @@ def upgrade() -> None:
         sa.Column("type", sa.String(length=32), nullable=False),
         sa.Column("payload_encrypted", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["conversation_id"], ["conversations.id"], ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["conversation_id"], ["conversations.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("conversation_id", "seq"),
     )
     op.create_table(
@@ -325,12 +307,8 @@ def upgrade() -> None:
         sa.Column("policy_hash", sa.String(length=64), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "author in ('patient','assistant','staff','system')", name="author_known"
-        ),
-        sa.ForeignKeyConstraint(
-            ["conversation_id"], ["conversations.id"], ondelete="CASCADE"
-        ),
+        sa.CheckConstraint("author in ('patient','assistant','staff','system')", name="author_known"),
+        sa.ForeignKeyConstraint(["conversation_id"], ["conversations.id"], ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
             ["staff_id"],
             ["users.id"],
@@ -349,9 +327,7 @@ def upgrade() -> None:
         sa.Column("token", sa.String(length=64), nullable=False),
         sa.Column("value_encrypted", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["conversation_id"], ["conversations.id"], ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["conversation_id"], ["conversations.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("conversation_id", "token"),
     )
     op.create_table(
@@ -366,9 +342,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["message_id"], ["messages.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index(
-        op.f("ix_citations_message_id"), "citations", ["message_id"], unique=False
-    )
+    op.create_index(op.f("ix_citations_message_id"), "citations", ["message_id"], unique=False)
     op.create_table(
         "feedback",
         sa.Column("message_id", sa.String(length=32), nullable=False),
