@@ -72,7 +72,7 @@ class Context:
                 break
             if words.words[i] in _LIST or breaks[i] == COMMA:
                 limit = words.at[i] - words.at[begin] + _SCOPE
-            if i in subject and (i > begin or words.words[i] not in {"me", "my", "mi"}):
+            if i in subject and (i > begin or words.words[i] not in {"me", "my", "mi", "tengo", "tiene", "el", "ella"}):
                 break
             if words.words[i] in {"and", "y"}:
                 break

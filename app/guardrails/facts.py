@@ -31,7 +31,7 @@ _BABY = {"baby", "bebe", "infant", "newborn", "bebito", "bebita", "nino", "nina"
 _FEVER = {"fever", "temp", "temperature", "fiebre", "calentura", "temperatura", "thermometer", "fevers", "termometro", "degrees", "grados", "running"}
 _SUGAR = {"sugar", "sugars", "glucose", "bg", "azucar", "glucosa", "meter", "dexcom", "libre", "glucometer", "bgl", "glucometro"}
 _OXYGEN = {"oxygen", "spo", "o2", "sat", "sats", "ox", "oximeter", "saturation", "oxigeno", "saturacion", "spo2"}
-_PULSE = {"pulse", "bpm", "hr", "heartrate", "pulso", "rate", "beats"}
+_PULSE = {"heart", "beating", "pulse", "bpm", "hr", "heartrate", "pulso", "rate", "beats"}
 _PREGNANT = {"pregnant", "along", "embarazada", "gestation", "embarazo", "pregnancy", "preg", "prego"}
 _PILLS = {"pills", "pill", "tablets", "tabs", "capsules", "caps", "pastillas", "tabletas", "gummies", "tylenol", "tylenols", "advil", "advils", "ibuprofen", "ibuprofens", "xanax",
           "benadryl", "aspirin", "acetaminophen", "sleeping", "oxy", "oxys", "percocet", "percocets", "norco", "norcos", "vicodin", "melatonin", "klonopin", "ativan", "adderall", "doses", "ambien", "motrin", "aleve"}  # fmt: skip
@@ -107,7 +107,8 @@ def _period(value: float, unit: str, rest: list[str], before: list[str], i: int)
         return [Fact("gest_weeks", value, i, i + 2)]
     stated = follow in _AGE_AFTER or unit in {"yo"} or lead in {"age", "aged", "edad", "tiene", "cumplio"} or (lead == "de" and bool(set(before) & _BABY))
     bare = bool(set(before[-3:]) & {"my", "our", "is", "baby", "bebe"}) and bool(set(before + rest) & _BABY) and lead not in _NOT_AGE_BEFORE
-    return [Fact("age_days", value * _DAYS[unit], i, i + 2)] if stated or bare else []
+    spoken = lead in {"he", "she", "is"} and _DAYS[unit] < 365 and value * _DAYS[unit] <= 720
+    return [Fact("age_days", value * _DAYS[unit], i, i + 2)] if stated or bare or spoken else []
 
 
 def _pressure(high: str, low: str, start: int, end: int) -> list[Fact]:

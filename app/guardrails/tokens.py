@@ -29,7 +29,7 @@ class Words:
 
 
 class Speller:
-    """Mends a word towards a vocabulary: one edit for 5 to 7 letters, two for 8 or more; also glued words.
+    """Mends a word towards a vocabulary: swapped letters from 4, one edit from 5, two from 8; also glued words.
 
     ``protected`` are real words that must stay as they are although a rule's word is near ("chess", "heard").
     """
@@ -39,7 +39,7 @@ class Speller:
         self._protected = set(protected)
         self._near: dict[str, list[str]] = {}
         for word in sorted(self._known):
-            if len(word) >= 5:
+            if len(word) >= 4:
                 for variant in _deletions(word):
                     self._near.setdefault(variant, []).append(word)
         self._memo: dict[str, tuple[str, ...]] = {}
@@ -59,16 +59,16 @@ class Speller:
         single = re.sub(r"(.)\1", r"\1", word)
         if single in self._known:
             return (single,)
-        if len(word) >= 5:
-            budget = 1 if len(word) < 8 else 2
+        if len(word) >= 4:
+            budget = (0 if len(word) < 5 else 1) if len(word) < 8 else 2
             best = (budget + 1, "")
             for variant in _deletions(word):
                 for near in self._near.get(variant, ()):
-                    if near[0] != word[0] and near[1:2] != word[0]:
+                    if (near[0] != word[0] and near[1:2] != word[0]) or (len(near) < 5 and len(word) != 4):
                         continue
                     distance = DamerauLevenshtein.distance(word, near, score_cutoff=2)
-                    if distance == 2 and sorted(word) == sorted(near):
-                        distance = budget
+                    if sorted(word) == sorted(near):
+                        distance = min(distance, budget)
                     if distance <= budget and not _inflected(word, near):
                         best = min(best, (distance, near))
             if best[1]:
