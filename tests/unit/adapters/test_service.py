@@ -25,9 +25,15 @@ pytestmark = pytest.mark.anyio
 
 
 def make_adapter(
-    folder: Path, seed: int, *, verdict: str | None = "pass", prompt: str = PROMPT_VERSION, base: str = BASE
+    folder: Path,
+    seed: int,
+    *,
+    verdict: str | None = "pass",
+    prompt: str = PROMPT_VERSION,
+    base: str = BASE,
+    scale: float = 0.05,
 ) -> Path:
-    write_adapter(folder, tensors=adapter_tensors(seed=seed))
+    write_adapter(folder, tensors=adapter_tensors(seed=seed, scale=scale))
     sha = content_hash(folder)
     write_json(
         AdapterManifest(

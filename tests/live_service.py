@@ -1,0 +1,82 @@
+"""The whole service on a free port, over the session's real vLLM: what system tests and browsers talk to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from app.main import create_app
+from app.settings import Settings
+from tests.browser import serve
+from tests.conftest import new_database
+from tests.engine_fixtures import RunningVllm
+
+
+@dataclass(frozen=True)
+class RunningService:
+    """A running service. ``passwords`` are those of the demo accounts, by username."""
+
+    url: str
+    app: FastAPI
+    passwords: dict[str, str]
+    settings: Settings
+
+    def patient(self, *, consent: bool = True) -> Patient:
+        """A new patient session with an open conversation."""
+        return Patient(self.url, consent=consent)
+
+    def staff(self, username: str) -> httpx.Client:
+        """A client that is signed in."""
+        client = httpx.Client(base_url=self.url, timeout=60)
+        answer = client.post(
+            "/v1/staff/sign-in", json={"username": username, "password": self.passwords[username]}
+        ).raise_for_status()
+        client.headers["Authorization"] = f"Bearer {answer.json()['token']}"
+        client.cookies.clear()
+        return client
+
+
+class Patient:
+    """One patient over plain HTTP."""
+
+    def __init__(self, url: str, *, consent: bool) -> None:
+        self.http = httpx.Client(base_url=url, timeout=60)
+        session = self.http.post("/v1/sessions", json={"consent": consent, "language": "en"}).raise_for_status().json()
+        self.http.headers["Authorization"] = f"Bearer {session['token']}"
+        self.conversation = self.http.post("/v1/conversations", json={}).raise_for_status().json()["id"]
+
+    def ask(self, text: str, wait_s: int = 30) -> dict[str, object]:
+        """Post a message and wait for the whole reply."""
+        answer = self.http.post(
+            f"/v1/conversations/{self.conversation}/messages", json={"text": text}, headers={"Prefer": f"wait={wait_s}"}
+        )
+        assert answer.status_code == 200, answer.text
+        reply: dict[str, object] = answer.json()["reply"]
+        return reply
+
+
+def settings_for(template_url: str, state: Path, **changed: object) -> Settings:
+    """Settings of a test's service: a fresh database, a state folder of its own, no rate limit in the way."""
+    values: dict[str, object] = {
+        "state": state, "database_url": SecretStr(new_database(template_url)), "requests_per_minute": 10_000,
+        "log_level": "warning", "engine": "off",
+    }  # fmt: skip
+    return Settings(_env_file=None, **(values | changed))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def service(template_url: str, tmp_path_factory: pytest.TempPathFactory, vllm: RunningVllm) -> Iterator[RunningService]:
+    """The service of this test session, with the demo hospital, the demo model and the demo adapter."""
+    settings = settings_for(
+        template_url, tmp_path_factory.mktemp("state"), engine="external", engine_url=f"unix:{vllm.socket}"
+    )
+    app = create_app(settings)
+    with serve(app) as url:
+        accounts = app.state.started.demo_accounts
+        yield RunningService(url, app, {account.username: account.password for account in accounts}, settings)

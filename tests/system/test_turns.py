@@ -1,0 +1,114 @@
+"""Whole turns over HTTP, with the real model, the real database and the real articles."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.main import create_app
+from tests.browser import serve
+from tests.live_service import Patient, RunningService, settings_for
+
+pytestmark = pytest.mark.engine
+
+
+def wait_ready(url: str, seconds: float = 60) -> dict[str, object]:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        report: dict[str, object] = httpx.get(f"{url}/readyz").json()
+        if report["answers"] == "everything" and report["adapter"]:
+            return report
+        time.sleep(0.2)
+    raise AssertionError(f"not ready: {report}")
+
+
+def test_the_demo_adapter_is_live_after_the_first_start(service: RunningService) -> None:
+    report = wait_ready(service.url)
+    assert str(report["adapter"]).startswith("support@")
+    assert report["articles"] == 160
+
+
+def test_a_question_gets_a_cited_answer(service: RunningService) -> None:
+    wait_ready(service.url)
+    reply = service.patient().ask("How many visitors may a patient have at the same time?")
+    assert reply["kind"] in ("answer", "fallback")
+    citations = reply["citations"]
+    assert isinstance(citations, list)
+    article = httpx.get(f"{service.url}{citations[0]['url']}")
+    assert article.status_code == 200
+    assert citations[0]["title"] in article.text
+
+
+def test_some_answers_are_in_the_models_own_words(service: RunningService) -> None:
+    """Ten plain questions: at least one answer must come from the model, every one cites an article."""
+    wait_ready(service.url)
+    questions = [
+        "What are the visiting hours?", "How do I pay my bill?", "Where is lost and found?", "Can I smoke on campus?",
+        "When is the pharmacy open?", "Is there Wi-Fi?", "Where is the chapel?", "How long does a refill take?",
+        "What should I bring to my first visit?", "Can I bring flowers to a patient?",
+    ]  # fmt: skip
+    patient = service.patient()
+    replies = [patient.ask(question) for question in questions]
+    assert all(reply["citations"] for reply in replies if reply["kind"] in ("answer", "fallback"))
+    assert any(reply["kind"] == "answer" for reply in replies), [reply["kind"] for reply in replies]
+
+
+def test_events_resume_without_loss_or_doubling(service: RunningService) -> None:
+    patient = service.patient()
+    patient.ask("What are the visiting hours?")
+    whole = read_events(patient, after=0)
+    assert [seq for seq, _ in whole] == list(range(1, len(whole) + 1))
+    assert read_events(patient, after=len(whole) // 2) == whole[len(whole) // 2 :]
+    names = [name for _, name in whole]
+    assert names[0] in ("message.created", "conversation.status")
+    assert "message.completed" in names
+
+
+def read_events(patient: Patient, after: int) -> list[tuple[int, str]]:
+    found: list[tuple[int, str]] = []
+    url = f"/v1/conversations/{patient.conversation}/events"
+    last = patient.http.get(f"/v1/conversations/{patient.conversation}").json()["last_seq"]
+    with patient.http.stream("GET", url, headers={"Last-Event-ID": str(after)}) as stream:
+        number = name = ""
+        for line in stream.iter_lines():
+            if line.startswith("id:"):
+                number = line[3:].strip()
+            elif line.startswith("event:"):
+                name = line[6:].strip()
+            elif not line and number:
+                found.append((int(number), name))
+                number = ""
+                if found[-1][0] >= last:
+                    break
+    return found
+
+
+def test_emergencies_with_the_engine_stopped(
+    template_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """100 emergencies, no engine: p99 under 100 ms in the service, and each has an escalation row."""
+    app = create_app(settings_for(template_url, tmp_path))
+    with serve(app) as url:
+        password = app.state.started.demo_accounts[0].password
+        took = []
+        for _ in range(100):
+            patient = Patient(url, consent=False)
+            began = time.perf_counter()
+            reply = patient.ask("I have crushing chest pain")
+            took.append((time.perf_counter() - began) * 1000)
+            assert reply["kind"] == "emergency"
+            assert "911" in str(reply["text"])
+        nurse = httpx.Client(base_url=url)
+        token = nurse.post("/v1/staff/sign-in", json={"username": "maria", "password": password}).json()["token"]
+        queue = nurse.get("/v1/staff/escalations", headers={"Authorization": f"Bearer {token}"}).json()["items"]
+        assert len(queue) == 100
+        assert all(item["priority"] == 0 and item["tier"] == "emergency" for item in queue)
+    p99 = sorted(took)[98]
+    with capsys.disabled():
+        print(
+            f"\n    emergency reply over HTTP, engine stopped: p50 {statistics.median(took):.0f} ms, p99 {p99:.0f} ms"
+        )
