@@ -1,4 +1,4 @@
-"""The whole service for browsers: the real app on a free port, a fresh database, no engine (approved passages answer)."""
+"""The whole service for browsers: the real app, a fresh database, no engine (approved passages answer)."""
 
 from __future__ import annotations
 

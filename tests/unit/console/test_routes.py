@@ -1,0 +1,155 @@
+"""The console's pages: who sees what, and that nothing is read as markup."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.console.routes import COOKIE, build_router
+from app.contracts.site import Site
+from tests.fakes_console import ADMIN, NURSE, NURSE_ID, TALK, FakeReads, escalation, message
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def reads() -> FakeReads:
+    return FakeReads()
+
+
+@pytest.fixture
+async def client(site: Site, reads: FakeReads) -> AsyncIterator[httpx.AsyncClient]:
+    app = FastAPI()
+    app.include_router(build_router(site, reads))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+        yield client
+
+
+PAGES = ["/console/", f"/console/conversations/{TALK}", "/console/adapters"]
+FRAGMENTS = ["/console/fragments/queue", f"/console/fragments/conversations/{TALK}", "/console/fragments/adapters"]
+
+
+def signed_in(client: httpx.AsyncClient, token: str) -> httpx.AsyncClient:
+    client.cookies.set(COOKIE, token)
+    return client
+
+
+@pytest.mark.parametrize("path", [*PAGES, *FRAGMENTS])
+async def test_nobody_reads_without_signing_in(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    assert answer.status_code == 303
+    assert answer.headers["Location"] == f"/console/sign-in?next={path}"
+    assert answer.text == ""
+    fragment = await client.get(path, headers={"HX-Request": "true"})
+    assert (fragment.status_code, fragment.headers["HX-Refresh"], fragment.text) == (401, "true", "")
+
+
+@pytest.mark.parametrize(
+    ("token", "path", "status"),
+    [
+        (NURSE, "/console/", 200),
+        (NURSE, f"/console/conversations/{TALK}", 200),
+        (NURSE, "/console/fragments/queue", 200),
+        (NURSE, "/console/adapters", 403),
+        (NURSE, "/console/fragments/adapters", 403),
+        (ADMIN, "/console/adapters", 200),
+        (ADMIN, "/console/fragments/queue", 403),
+        (ADMIN, f"/console/conversations/{TALK}", 403),
+        (ADMIN, f"/console/fragments/conversations/{TALK}", 403),
+    ],
+)
+async def test_roles(client: httpx.AsyncClient, token: str, path: str, status: int) -> None:
+    answer = await signed_in(client, token).get(path)
+    assert answer.status_code == status
+    assert ("crushing chest pain" in answer.text) == (status == 200 and token == NURSE)
+
+
+async def test_administrator_without_the_staff_role_starts_at_the_adapters(client: httpx.AsyncClient) -> None:
+    answer = await signed_in(client, ADMIN).get("/console/")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/console/adapters")
+
+
+async def test_queue_shows_urgency_by_words_too(client: httpx.AsyncClient) -> None:
+    page = (await signed_in(client, NURSE).get("/console/")).text
+    assert page.index("Emergency: cardiac") < page.index("The assistant took too long") < page.index("about my bill")
+    for words in ("Overdue by 1 min", "Urgent", "Routine", "with <strong>Jon Park</strong>"):
+        assert words in page
+
+
+async def test_empty_queue_says_so(client: httpx.AsyncClient, reads: FakeReads) -> None:
+    reads.waiting = []
+    assert "Nobody is waiting." in (await signed_in(client, NURSE).get("/console/")).text
+
+
+@pytest.mark.parametrize(
+    ("handler", "owner", "state"),
+    [("assistant", None, "free"), ("waiting", None, "waiting"), ("staff", "2" * 32, "other"),
+     ("staff", NURSE_ID, "owned"), ("closed", NURSE_ID, "closed")],
+)  # fmt: skip
+async def test_composer_is_unlocked_for_the_owner_only(
+    client: httpx.AsyncClient, reads: FakeReads, handler: str, owner: str | None, state: str
+) -> None:
+    reads.talk = reads.talk.model_copy(update={"handler": handler, "staff_id": owner, "staff_name": owner and "X"})
+    page = (await signed_in(client, NURSE).get(f"/console/conversations/{TALK}")).text
+    assert f'data-state="{state}"' in page
+
+
+async def test_conversation_shows_sources_checks_and_adapter(client: httpx.AsyncClient) -> None:
+    page = (await signed_in(client, NURSE).get(f"/console/conversations/{TALK}")).text
+    sources = ("/articles/prepare-ct-contrast", "reviewed 2026-06-02", "support@0123456789ab")
+    for words in (*sources, "cardiac.chest-pressure", "&lt;PERSON_1&gt;", "Urgency seen"):
+        assert words in page
+
+
+async def test_opening_is_told_apart_from_redrawing(client: httpx.AsyncClient, reads: FakeReads) -> None:
+    await signed_in(client, NURSE).get(f"/console/conversations/{TALK}")
+    await client.get(f"/console/fragments/conversations/{TALK}")
+    assert reads.opened == 1
+
+
+async def test_patient_text_is_never_markup(client: httpx.AsyncClient, reads: FakeReads) -> None:
+    attack = '"><script>alert(1)</script>'
+    reads.waiting = [escalation(1, preview=attack)]
+    reads.talk = reads.talk.model_copy(update={"messages": [message(1, "patient", attack)]})
+    for path in ("/console/", f"/console/conversations/{TALK}"):
+        page = (await signed_in(client, NURSE).get(path)).text
+        assert "<script>alert" not in page
+        assert "&lt;script&gt;alert(1)" in page
+
+
+async def test_unknown_conversation(client: httpx.AsyncClient) -> None:
+    answer = await signed_in(client, NURSE).get(f"/console/conversations/{'0' * 32}")
+    assert answer.status_code == 404
+    assert "There is no such conversation" in answer.text
+
+
+async def test_only_a_passing_gate_can_be_promoted(client: httpx.AsyncClient) -> None:
+    page = (await signed_in(client, ADMIN).get("/console/adapters")).text
+    posts = [line for line in page.splitlines() if "/promote" in line]
+    assert len(posts) == 1
+    assert "support%40fedcba987654/promote" in posts[0]
+    assert '{"expected_epoch": 1}' in posts[0]
+    assert "The gate did not pass" in page
+    assert "Needs a gate report" in page
+
+
+@pytest.mark.parametrize("path", ["/console/sign-in", *PAGES])
+async def test_pages_are_strict_and_never_cached(client: httpx.AsyncClient, path: str) -> None:
+    answer = await signed_in(client, ADMIN if "adapters" in path else NURSE).get(path)
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "style=" not in answer.text
+    assert "onclick" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [("live.js", 200), ("htmx.min.js", 200), ("..%2Froutes.py", 404), ("x", 404)]
+)
+async def test_static_files(client: httpx.AsyncClient, name: str, status: int) -> None:
+    assert (await client.get(f"/console/static/{name}")).status_code == status
