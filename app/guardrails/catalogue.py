@@ -25,7 +25,7 @@ class Catalogue:
         return tuple(self._texts)
 
     def render(self, text_id: str, language: str, site: Site) -> str:
-        """The text in ``language`` (English where it has no such form). Raises ConfigurationError for an unknown id or field."""
+        """The text in ``language`` (English where it has no such form). Raises ConfigurationError for an unknown id or field."""  # noqa: E501
         forms = self._texts.get(text_id)
         if forms is None:
             raise ConfigurationError(f"the policy bundle has no text {text_id!r}")
@@ -35,17 +35,36 @@ class Catalogue:
         try:
             return string.Formatter().vformat(form, (), _values(site, spanish))
         except (KeyError, ValueError, IndexError) as error:
-            raise ConfigurationError(f"the text {text_id!r} uses a field that this site does not have: {error}") from error
+            raise ConfigurationError(
+                f"the text {text_id!r} uses a field that this site does not have: {error}"
+            ) from error
 
 
 def _values(site: Site, spanish: bool) -> dict[str, str]:
     values = {
-        "name": site.name, "short_name": site.short_name, "portal": site.portal_name, "phone": site.phone,
-        "retention_days": str(site.retention_days), "assistant": site.assistant_name,
-    }  # fmt: skip
-    for route in ("911", "988", "poison_control", "maternal_mental_health", "domestic_violence", "child_abuse", "nurse_line",
-                  "pharmacist", "care_team", "human", "billing", "records", "portal_support"):  # fmt: skip
-        contact = site.contacts.get(route) or site.contacts["human"]  # type: ignore[call-overload]
+        "name": site.name,
+        "short_name": site.short_name,
+        "portal": site.portal_name,
+        "phone": site.phone,
+        "retention_days": str(site.retention_days),
+        "assistant": site.assistant_name,
+    }
+    for route in (
+        "911",
+        "988",
+        "poison_control",
+        "maternal_mental_health",
+        "domestic_violence",
+        "child_abuse",
+        "nurse_line",
+        "pharmacist",
+        "care_team",
+        "human",
+        "billing",
+        "records",
+        "portal_support",
+    ):
+        contact = site.contacts.get(route) or site.contacts["human"]
         key = f"r{route}" if route[0].isdigit() else route
         values[f"{key}_label"] = (contact.label_es if spanish else "") or contact.label
         values[f"{key}_phone"] = contact.phone or site.phone

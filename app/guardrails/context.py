@@ -11,7 +11,20 @@ from collections.abc import Mapping, Sequence
 from app.guardrails.patterns import GENERAL, HISTORY, MASKED, NEGATED
 from app.guardrails.tokens import COMMA, SENTENCE, TURN, Words
 
-CUE_KINDS = ("negation", "pseudo_negation", "contrast", "subject", "history", "present", "general", "general_impersonal", "general_turn", "personal", "condition", "mask")
+CUE_KINDS = (
+    "negation",
+    "pseudo_negation",
+    "contrast",
+    "subject",
+    "history",
+    "present",
+    "general",
+    "general_impersonal",
+    "general_turn",
+    "personal",
+    "condition",
+    "mask",
+)
 """The lists of ``context.yaml``; each is a list of phrases."""
 _SCOPE = 6
 _LIST = {"or", "nor", "o", "ni"}
@@ -48,7 +61,7 @@ class Context:
                 flags[i] |= MASKED
 
     def _negate(self, flags: list[int]) -> None:
-        consumed = set()
+        consumed: set[int] = set()
         for name, ranges in self._phrases.items():
             if not name.startswith("@cue_") or name == "@cue_pseudo_negation":
                 for a, b in ranges:
@@ -96,7 +109,11 @@ class Context:
         subject, present = self._members("subject"), self._members("present")
         starts = [0]
         for i in range(1, self._count):
-            joined = words[i] in _AND and i + 1 < self._count and (i + 1 in subject or i + 1 in present or words[i] in {"but", "pero"})
+            joined = (
+                words[i] in _AND
+                and i + 1 < self._count
+                and (i + 1 in subject or i + 1 in present or words[i] in {"but", "pero"})
+            )
             if breaks[i] >= COMMA or joined:
                 starts.append(i)
         return list(zip(starts, [*starts[1:], self._count], strict=True)) if self._count else []
@@ -112,7 +129,7 @@ class Context:
 
     def _generalise(self, flags: list[int]) -> None:
         personal = self._members("personal")
-        for a, b in self._ranges("general_turn"):
+        for a, _ in self._ranges("general_turn"):
             for i in range(self._count):
                 if self._words.turns[i] == self._words.turns[a]:
                     flags[i] |= GENERAL

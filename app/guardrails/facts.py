@@ -12,29 +12,228 @@ from dataclasses import dataclass
 from app.guardrails.tokens import TURN, Words
 
 NUMBER_WORDS = {
-    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
-    "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17, "eighteen": 18,
-    "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
-    "un": 1, "una": 1, "uno": 1, "dos": 2, "tres": 3, "cuatro": 4, "cinco": 5, "seis": 6, "siete": 7, "ocho": 8, "nueve": 9, "diez": 10,
-    "once": 11, "doce": 12, "quince": 15, "veinte": 20, "treinta": 30, "couple": 2, "dozen": 12,
-}  # fmt: skip
+    "zero": 0,
+    "one": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+    "eleven": 11,
+    "twelve": 12,
+    "thirteen": 13,
+    "fourteen": 14,
+    "fifteen": 15,
+    "sixteen": 16,
+    "seventeen": 17,
+    "eighteen": 18,
+    "nineteen": 19,
+    "twenty": 20,
+    "thirty": 30,
+    "forty": 40,
+    "fifty": 50,
+    "sixty": 60,
+    "seventy": 70,
+    "eighty": 80,
+    "ninety": 90,
+    "un": 1,
+    "una": 1,
+    "uno": 1,
+    "dos": 2,
+    "tres": 3,
+    "cuatro": 4,
+    "cinco": 5,
+    "seis": 6,
+    "siete": 7,
+    "ocho": 8,
+    "nueve": 9,
+    "diez": 10,
+    "once": 11,
+    "doce": 12,
+    "quince": 15,
+    "veinte": 20,
+    "treinta": 30,
+    "couple": 2,
+    "dozen": 12,
+}
 _DAYS = {
-    "day": 1, "days": 1, "dia": 1, "dias": 1, "week": 7, "weeks": 7, "wk": 7, "wks": 7, "semana": 7, "semanas": 7,
-    "month": 30, "months": 30, "mo": 30, "mos": 30, "mth": 30, "mths": 30, "mes": 30, "meses": 30,
-    "year": 365, "years": 365, "yr": 365, "yrs": 365, "y": 365, "yo": 365, "ano": 365, "anos": 365,
-}  # fmt: skip
-_MINUTES = {"min": 1, "mins": 1, "minute": 1, "minutes": 1, "minuto": 1, "minutos": 1, "hour": 60, "hours": 60, "hr": 60, "hrs": 60, "hora": 60, "horas": 60}
-_AGE_AFTER = {"old", "o", "yo", "baby", "infant", "newborn", "son", "daughter", "girl", "boy", "kid", "child", "preemie", "edad"}
-_NOT_AGE_BEFORE = {"for", "past", "last", "in", "since", "over", "every", "within", "por", "desde", "hace", "after", "another", "next"}
-_NOT_AGE_AFTER = {"ago", "late", "pregnant", "along", "postpartum", "pp", "later", "now", "embarazada", "after", "post", "apart"}
-_BABY = {"baby", "bebe", "infant", "newborn", "bebito", "bebita", "nino", "nina", "hijo", "hija", "son", "daughter", "she", "he", "grandson", "granddaughter"}
-_FEVER = {"fever", "temp", "temperature", "fiebre", "calentura", "temperatura", "thermometer", "fevers", "termometro", "degrees", "grados", "running"}
-_SUGAR = {"sugar", "sugars", "glucose", "bg", "azucar", "glucosa", "meter", "dexcom", "libre", "glucometer", "bgl", "glucometro"}
+    "day": 1,
+    "days": 1,
+    "dia": 1,
+    "dias": 1,
+    "week": 7,
+    "weeks": 7,
+    "wk": 7,
+    "wks": 7,
+    "semana": 7,
+    "semanas": 7,
+    "month": 30,
+    "months": 30,
+    "mo": 30,
+    "mos": 30,
+    "mth": 30,
+    "mths": 30,
+    "mes": 30,
+    "meses": 30,
+    "year": 365,
+    "years": 365,
+    "yr": 365,
+    "yrs": 365,
+    "y": 365,
+    "yo": 365,
+    "ano": 365,
+    "anos": 365,
+}
+_MINUTES = {
+    "min": 1,
+    "mins": 1,
+    "minute": 1,
+    "minutes": 1,
+    "minuto": 1,
+    "minutos": 1,
+    "hour": 60,
+    "hours": 60,
+    "hr": 60,
+    "hrs": 60,
+    "hora": 60,
+    "horas": 60,
+}
+_AGE_AFTER = {
+    "old",
+    "o",
+    "yo",
+    "baby",
+    "infant",
+    "newborn",
+    "son",
+    "daughter",
+    "girl",
+    "boy",
+    "kid",
+    "child",
+    "preemie",
+    "edad",
+}
+_NOT_AGE_BEFORE = {
+    "for",
+    "past",
+    "last",
+    "in",
+    "since",
+    "over",
+    "every",
+    "within",
+    "por",
+    "desde",
+    "hace",
+    "after",
+    "another",
+    "next",
+}
+_NOT_AGE_AFTER = {
+    "ago",
+    "late",
+    "pregnant",
+    "along",
+    "postpartum",
+    "pp",
+    "later",
+    "now",
+    "embarazada",
+    "after",
+    "post",
+    "apart",
+}
+_BABY = {
+    "baby",
+    "bebe",
+    "infant",
+    "newborn",
+    "bebito",
+    "bebita",
+    "nino",
+    "nina",
+    "hijo",
+    "hija",
+    "son",
+    "daughter",
+    "she",
+    "he",
+    "grandson",
+    "granddaughter",
+}
+_FEVER = {
+    "fever",
+    "temp",
+    "temperature",
+    "fiebre",
+    "calentura",
+    "temperatura",
+    "thermometer",
+    "fevers",
+    "termometro",
+    "degrees",
+    "grados",
+    "running",
+}
+_SUGAR = {
+    "sugar",
+    "sugars",
+    "glucose",
+    "bg",
+    "azucar",
+    "glucosa",
+    "meter",
+    "dexcom",
+    "libre",
+    "glucometer",
+    "bgl",
+    "glucometro",
+}
 _OXYGEN = {"oxygen", "spo", "o2", "sat", "sats", "ox", "oximeter", "saturation", "oxigeno", "saturacion", "spo2"}
 _PULSE = {"heart", "beating", "pulse", "bpm", "hr", "heartrate", "pulso", "rate", "beats"}
 _PREGNANT = {"pregnant", "along", "embarazada", "gestation", "embarazo", "pregnancy", "preg", "prego"}
-_PILLS = {"pills", "pill", "tablets", "tabs", "capsules", "caps", "pastillas", "tabletas", "gummies", "tylenol", "tylenols", "advil", "advils", "ibuprofen", "ibuprofens", "xanax",
-          "benadryl", "aspirin", "acetaminophen", "sleeping", "oxy", "oxys", "percocet", "percocets", "norco", "norcos", "vicodin", "melatonin", "klonopin", "ativan", "adderall", "doses", "ambien", "motrin", "aleve"}  # fmt: skip
+_PILLS = {
+    "pills",
+    "pill",
+    "tablets",
+    "tabs",
+    "capsules",
+    "caps",
+    "pastillas",
+    "tabletas",
+    "gummies",
+    "tylenol",
+    "tylenols",
+    "advil",
+    "advils",
+    "ibuprofen",
+    "ibuprofens",
+    "xanax",
+    "benadryl",
+    "aspirin",
+    "acetaminophen",
+    "sleeping",
+    "oxy",
+    "oxys",
+    "percocet",
+    "percocets",
+    "norco",
+    "norcos",
+    "vicodin",
+    "melatonin",
+    "klonopin",
+    "ativan",
+    "adderall",
+    "doses",
+    "ambien",
+    "motrin",
+    "aleve",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +267,11 @@ def _number(word: str) -> float | None:
     if not word[0].isdigit():
         return None
     try:
-        return float(word.replace(",", ".")) if word.count(",") == 1 and len(word.split(",")[1]) < 3 else float(word.replace(",", ""))
+        return (
+            float(word.replace(",", "."))
+            if word.count(",") == 1 and len(word.split(",")[1]) < 3
+            else float(word.replace(",", ""))
+        )
     except ValueError:
         return None
 
@@ -103,10 +306,24 @@ def _period(value: float, unit: str, rest: list[str], before: list[str], i: int)
     lead = before[-1] if before else ""
     if follow in _NOT_AGE_AFTER:
         return []
-    if unit in {"weeks", "wks", "semanas"} and 12 <= value <= 42 and lead in {"", "am", "at", "currently", "only", "almost", "tengo"} and follow not in _AGE_AFTER:
+    if (
+        unit in {"weeks", "wks", "semanas"}
+        and 12 <= value <= 42
+        and lead in {"", "am", "at", "currently", "only", "almost", "tengo"}
+        and follow not in _AGE_AFTER
+    ):
         return [Fact("gest_weeks", value, i, i + 2)]
-    stated = follow in _AGE_AFTER or unit in {"yo"} or lead in {"age", "aged", "edad", "tiene", "cumplio"} or (lead == "de" and bool(set(before) & _BABY))
-    bare = bool(set(before[-3:]) & {"my", "our", "is", "baby", "bebe"}) and bool(set(before + rest) & _BABY) and lead not in _NOT_AGE_BEFORE
+    stated = (
+        follow in _AGE_AFTER
+        or unit in {"yo"}
+        or lead in {"age", "aged", "edad", "tiene", "cumplio"}
+        or (lead == "de" and bool(set(before) & _BABY))
+    )
+    bare = (
+        bool(set(before[-3:]) & {"my", "our", "is", "baby", "bebe"})
+        and bool(set(before + rest) & _BABY)
+        and lead not in _NOT_AGE_BEFORE
+    )
     spoken = lead in {"he", "she", "is"} and _DAYS[unit] < 365 and value * _DAYS[unit] <= 720
     return [Fact("age_days", value * _DAYS[unit], i, i + 2)] if stated or bare or spoken else []
 

@@ -6,33 +6,110 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
-_ONES = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-         "seventeen eighteen nineteen").split()  # fmt: skip
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
+).split()
 _TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
 _WORDS = {**{w: i for i, w in enumerate(_ONES)}, **_TENS}
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_MONTHS = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december")
+_NOON, _MIDNIGHT = re.compile(r"\bnoon\b", re.I), re.compile(r"\bmidnight\b", re.I)
+_MONTHS = (
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+)
 _UNITS = {
-    "mg": "mg", "milligram": "mg", "mcg": "mcg", "microgram": "mcg", "g": "g", "gram": "g", "kg": "kg", "kilogram": "kg", "ml": "ml",
-    "milliliter": "ml", "cc": "ml", "l": "l", "liter": "l", "oz": "oz", "ounce": "oz", "cup": "cup", "glass": "glass", "teaspoon": "tsp",
-    "tsp": "tsp", "tablespoon": "tbsp", "tbsp": "tbsp", "unit": "unit", "tablet": "tablet", "pill": "pill", "capsule": "capsule", "puff": "puff",
-    "drop": "drop", "dose": "dose", "minute": "minute", "min": "minute", "hour": "hour", "hr": "hour", "day": "day", "week": "week", "wk": "week",
-    "month": "month", "year": "year", "yr": "year", "second": "second", "%": "%", "percent": "%", "f": "f", "c": "c", "degree": "degree", "lb": "lb",
-    "pound": "lb", "inch": "inch", "foot": "foot", "feet": "foot", "mile": "mile", "meter": "meter", "time": "time", "visitor": "visitor", "dollar": "$",
-}  # fmt: skip
+    "mg": "mg",
+    "milligram": "mg",
+    "mcg": "mcg",
+    "microgram": "mcg",
+    "g": "g",
+    "gram": "g",
+    "kg": "kg",
+    "kilogram": "kg",
+    "ml": "ml",
+    "milliliter": "ml",
+    "cc": "ml",
+    "l": "l",
+    "liter": "l",
+    "oz": "oz",
+    "ounce": "oz",
+    "cup": "cup",
+    "glass": "glass",
+    "teaspoon": "tsp",
+    "tsp": "tsp",
+    "tablespoon": "tbsp",
+    "tbsp": "tbsp",
+    "unit": "unit",
+    "tablet": "tablet",
+    "pill": "pill",
+    "capsule": "capsule",
+    "puff": "puff",
+    "drop": "drop",
+    "dose": "dose",
+    "minute": "minute",
+    "min": "minute",
+    "hour": "hour",
+    "hr": "hour",
+    "day": "day",
+    "week": "week",
+    "wk": "week",
+    "month": "month",
+    "year": "year",
+    "yr": "year",
+    "second": "second",
+    "%": "%",
+    "percent": "%",
+    "f": "f",
+    "c": "c",
+    "degree": "degree",
+    "lb": "lb",
+    "pound": "lb",
+    "inch": "inch",
+    "foot": "foot",
+    "feet": "foot",
+    "mile": "mile",
+    "meter": "meter",
+    "time": "time",
+    "visitor": "visitor",
+    "dollar": "$",
+}
 
-_URL = re.compile(r"\b(?:https?://|www\.)[^\s<>\"')\]]+|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|gov|net|edu|example|io|info|us)\b(?:/[^\s<>\"')\]]*)?", re.I)
+_URL = re.compile(
+    r"\b(?:https?://|www\.)[^\s<>\"')\]]+|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|org|gov|net|edu|example|io|info|us)\b(?:/[^\s<>\"')\]]*)?",
+    re.I,
+)
 _EMAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
-_PHONE = re.compile(r"(?<![\d.])(?:\+?1[\s.-]?)?(?:\(\d{3}\)\s?|\d{3}[\s.-])\d{3}[\s.-]\d{4}(?!\d)|(?<![\d.])\d{3}-\d{4}(?!\d)")
+_PHONE = re.compile(
+    r"(?<![\d.])(?:\+?1[\s.-]?)?(?:\(\d{3}\)\s?|\d{3}[\s.-])\d{3}[\s.-]\d{4}(?!\d)|(?<![\d.])\d{3}-\d{4}(?!\d)"
+)
 _MERIDIEM = r"(a\.?\s?m\.?|p\.?\s?m\.?)(?![a-z])"
-_TIME_RANGE = re.compile(rf"\b(\d{{1,2}})(?::(\d\d))?\s?(?:-|–|to|until|through|and)\s?(?=\d{{1,2}}(?::\d\d)?\s?{_MERIDIEM})", re.I)
+_TIME_RANGE = re.compile(
+    rf"\b(\d{{1,2}})(?::(\d\d))?\s?(?:-|–|to|until|through|and)\s?(?=\d{{1,2}}(?::\d\d)?\s?{_MERIDIEM})", re.I
+)
 _TIME = re.compile(rf"\b(\d{{1,2}})(?::(\d\d))?\s?{_MERIDIEM}|\b([01]?\d|2[0-3]):([0-5]\d)\b", re.I)
-_DATE = re.compile(rf"\b({'|'.join(_MONTHS)}|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+(\d{{4}}))?", re.I)
+_DATE = re.compile(
+    rf"\b({'|'.join(_MONTHS)}|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+(\d{{4}}))?",
+    re.I,
+)
 _SLASH_DATE = re.compile(r"\b(\d{1,2})/(\d{1,2})(?:/(\d{2,4}))\b")
 _DAY = re.compile(r"\b(mon|tue|tues|wed|thu|thur|thurs|fri|sat|sun)(?:day|nesday|sday|rsday|urday)?s?\b", re.I)
 _DAY_RANGE = re.compile(r"\b(\w{3})\w*?\s?(?:-|–|to|through)\s?(\w{3})\w*", re.I)
-_NUMBER = re.compile(r"(?<![\w.])\$?(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(?:\s?(?:-|–)\s?(\d+(?:\.\d+)?))?\s?(%|[a-zµ]+)?", re.I)
+_NUMBER = re.compile(
+    r"(?<![\w.])\$?(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(?:\s?(?:-|–)\s?(\d+(?:\.\d+)?))?\s?(%|[a-zµ]+)?", re.I
+)
 
 
 def figures(text: str) -> set[str]:
@@ -44,17 +121,17 @@ def figures(text: str) -> set[str]:
     text = _take(text, _PHONE, lambda m: found.add("tel:" + re.sub(r"\D", "", m.group())[-10:]))
     text = _TIME_RANGE.sub(lambda m: f"{m[1]}:{m[2] or '00'} {m[3]} to ", text)
     text = _take(text, _TIME, lambda m: found.add("t:" + _clock(m)))
-    text = re.sub(r"\bnoon\b", lambda _: found.add("t:12:00") or " ", text, flags=re.I)
-    text = re.sub(r"\bmidnight\b", lambda _: found.add("t:00:00") or " ", text, flags=re.I)
+    text = _take(text, _NOON, lambda _: found.add("t:12:00"))
+    text = _take(text, _MIDNIGHT, lambda _: found.add("t:00:00"))
     text = _take(text, _DATE, lambda m: found.add(_date(m)))
     text = _take(text, _SLASH_DATE, lambda m: found.add(f"d:{int(m[1])}-{int(m[2])}"))
     found |= {"day:" + d for d in weekdays(text)}
     return found | _numbers(text)
 
 
-def _take(text: str, pattern: re.Pattern[str], use: object) -> str:
+def _take(text: str, pattern: re.Pattern[str], use: Callable[[re.Match[str]], None]) -> str:
     def one(match: re.Match[str]) -> str:
-        use(match)  # type: ignore[operator]
+        use(match)
         return " ; "
 
     return pattern.sub(one, text)
@@ -94,7 +171,11 @@ def weekdays(text: str) -> set[str]:
     for match in _DAY.finditer(text):
         name = match.group().lower()
         if len(name) > 3 or match.group()[0].isupper():
-            days |= {d for d in _DAYS if d.startswith(name.rstrip("s")[:3]) and (name.rstrip("s") == d or len(name.rstrip("s")) <= 5)}
+            days |= {
+                d
+                for d in _DAYS
+                if d.startswith(name.rstrip("s")[:3]) and (name.rstrip("s") == d or len(name.rstrip("s")) <= 5)
+            }
     return days
 
 

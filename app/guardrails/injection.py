@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import re
 from dataclasses import dataclass
 
@@ -64,10 +65,8 @@ def _decoded(text: str) -> list[str]:
         candidates = []
         if re.fullmatch(r"(?:[0-9a-fA-F]{2}){12,}", run):
             candidates.append(bytes.fromhex(run))
-        try:
+        with contextlib.suppress(binascii.Error, ValueError):
             candidates.append(base64.b64decode(run + "=" * (-len(run) % 4), validate=True))
-        except (binascii.Error, ValueError):
-            pass
         for data in candidates:
             try:
                 plain = data.decode("ascii")

@@ -12,12 +12,14 @@ import unicodedata
 
 from app.errors import InvalidContent, MessageEmpty, MessageTooLong
 
-_INVISIBLE = re.compile("[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]")
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]"
+)
 _CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _LOOKALIKE = dict(
     zip(
-        "аеорсухіјѕԁһԛԝгтнкмвАВЕКМНОРСТХУІЈЅ" "αοενιρτυκχωΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" "ıɡƖ",
-        "aeopcyxijsdhqwrthkmbABEKMHOPCTXYIJS" "aoevirtukxwABEZHIKMNOPTYX" "igl",
+        "аеорсухіјѕԁһԛԝгтнкмвАВЕКМНОРСТХУІЈЅαοενιρτυκχωΑΒΕΖΗΙΚΜΝΟΡΤΥΧıɡƖ",
+        "aeopcyxijsdhqwrthkmbABEKMHOPCTXYIJSaoevirtukxwABEZHIKMNOPTYXigl",
         strict=True,
     )
 )
@@ -56,7 +58,9 @@ def _fold_lookalikes(text: str) -> str:
     if not foreign:
         return text
     latin = sum(1 for c in text if c.isascii() and c.isalpha())
-    other = sum(1 for c in text if c.isalpha() and not c.isascii() and unicodedata.name(c, "").startswith(("CYR", "GREEK")))
+    other = sum(
+        1 for c in text if c.isalpha() and not c.isascii() and unicodedata.name(c, "").startswith(("CYR", "GREEK"))
+    )
 
     def fold(match: re.Match[str]) -> str:
         word = match.group()
@@ -70,20 +74,68 @@ def _fold_lookalikes(text: str) -> str:
 
 
 _CONTRACTIONS = {
-    "cannot": "cant", "can not": "cant", "could not": "cant", "couldnt": "cant", "wont": "wont", "will not": "wont",
-    "isnt": "is not", "arent": "are not", "wasnt": "was not", "werent": "were not", "dont": "do not", "doesnt": "does not",
-    "didnt": "did not", "havent": "have not", "hasnt": "has not", "hadnt": "had not", "aint": "is not", "wouldnt": "would not",
-    "shouldnt": "should not", "im": "i am", "ive": "i have", "hes": "he", "shes": "she", "theyre": "they are", "youre": "you are",
-    "weve": "we have", "theyve": "they have", "thats": "that is", "whats": "what is", "wheres": "where is", "gonna": "going to",
-    "gunna": "going to", "wanna": "want to", "gotta": "got to", "dunno": "do not know", "idk": "do not know", "u": "you", "ur": "your",
-    "bc": "because", "cuz": "because", "coz": "because", "pls": "please", "plz": "please", "rn": "right now", "tho": "though",
-    "w": "with", "wo": "without", "abt": "about", "hubby": "husband", "hosp": "hospital", "meds": "medicines", "xq": "porque",
-    "q": "que", "unable to": "cant", "not able to": "cant",
-}  # fmt: skip
+    "cannot": "cant",
+    "can not": "cant",
+    "could not": "cant",
+    "couldnt": "cant",
+    "wont": "wont",
+    "will not": "wont",
+    "isnt": "is not",
+    "arent": "are not",
+    "wasnt": "was not",
+    "werent": "were not",
+    "dont": "do not",
+    "doesnt": "does not",
+    "didnt": "did not",
+    "havent": "have not",
+    "hasnt": "has not",
+    "hadnt": "had not",
+    "aint": "is not",
+    "wouldnt": "would not",
+    "shouldnt": "should not",
+    "im": "i am",
+    "ive": "i have",
+    "hes": "he",
+    "shes": "she",
+    "theyre": "they are",
+    "youre": "you are",
+    "weve": "we have",
+    "theyve": "they have",
+    "thats": "that is",
+    "whats": "what is",
+    "wheres": "where is",
+    "gonna": "going to",
+    "gunna": "going to",
+    "wanna": "want to",
+    "gotta": "got to",
+    "dunno": "do not know",
+    "idk": "do not know",
+    "u": "you",
+    "ur": "your",
+    "bc": "because",
+    "cuz": "because",
+    "coz": "because",
+    "pls": "please",
+    "plz": "please",
+    "rn": "right now",
+    "tho": "though",
+    "w": "with",
+    "wo": "without",
+    "abt": "about",
+    "hubby": "husband",
+    "hosp": "hospital",
+    "meds": "medicines",
+    "xq": "porque",
+    "q": "que",
+    "unable to": "cant",
+    "not able to": "cant",
+}
 _CONTRACTION = re.compile(r"\b(?:" + "|".join(sorted(_CONTRACTIONS, key=len, reverse=True)) + r")\b")
-_LEET = str.maketrans({"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "@": "a", "$": "s", "!": "i", "*": ""})
+_LEET = str.maketrans(
+    {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "@": "a", "$": "s", "!": "i", "*": ""}
+)
 _LEET_INSIDE = re.compile(r"(?<=[a-z])[0134578@$!*]+(?=[a-z])")
-_SPACED = re.compile(r"\b(?:[a-z][ .\-_*]){3,}[a-z]\b")
+_SPACED = re.compile(r"\b(?:[a-z][ .\-_*]{1,2}){3,}[a-z]\b")
 _SUFFIXES = ((r"'m\b", " am"), (r"'ve\b", " have"), (r"'re\b", " are"), (r"'ll\b", " will"), (r"'d\b", " would"))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from app.contracts.passages import Passage
 from app.contracts.prompt import NOT_IN_ARTICLES
@@ -19,44 +20,118 @@ from app.guardrails.sentences import split
 
 _TOKEN = re.compile(r"[a-záéíóúñü]+(?:'[a-z]+)?|\d+(?:[.,]\d+)*", re.I)
 _STOP = set(
-    "a an the and or but if of in on at to for from with by as is are was were be been being it its this that these those you your yours we our us they them their he she his her i my me "
-    "do does did have has had will would can could may might should must shall not no nor so than then there here when where which who whom what how why all any each some such also just only more most "
-    "other into about over up out off down again very too own same before after until while during through between because both few under above below please yes one el la los las un una de del en y o que se su sus por para con al es".split()
+    "a an the and or but if of in on at to for from with by as is are was were be been being it its this that these those you your yours we our us they them their he she his her i my me "  # noqa: E501
+    "do does did have has had will would can could may might should must shall not no nor so than then there here when where which who whom what how why all any each some such also just only more most "  # noqa: E501
+    "other into about over up out off down again very too own same before after until while during through between because both few under above below please yes one el la los las un una de del en y o que se su sus por para con al es".split()  # noqa: E501
 )
 _COMMON = _STOP | set(
-    "need needs want take takes get gets go goes come comes bring call ask make give keep use know see tell let help call contact include includes including please usually often sometimes always "
-    "am pm a p m per every day days time times first next following answer question visit people person someone anyone available also however".split()
+    "need needs want take takes get gets go goes come comes bring call ask make give keep use know see tell let help call contact include includes including please usually often sometimes always "  # noqa: E501
+    "am pm a p m per every day days time times first next following answer question visit people person someone anyone available also however".split()  # noqa: E501
 )
-_NEGATORS = {"not", "no", "never", "without", "cannot", "avoid", "none", "neither", "nor", "except", "unless", "don't", "can't", "won't", "doesn't", "isn't", "aren't", "shouldn't", "mustn't", "didn't", "wasn't", "nunca", "sin"}
+_NEGATORS = {
+    "not",
+    "no",
+    "never",
+    "without",
+    "cannot",
+    "avoid",
+    "none",
+    "neither",
+    "nor",
+    "except",
+    "unless",
+    "don't",
+    "can't",
+    "won't",
+    "doesn't",
+    "isn't",
+    "aren't",
+    "shouldn't",
+    "mustn't",
+    "didn't",
+    "wasn't",
+    "nunca",
+    "sin",
+}
 _ANTONYMS = [
-    ("before", "after"), ("more", "less"), ("above", "below"), ("over", "under"), ("increase", "decrease"), ("raise", "lower"), ("open", "closed"), ("always", "never"),
-    ("hot", "cold"), ("start", "stop"), ("morning", "evening"), ("empty", "full"), ("with", "without"), ("left", "right"), ("higher", "lower"), ("most", "least"), ("safe", "unsafe"),
-    ("free", "charge"), ("inside", "outside"), ("can", "cannot"), ("may", "must"), ("allowed", "prohibited"), ("tighten", "loosen"), ("daily", "weekly"), ("adults", "children"), ("mild", "severe"),
-    ("first", "last"), ("up", "down"), ("early", "late"), ("minimum", "maximum"), ("required", "optional"), ("day", "night"), ("warm", "cool"), ("wet", "dry"), ("fewer", "more"), ("at least", "at most"),
-]  # fmt: skip
-_RELATIONS = {"before", "after", "until", "above", "below", "over", "under", "without", "unless", "except", "more", "less", "fewer"}
+    ("before", "after"),
+    ("more", "less"),
+    ("above", "below"),
+    ("over", "under"),
+    ("increase", "decrease"),
+    ("raise", "lower"),
+    ("open", "closed"),
+    ("always", "never"),
+    ("hot", "cold"),
+    ("start", "stop"),
+    ("morning", "evening"),
+    ("empty", "full"),
+    ("with", "without"),
+    ("left", "right"),
+    ("higher", "lower"),
+    ("most", "least"),
+    ("safe", "unsafe"),
+    ("free", "charge"),
+    ("inside", "outside"),
+    ("can", "cannot"),
+    ("may", "must"),
+    ("allowed", "prohibited"),
+    ("tighten", "loosen"),
+    ("daily", "weekly"),
+    ("adults", "children"),
+    ("mild", "severe"),
+    ("first", "last"),
+    ("up", "down"),
+    ("early", "late"),
+    ("minimum", "maximum"),
+    ("required", "optional"),
+    ("day", "night"),
+    ("warm", "cool"),
+    ("wet", "dry"),
+    ("fewer", "more"),
+    ("at least", "at most"),
+]
+_RELATIONS = {
+    "before",
+    "after",
+    "until",
+    "above",
+    "below",
+    "over",
+    "under",
+    "without",
+    "unless",
+    "except",
+    "more",
+    "less",
+    "fewer",
+}
 _ADVICE = [
     re.compile(pattern, re.I)
     for pattern in (
         r"\byou should (?:stop|start|skip|double|increase|decrease|reduce|change|take|quit|switch|avoid taking)\b",
-        r"\b(?:stop|start|quit|double|skip|increase|reduce|change|cut) (?:taking|your (?:dose|medicine|medication|insulin|pills))\b",
-        r"\byou (?:probably |likely |may |might |definitely |clearly )?(?:have|are having|are suffering from) (?:a |an )?(?!to\b|the right|questions?|any|been|had|access|an appointment|a question|a visit|received|symptoms)[a-z]+",
+        r"\b(?:stop|start|quit|double|skip|increase|reduce|change|cut) (?:taking|your (?:dose|medicine|medication|insulin|pills))\b",  # noqa: E501
+        r"\byou (?:probably |likely |may |might |definitely |clearly )?(?:have|are having|are suffering from) (?:a |an )?(?!to\b|the right|questions?|any|been|had|access|an appointment|a question|a visit|received|symptoms)[a-z]+",  # noqa: E501
         r"\bit(?:'s| is) (?:probably|likely|most likely|just|only|nothing|not serious|normal|safe for you)\b",
-        r"\b(?:nothing to worry about|no need to (?:worry|see|call)|don't worry|you(?:'ll| will) be fine|you don't need (?:a doctor|to see|emergency))\b",
+        r"\b(?:nothing to worry about|no need to (?:worry|see|call)|don't worry|you(?:'ll| will) be fine|you don't need (?:a doctor|to see|emergency))\b",  # noqa: E501
         r"\byou do not need (?:a doctor|to see a doctor|to call|emergency)\b",
-        r"\b(?:i recommend|i suggest|i advise|my advice|in my opinion|as a (?:doctor|nurse|physician)|i am a (?:doctor|nurse)|i think you|your diagnosis|i diagnose|i prescribe)\b",
+        r"\b(?:i recommend|i suggest|i advise|my advice|in my opinion|as a (?:doctor|nurse|physician)|i am a (?:doctor|nurse)|i think you|your diagnosis|i diagnose|i prescribe)\b",  # noqa: E501
         r"\bdebe (?:dejar|empezar|suspender|tomar|aumentar)\b|\busted tiene (?!que|derecho|preguntas|una cita)",
     )
 ]
-_CONTROL = re.compile(r"<\|.{0,40}|\|>|</?s>|\[/?INST\]|<</?SYS>>|<unk>|<pad>|\b(?:Question|Answer|Passage|User|Assistant|System|Human)\s*:|\[\d{1,2}\]?|\[\s*\]|\{\{|\}\}|\ufffd")
-_MARKUP = re.compile(r"\*\*|__|```|^#{1,6}\s|\]\(|<(?!(?:[A-Z]+_)+\d+>)[/a-zA-Z!][^>]*>?|javascript:|data:\w+/|https?://\S*@")
+_CONTROL = re.compile(
+    r"<\|.{0,40}|\|>|</?s>|\[/?INST\]|<</?SYS>>|<unk>|<pad>|\b(?:Question|Answer|Passage|User|Assistant|System|Human)\s*:|\[\d{1,2}\]?|\[\s*\]|\{\{|\}\}|\ufffd"
+)
+_MARKUP = re.compile(
+    r"\*\*|__|```|^#{1,6}\s|\]\(|<(?!(?:[A-Z]+_)+\d+>)[/a-zA-Z!][^>]*>?|javascript:|data:\w+/|https?://\S*@"
+)
 _PSEUDONYM = re.compile(r"<(?:[A-Z]+_)+\d+>")
 _MAX = 700
 
 
 @dataclass(frozen=True, slots=True)
 class OutputVerdict:
-    """``hits`` say why a sentence failed. ``passage`` is the position of the supporting passage, None if there is none."""
+    """``hits`` say why a sentence failed. ``passage`` is the position of the supporting passage, None if there is none."""  # noqa: E501
 
     passed: bool
     hits: tuple[GuardrailHit, ...] = ()
@@ -80,7 +155,9 @@ class OutputChecks:
     did not give.
     """
 
-    def __init__(self, site: Site, support_threshold: float = 0.6, leak_check: Callable[[str], Sequence[object]] | None = None) -> None:
+    def __init__(
+        self, site: Site, support_threshold: float = 0.6, leak_check: Callable[[str], Sequence[object]] | None = None
+    ) -> None:
         self._links = {link.lower().removeprefix("https://").rstrip("/") for link in site.allowed_links}
         self._threshold = support_threshold
         self._leak_check = leak_check
@@ -193,7 +270,9 @@ def _against(text: str, window: _Window, passage: Passage) -> list[GuardrailHit]
         hits.append(_hit(rule, str(len(stated - figures(window.text)))))
     tokens, held = _tokens(text), _tokens(window.text)
     known = {stem(t) for t in _tokens(f"{passage.title} {passage.heading} {passage.text}")}
-    strange = [t for t in tokens if t not in _COMMON and stem(t) not in known and not t[0].isdigit() and not _spelled_number(t)]
+    strange = [
+        t for t in tokens if t not in _COMMON and stem(t) not in known and not t[0].isdigit() and not _spelled_number(t)
+    ]
     if strange:
         hits.append(_hit("word_not_in_passage", str(len(strange))))
     if _moved_number(_tokens(_plain_times(text)), _tokens(_plain_times(window.text))):
@@ -217,7 +296,10 @@ def _relations(tokens: Sequence[str]) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     for i, token in enumerate(tokens):
         if token in _RELATIONS:
-            following = next((stem(t) for t in tokens[i + 1 :] if t not in _STOP and not t[0].isdigit() and not _spelled_number(t)), "")
+            following = next(
+                (stem(t) for t in tokens[i + 1 :] if t not in _STOP and not t[0].isdigit() and not _spelled_number(t)),
+                "",
+            )
             if following:
                 found.add((token, following))
     return found
@@ -225,7 +307,7 @@ def _relations(tokens: Sequence[str]) -> set[tuple[str, str]]:
 
 def _moved_number(tokens: Sequence[str], held: Sequence[str]) -> bool:
     """True when a number of the window stands between other words than it does there."""
-    pairs = set(zip(held, held[1:], strict=False))
+    pairs = set(pairwise(held))
     for i, token in enumerate(tokens):
         if not token[0].isdigit() or token not in held:
             continue
@@ -281,4 +363,3 @@ def _repeats(text: str) -> bool:
         return True
     grams = [tuple(tokens[i : i + 5]) for i in range(len(tokens) - 4)]
     return len(grams) != len(set(grams))
-

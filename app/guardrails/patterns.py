@@ -23,8 +23,12 @@ NEGATED, HISTORY, GENERAL, MASKED = 1, 2, 4, 8
 """What the context says about words: denied, past, not about anybody in particular, another meaning."""
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
-    "<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "=": operator.eq,
-}  # fmt: skip
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+    "=": operator.eq,
+}
 _FACT = re.compile(r"#(\w+)(<=|>=|<|>|=)([\d.]+)$")
 _JOINT = re.compile(r"\s([~>])(\d*)\s")
 _DISTANCE = {"~": 6, ">": 4}
@@ -65,7 +69,7 @@ def _parse_part(source: str) -> Part:
     for piece in pieces[::3]:
         names = tuple(name.strip() for name in piece.split("|"))
         for name in names:
-            if not name or re.search(r"[~>+]", name) and not name.startswith("#"):
+            if not name or (re.search(r"[~>+]", name) and not name.startswith("#")):
                 raise ValueError(f"the trigger {source!r} has an empty or broken item")
             if name.startswith("#") and not _FACT.match(name):
                 raise ValueError(f"{name!r} is not a fact such as #temp_f>=100.4")
@@ -188,7 +192,11 @@ class Matcher:
                     step.append(child)
 
     def match(
-        self, words: Words, phrases: Mapping[str, Sequence[tuple[int, int]]], flags: Sequence[int], facts: Iterable[Fact]
+        self,
+        words: Words,
+        phrases: Mapping[str, Sequence[tuple[int, int]]],
+        flags: Sequence[int],
+        facts: Iterable[Fact],
     ) -> Found:
         """Work out concepts and facts over the found phrases and the context flags of each word."""
         spans: dict[str, list[Span]] = {}

@@ -53,7 +53,7 @@ class Source(BaseModel):
 
 
 class TriageRule(BaseModel):
-    """One red flag. ``triggers``: any; ``guards``: all must hold too; ``unless``: any of them in the last turn clears it."""
+    """One red flag. ``triggers``: any; ``guards``: all must hold too; ``unless``: any of them in the last turn clears it."""  # noqa: E501
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -124,7 +124,7 @@ class BundleHeader(BaseModel):
 
 
 class PolicyBundle(BaseModel):
-    """A checked bundle. ``hash`` is SHA-256 (hex) over names and bytes of its files; ``warnings`` are plain sentences."""
+    """A checked bundle. ``hash`` is SHA-256 (hex) over names and bytes of its files; ``warnings`` are plain sentences."""  # noqa: E501
 
     model_config = ConfigDict(frozen=True)
 
@@ -173,9 +173,16 @@ def load_bundle(folder: Path, *, strict: bool = False, today: date | None = None
     injection = _rules(InjectionRule, folder / "injection.yaml")
     texts = _texts([f for f in files if f.name.startswith("texts_")])
     bundle = PolicyBundle(
-        hash=_digest(files), header=header, lexicon=lexicon, context=context, triage=triage, scope=scope, injection=injection,
-        texts=texts, warnings=_expired(triage, strict, today or date.today()),
-    )  # fmt: skip
+        hash=_digest(files),
+        header=header,
+        lexicon=lexicon,
+        context=context,
+        triage=triage,
+        scope=scope,
+        injection=injection,
+        texts=texts,
+        warnings=_expired(triage, strict, today or date.today()),
+    )
     _check(bundle)
     return bundle
 
@@ -231,7 +238,9 @@ def _phrase_lists(path: Path) -> dict[str, list[str]]:
         if isinstance(flat, list):
             flat = [piece for entry in flat for piece in (str(entry).split(",") if "," in str(entry) else [entry])]
         if not isinstance(flat, list) or not all(isinstance(p, str) and p.strip() for p in flat):
-            raise ConfigurationError(f"{path.name}, {name}: must be a list of phrases (write numbers and yes/no in quotes)")
+            raise ConfigurationError(
+                f"{path.name}, {name}: must be a list of phrases (write numbers and yes/no in quotes)"
+            )
         lists[str(name)] = [p.strip() for p in flat]
     return lists
 
@@ -250,20 +259,23 @@ def _texts(paths: list[Path]) -> dict[str, dict[str, str]]:
 
 
 def _expired(rules: list[TriageRule], strict: bool, today: date) -> tuple[str, ...]:
-    warnings = tuple(f"rule {r.id} expired on {r.expires}: have it reviewed and renewed" for r in rules if r.expires < today)
+    warnings = tuple(
+        f"rule {r.id} expired on {r.expires}: have it reviewed and renewed" for r in rules if r.expires < today
+    )
     if strict and warnings:
         raise ConfigurationError("; ".join(warnings))
     return warnings
 
 
 def _check(bundle: PolicyBundle) -> None:
+    rules: list[TriageRule | ScopeRule | InjectionRule] = [*bundle.triage, *bundle.scope, *bundle.injection]
     seen: set[str] = set()
     concepts = bundle.concepts()
     try:
         Matcher(concepts, [], frozenset(bundle.header.fillers))
     except ValueError as error:
         raise ConfigurationError(f"lexicon.yaml or context.yaml: {error}") from error
-    for rule in [*bundle.triage, *bundle.scope, *bundle.injection]:
+    for rule in rules:
         if rule.id in seen:
             raise ConfigurationError(f"rule {rule.id} occurs twice")
         seen.add(rule.id)
@@ -274,9 +286,11 @@ def _check(bundle: PolicyBundle) -> None:
             for name in _references(trigger):
                 if name not in concepts:
                     raise ConfigurationError(f"rule {rule.id}: unknown concept @{name} in {trigger!r}")
-    for rule in bundle.triage:
-        if rule.category not in bundle.header.category_order:
-            raise ConfigurationError(f"rule {rule.id}: category {rule.category!r} is not in category_order of bundle.yaml")
+    for red_flag in bundle.triage:
+        if red_flag.category not in bundle.header.category_order:
+            raise ConfigurationError(
+                f"rule {red_flag.id}: category {red_flag.category!r} is not in category_order of bundle.yaml"
+            )
 
 
 def _triggers(rule: TriageRule | ScopeRule | InjectionRule) -> list[str]:

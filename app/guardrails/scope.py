@@ -38,12 +38,16 @@ class Scope:
         if not matched:
             return ScopeVerdict("in_scope", "in_scope", (), "", ())
         first = matched[0]
-        return ScopeVerdict(first.kind, first.class_, tuple(first.routes), first.text, tuple(rule.id for rule in matched))
+        return ScopeVerdict(
+            first.kind, first.class_, tuple(first.routes), first.text, tuple(rule.id for rule in matched)
+        )
 
     def _matches(self, rule: ScopeRule, reading: Reading) -> bool:
         if rule.max_words is not None and len(reading.words.words) > rule.max_words:
             return False
-        return any(self._found(t, reading) for t in rule.triggers) and not any(self._found(t, reading) for t in rule.unless)
+        return any(self._found(t, reading) for t in rule.triggers) and not any(
+            self._found(t, reading) for t in rule.unless
+        )
 
     def _found(self, source: str, reading: Reading) -> bool:
         return all(any(not s.flags & NEGATED for s in part) for part in reading.spans(self._reader.trigger(source)))

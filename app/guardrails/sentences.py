@@ -10,9 +10,42 @@ _TAIL = re.compile(r"(?:[\"'”’)]|\s|\[\d{1,2}\])*")
 _OPEN_MARK = re.compile(r"\[\d{0,2}$")
 _MARK = re.compile(r"\s*\[(\d{1,2})\]")
 _BEFORE = re.compile(r"([A-Za-z.]+)$")
-_ABBREVIATIONS = {"dr", "mr", "mrs", "ms", "st", "e.g", "i.e", "vs", "no", "approx", "dept", "ext", "jr", "sr", "mt", "ave", "u.s", "fig", "blvd", "rd", "bldg", "rm", "mon", "tue", "wed", "thu", "fri", "sat", "sun", "inc"}
+_ABBREVIATIONS = {
+    "dr",
+    "mr",
+    "mrs",
+    "ms",
+    "st",
+    "e.g",
+    "i.e",
+    "vs",
+    "no",
+    "approx",
+    "dept",
+    "ext",
+    "jr",
+    "sr",
+    "mt",
+    "ave",
+    "u.s",
+    "fig",
+    "blvd",
+    "rd",
+    "bldg",
+    "rm",
+    "mon",
+    "tue",
+    "wed",
+    "thu",
+    "fri",
+    "sat",
+    "sun",
+    "inc",
+}
 _MERIDIEM = {"a.m", "p.m", "am", "pm"}
-_STAYS = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun|Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sep|Oct|Nov|Dec|Central|Eastern|Pacific|Mountain|CT|CST|CDT|EST|EDT)")
+_STAYS = re.compile(
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun|Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sep|Oct|Nov|Dec|Central|Eastern|Pacific|Mountain|CT|CST|CDT|EST|EDT)"
+)
 _WORD = re.compile(r"[A-Za-z]+")
 
 

@@ -15,7 +15,18 @@ from app.guardrails.patterns import GENERAL, HISTORY, NEGATED, Span
 from app.guardrails.policy import PolicyBundle, TriageRule
 from app.guardrails.reading import Reader, Reading
 
-ROUTE_ORDER = ("911", "988", "poison_control", "domestic_violence", "child_abuse", "maternal_mental_health", "nurse_line", "care_team", "pharmacist", "human")
+ROUTE_ORDER = (
+    "911",
+    "988",
+    "poison_control",
+    "domestic_violence",
+    "child_abuse",
+    "maternal_mental_health",
+    "nurse_line",
+    "care_team",
+    "pharmacist",
+    "human",
+)
 """Most urgent first."""
 _TURNS = 8
 _CARRY = 2
@@ -57,9 +68,14 @@ class Triage:
             earlier, _ = self._judge(turns[:-back])
             if earlier.tier >= Tier.URGENT and earlier.tier > verdict.tier and not self._released(reading):
                 return TriageVerdict(
-                    earlier.tier, earlier.routes, earlier.category, earlier.rules, earlier.policy_hash, earlier.text_id,
+                    earlier.tier,
+                    earlier.routes,
+                    earlier.category,
+                    earlier.rules,
+                    earlier.policy_hash,
+                    earlier.text_id,
                     f"stays from {back} turn(s) before: {earlier.reason}",
-                )  # fmt: skip
+                )
         return verdict
 
     def _judge(self, turns: Sequence[str]) -> tuple[TriageVerdict, Reading]:
@@ -78,8 +94,14 @@ class Triage:
             first = min(spoken_of, key=self._urgency)
             ids = tuple(rule.id for rule in spoken_of)
             return TriageVerdict(
-                Tier.ROUTINE, ("nurse_line",), first.category, ids, self._bundle.hash, "safety_net", "only as history or a general question"
-            ), reading  # fmt: skip
+                Tier.ROUTINE,
+                ("nurse_line",),
+                first.category,
+                ids,
+                self._bundle.hash,
+                "safety_net",
+                "only as history or a general question",
+            ), reading
         return self._none("no rule"), reading
 
     def _none(self, reason: str) -> TriageVerdict:
@@ -95,7 +117,9 @@ class Triage:
         routes = {route for rule in top for route in rule.routes}
         ordered = tuple(sorted(routes, key=lambda r: ROUTE_ORDER.index(r) if r in ROUTE_ORDER else 99))
         ids = tuple(rule.id for rule in live)
-        return TriageVerdict(Tier.of(first.tier), ordered, first.category, ids, self._bundle.hash, first.text, "rules " + ", ".join(ids))
+        return TriageVerdict(
+            Tier.of(first.tier), ordered, first.category, ids, self._bundle.hash, first.text, "rules " + ", ".join(ids)
+        )
 
     def _outcome(self, rule: TriageRule, reading: Reading) -> str:
         ignored = _IGNORED[rule.context]
@@ -109,12 +133,17 @@ class Triage:
                 best = "live"
                 break
             best = best or outcome
-        if best and any(reading.touches_last(s for part in reading.spans(self._reader.trigger(u)) for s in part) for u in rule.unless):
+        if best and any(
+            reading.touches_last(s for part in reading.spans(self._reader.trigger(u)) for s in part)
+            for u in rule.unless
+        ):
             return ""
         return best
 
     def _released(self, reading: Reading) -> bool:
-        return any(reading.touches_last(part[0]) for part in (reading.spans(self._reader.trigger(r)) for r in self._release))
+        return any(
+            reading.touches_last(part[0]) for part in (reading.spans(self._reader.trigger(r)) for r in self._release)
+        )
 
 
 def _trigger_outcome(reading: Reading, groups: list[list[list[Span]]], ignored: int) -> str:

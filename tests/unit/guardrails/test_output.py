@@ -13,13 +13,22 @@ from app.guardrails.output import OutputChecks
 SITE = load_site(Path(__file__).parents[3] / "demo")
 CHECKS = OutputChecks(SITE)
 TEXT = (
-    "Do not eat solid food after midnight before your surgery. You may drink clear liquids until two hours before you arrive. "
-    "Take your blood pressure medicine with a sip of water unless your surgeon told you not to. The surgery center is open Monday to Friday, 5:30 a.m. to 6 p.m. "
-    "Call 515-555-0155 with questions, or see https://www.cedarvalley.example/surgery. Acetaminophen 500 mg may be used for pain. "
+    "Do not eat solid food after midnight before your surgery. You may drink clear liquids until two hours before you arrive. "  # noqa: E501
+    "Take your blood pressure medicine with a sip of water unless your surgeon told you not to. The surgery center is open Monday to Friday, 5:30 a.m. to 6 p.m. "  # noqa: E501
+    "Call 515-555-0155 with questions, or see https://www.cedarvalley.example/surgery. Acetaminophen 500 mg may be used for pain. "  # noqa: E501
     "If you have a fever after surgery, call your care team."
 )
 PASSAGES = [
-    Passage("other#0", "other", 1, "Parking", "", "Parking is free in the Oak garage for four hours.", date(2026, 1, 1), date(2027, 1, 1)),
+    Passage(
+        "other#0",
+        "other",
+        1,
+        "Parking",
+        "",
+        "Parking is free in the Oak garage for four hours.",
+        date(2026, 1, 1),
+        date(2027, 1, 1),
+    ),
     Passage("surgery#0", "surgery", 1, "Before surgery", "", TEXT, date(2026, 1, 1), date(2027, 1, 1)),
 ]
 
@@ -91,14 +100,25 @@ def test_identifiers_that_the_patient_did_not_give_fail() -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("two tablets", "2 tablets"), ("9 a.m.", "9:00 AM"), ("(515) 555-0100", "515.555.0100"), ("1-800-222-1222", "800-222-1222"), ("noon", "12 p.m."),
-        ("twenty-four hours", "24 hours"), ("8 to 10 days", "8-10 days"), ("March 3rd", "Mar. 3"), ("9 to 5 p.m.", "9 - 5 pm"), ("1,000 mg", "1000 mg"),
+        ("two tablets", "2 tablets"),
+        ("9 a.m.", "9:00 AM"),
+        ("(515) 555-0100", "515.555.0100"),
+        ("1-800-222-1222", "800-222-1222"),
+        ("noon", "12 p.m."),
+        ("twenty-four hours", "24 hours"),
+        ("8 to 10 days", "8-10 days"),
+        ("March 3rd", "Mar. 3"),
+        ("9 to 5 p.m.", "9 - 5 pm"),
+        ("1,000 mg", "1000 mg"),
     ],
-)  # fmt: skip
+)
 def test_equal_figures(one: str, other: str) -> None:
     assert figures(one) == figures(other) != set()
 
 
-@pytest.mark.parametrize(("one", "other"), [("5 mg", "5 mcg"), ("9 a.m.", "9 p.m."), ("2 hours", "2 days"), ("1.5", "15"), ("March 3", "March 13")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("5 mg", "5 mcg"), ("9 a.m.", "9 p.m."), ("2 hours", "2 days"), ("1.5", "15"), ("March 3", "March 13")],
+)
 def test_different_figures(one: str, other: str) -> None:
     assert figures(one) != figures(other)

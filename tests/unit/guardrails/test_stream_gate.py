@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,9 +14,9 @@ from app.guardrails.stream_gate import GateResult, StreamGate
 
 TEXTS = [
     "The lab opens at 9 a.m. Monday to Friday. Bring your card [1]. Call 1-800-555-0100 for help. [2]",
-    "Dr. Lee sees patients at 8:30 a.m. The desk is on level 2.5 of the Oak Bldg. east wing! Is that ok? UNSAFE take 40 mg now.",
+    "Dr. Lee sees patients at 8:30 a.m. The desk is on level 2.5 of the Oak Bldg. east wing! Is that ok? UNSAFE take 40 mg now.",  # noqa: E501
     "- Bring your card\n- Bring a list\n1. Call us.\n2. Wait here. UNSAFE words without an end",
-    "Stop here [1] [2]. \"Quoted end.\" [3] Next one\n\nLast [",
+    'Stop here [1] [2]. "Quoted end." [3] Next one\n\nLast [',
     "Costs are $2.50 e.g. for copies. We close at 5 p.m.",
 ]
 
@@ -28,7 +30,7 @@ def _run(text: str, cuts: list[int]) -> list[GateResult]:
     gate = StreamGate(_check)
     borders = [0, *sorted(c % (len(text) + 1) for c in cuts), len(text)]
     results: list[GateResult] = []
-    for a, b in zip(borders, borders[1:], strict=False):
+    for a, b in pairwise(borders):
         results += gate.feed(text[a:b])
     return results + gate.finish()
 
@@ -40,7 +42,7 @@ def test_chunk_borders_change_nothing(text: str, cuts: list[int]) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.text(alphabet="ab .!?[]1\n\"UNSAFE", max_size=80), st.lists(st.integers(0, 80), max_size=10))
+@given(st.text(alphabet='ab .!?[]1\n"UNSAFE', max_size=80), st.lists(st.integers(0, 80), max_size=10))
 def test_any_text_any_split(text: str, cuts: list[int]) -> None:
     whole = _run(text, [])
     assert _run(text, cuts) == whole
@@ -54,7 +56,10 @@ def test_one_character_at_a_time() -> None:
 
 
 def test_abbreviations_times_decimals_and_bullets_stay_whole() -> None:
-    assert split(TEXTS[1])[:2] == ["Dr. Lee sees patients at 8:30 a.m.", "The desk is on level 2.5 of the Oak Bldg. east wing!"]
+    assert split(TEXTS[1])[:2] == [
+        "Dr. Lee sees patients at 8:30 a.m.",
+        "The desk is on level 2.5 of the Oak Bldg. east wing!",
+    ]
     assert split(TEXTS[2])[:3] == ["- Bring your card", "- Bring a list", "1. Call us."]
     assert split(TEXTS[4]) == ["Costs are $2.50 e.g. for copies.", "We close at 5 p.m."]
 

@@ -31,15 +31,26 @@ def test_pseudo_negation_clears_nothing(triage: Triage, text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "no chest pain", "she denies chest pain, shortness of breath, or fainting", "I don't have chest pain or trouble breathing", "without any bleeding or chest pain",
+        "no chest pain",
+        "she denies chest pain, shortness of breath, or fainting",
+        "I don't have chest pain or trouble breathing",
+        "without any bleeding or chest pain",
         "no tengo dolor de pecho ni falta de aire",
     ],
-)  # fmt: skip
+)
 def test_denied_signs_do_not_alarm(triage: Triage, text: str) -> None:
     assert tier(triage, text) == Tier.NONE
 
 
-@pytest.mark.parametrize("text", ["what are the signs of a stroke?", "my dad had a heart attack in 1998", "my uncle had a stroke years ago", "how do I know if it's a heart attack"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "what are the signs of a stroke?",
+        "my dad had a heart attack in 1998",
+        "my uncle had a stroke years ago",
+        "how do I know if it's a heart attack",
+    ],
+)
 def test_history_and_education_are_routine(triage: Triage, text: str) -> None:
     verdict = triage.assess([text])
     assert verdict.tier == Tier.ROUTINE
@@ -62,28 +73,53 @@ def test_flags_add_up_over_turns(triage: Triage) -> None:
     assert tier(triage, "my jaw aches since lunch") < Tier.URGENT
 
 
-@pytest.mark.parametrize("last", ["he says he's fine", "it's probably nothing", "we can't afford the ambulance", "he doesn't want to go", "ok"])
+@pytest.mark.parametrize(
+    "last",
+    ["he says he's fine", "it's probably nothing", "we can't afford the ambulance", "he doesn't want to go", "ok"],
+)
 def test_minimising_keeps_the_tier(triage: Triage, last: str) -> None:
     assert tier(triage, "my husband has crushing chest pain", last) == Tier.EMERGENCY
 
 
 def test_a_new_subject_releases(triage: Triage) -> None:
-    assert tier(triage, "my husband has crushing chest pain", "thanks, paramedics are here. where do I park?") == Tier.NONE
+    assert (
+        tier(triage, "my husband has crushing chest pain", "thanks, paramedics are here. where do I park?") == Tier.NONE
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("my 5 week old has a temp of 100.6", Tier.EMERGENCY), ("my 3 month old has a temp of 38.3 C", Tier.EMERGENCY), ("my 5 year old has a temp of 100.6", Tier.NONE),
-        ("bp 185/122", Tier.URGENT), ("bp 125/82", Tier.NONE), ("blood sugar is 45", Tier.EMERGENCY), ("blood sugar is 110", Tier.NONE), ("my sugar is 2.6 mmol", Tier.EMERGENCY),
-        ("I'm 37 weeks and bp is 150/95", Tier.EMERGENCY), ("oxygen is 84", Tier.EMERGENCY), ("oxygen is 96", Tier.NONE),
+        ("my 5 week old has a temp of 100.6", Tier.EMERGENCY),
+        ("my 3 month old has a temp of 38.3 C", Tier.EMERGENCY),
+        ("my 5 year old has a temp of 100.6", Tier.NONE),
+        ("bp 185/122", Tier.URGENT),
+        ("bp 125/82", Tier.NONE),
+        ("blood sugar is 45", Tier.EMERGENCY),
+        ("blood sugar is 110", Tier.NONE),
+        ("my sugar is 2.6 mmol", Tier.EMERGENCY),
+        ("I'm 37 weeks and bp is 150/95", Tier.EMERGENCY),
+        ("oxygen is 84", Tier.EMERGENCY),
+        ("oxygen is 96", Tier.NONE),
     ],
-)  # fmt: skip
+)
 def test_numbers(triage: Triage, text: str, expected: Tier) -> None:
     assert tier(triage, text) == expected
 
 
-@pytest.mark.parametrize("text", ["chset pain", "cheast pain", "chest paaaain", "ch3st p@in", "c h e s t pain", "chestpain", "CHEST PAIN!!!", "chest pian"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "chset pain",
+        "cheast pain",
+        "chest paaaain",
+        "ch3st p@in",
+        "c h e s t pain",
+        "chestpain",
+        "CHEST PAIN!!!",
+        "chest pian",
+    ],
+)
 def test_spelling_does_not_matter(triage: Triage, text: str) -> None:
     assert tier(triage, text) == Tier.EMERGENCY
 
@@ -98,7 +134,12 @@ def test_routes_are_ordered_and_the_verdict_is_bound_to_the_policy(triage: Triag
 
 def test_more_detail_never_lowers_a_suicide_tier(triage: Triage) -> None:
     base = tier(triage, "I want to kill myself")
-    for detail in ("with pills", "with my dad's gun tonight", "and I wrote a letter", "by jumping off the bridge after work"):
+    for detail in (
+        "with pills",
+        "with my dad's gun tonight",
+        "and I wrote a letter",
+        "by jumping off the bridge after work",
+    ):
         assert tier(triage, f"I want to kill myself {detail}") >= base
 
 
@@ -108,8 +149,10 @@ def test_odd_input_is_quiet(triage: Triage, turns: list[str]) -> None:
 
 
 def test_latency_and_linear_growth(triage: Triage) -> None:
-    text = ("Hello, my mother is 74 and takes warfarin and metoprolol, she has felt dizzy and tired since Monday and her ankles look a little bigger, "
-            "no fever or cough, and we would like to know if we can move her appointment with the heart doctor to this week or speak with someone today please.")  # fmt: skip
+    text = (
+        "Hello, my mother is 74 and takes warfarin and metoprolol, she has felt dizzy and tired since Monday and her ankles look a little bigger, "  # noqa: E501
+        "no fever or cough, and we would like to know if we can move her appointment with the heart doctor to this week or speak with someone today please."  # noqa: E501
+    )
     samples = []
     for _ in range(60):
         begin = time.process_time()
