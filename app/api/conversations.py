@@ -118,7 +118,7 @@ def _add_messages(router: APIRouter) -> None:
         wanted = _WAIT.search(prefer)
         if wanted is not None and posted.reply_id is not None:
             seconds = min(int(wanted[1]), LONGEST_WAIT_S)
-            out.reply = await services.conversations.wait_reply(owner, conversation_id, posted.reply_id, seconds)
+            out.reply = await services.conversations.wait_reply(conversation_id, posted.reply_id, seconds)
         if out.reply is not None and wanted is not None:
             response.status_code = 200
             response.headers["Preference-Applied"] = f"wait={wanted[1]}"

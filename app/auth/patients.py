@@ -68,7 +68,7 @@ class PatientSessions:
 
     async def authenticate(self, token: str) -> Patient:
         """The session of a token. Raises NotSignedIn, SessionExpired."""
-        async with self._database.session() as session:
+        async with self._database.statement() as session:
             row = (await session.execute(_FIND, {"token": token_hash(token), "site": self._site})).first()
         if row is None:
             raise NotSignedIn("start a session first (POST /v1/sessions) and send its token")

@@ -27,7 +27,7 @@ from app.conversations.pseudonyms import PseudonymStore
 from app.conversations.schemas import MessageView
 from app.conversations.texts import text
 from app.conversations.turns import MOST_ATTEMPTS
-from app.conversations.turns_repository import TurnsRepository
+from app.conversations.turns_repository import EARLIER_MESSAGES, TurnsRepository
 from app.conversations.views import Views
 from app.db.cipher import TextCipher
 from app.db.models import new_id
@@ -35,9 +35,6 @@ from app.db.session import Database
 from app.errors import StoreUnavailable
 from app.logging import logger
 from app.redaction.vault import MemoryVault
-
-EARLIER_MESSAGES = 12
-"""How many earlier patient messages a turn sees (triage adds up red flags over them)."""
 
 
 class FenceClosed(Exception):
@@ -117,7 +114,7 @@ class Answering:
     async def look_ahead(self, conversation: str) -> list[str]:
         """Queued turns that triage calls an emergency (``TurnRunner``'s ahead). Nothing is stored or shown here."""
         found = []
-        async with self._database.session() as session:
+        async with self._database.statement() as session:
             queued = await self._turns.queued(session, conversation)
             asked = await self._turns.asked(session, conversation, 2**62, EARLIER_MESSAGES + 1) if queued else []
         words = {row["position"]: self._cipher.decrypt(row["text_encrypted"]) for row in asked}
@@ -135,17 +132,15 @@ class Answering:
 
     async def _load(self, claim: RowMapping) -> Run:
         """What the pipeline needs to know."""
-        async with self._database.session() as session:
-            asked = await self._turns.asked(session, claim["conversation_id"], claim["position"], EARLIER_MESSAGES + 1)
-            vault = await self._pseudonyms.load(session, claim["conversation_id"])
-        words = [self._cipher.decrypt(row["text_encrypted"]) for row in asked]
+        words = [self._cipher.decrypt(text) for text in claim["asked_encrypted"]]
+        redacted = claim["asked_redacted"]
         return Run(
             claim=claim,
             question=words[-1],
-            question_redacted=asked[-1]["text_redacted"],
+            question_redacted=redacted[-1],
             earlier=tuple(words[:-1]),
-            earlier_redacted=tuple(row["text_redacted"] for row in asked[:-1]),
-            vault=vault,
+            earlier_redacted=tuple(redacted[:-1]),
+            vault=self._pseudonyms.vault(claim["tokens"], claim["token_values"]),
             adapter=await self._adapter() if claim["may_answer"] and claim["consented"] else None,
             started=time.perf_counter(),
             position=claim["begun"],
@@ -223,14 +218,14 @@ class Answering:
         values = self._fence(run) | self._sealed([created, delta])
         values |= {"author_name": self._site.assistant_name, "message": run.claim["message_id"], "adapter": run.adapter}
         values |= {"text_encrypted": self._cipher.encrypt("")}
-        async with self._database.session() as session:
+        async with self._database.statement() as session:
             run.position = await self._turns.begin(session, values)
         if run.position is None:
             raise FenceClosed
         run.first_sentence_ms = (time.perf_counter() - run.started) * 1000
 
     async def _append(self, run: Run, events: list[tuple[str, dict[str, Any]]]) -> None:
-        async with self._database.session() as session:
+        async with self._database.statement() as session:
             if not await self._turns.append(session, self._fence(run) | self._sealed(events)):
                 raise FenceClosed
 
@@ -277,7 +272,7 @@ class Answering:
             "tokens": tokens, "values": values, "hand_off": hand_off, "escalation": new_id(), "priority": priority,
             "reason": reply.handoff or "emergency", "category": reply.category, "due_at": self._due(priority, at),
         }  # fmt: skip
-        async with self._database.session() as session:
+        async with self._database.statement() as session:
             stored = await self._turns.finish(session, statement)
         if stored:
             self._observer.finished(reply, total_ms, run.first_sentence_ms)
@@ -314,7 +309,7 @@ class Answering:
             "turn": run.turn_id, "attempt": run.claim["attempt"], "shown": self._cipher.encrypt(run.shown),
             "now": self._now(), "payload": payload, "question_redacted": redacted, "tokens": tokens, "values": values,
         }  # fmt: skip
-        async with self._database.session() as session:
+        async with self._database.statement() as session:
             await self._turns.close(session, statement)
         self._observer.ended(outcome)
 

@@ -12,12 +12,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.conversations.schemas import LoggedEvent
 from app.db.cipher import TextCipher
 from app.db.notify import Listener
-from app.db.session import Database
+from app.db.session import Database, Executor
 
 _READ = text(
     "SELECT seq, type, payload_encrypted FROM events WHERE conversation_id = :conversation AND seq > :after "
@@ -44,11 +43,11 @@ class EventLog:
 
     async def read(self, conversation: str, after: int, limit: int = 200) -> list[LoggedEvent]:
         """Events after a number, in order, at most ``limit``."""
-        async with self._database.session() as session:
+        async with self._database.statement() as session:
             rows = (await session.execute(_READ, {"conversation": conversation, "after": after, "limit": limit})).all()
         return [self._open(row.seq, row.type, row.payload_encrypted) for row in rows]
 
-    async def shown(self, session: AsyncSession, conversation: str, message: str, after: int, until: int) -> str:
+    async def shown(self, session: Executor, conversation: str, message: str, after: int, until: int) -> str:
         """What was streamed of a message so far, up to event ``until``."""
         values = {"conversation": conversation, "after": after, "until": until}
         rows = (await session.execute(_DELTAS, values)).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,6 +22,10 @@ class PseudonymStore:
         query = text("SELECT token, value_encrypted FROM pseudonyms WHERE conversation_id = :conversation")
         rows = (await session.execute(query, {"conversation": conversation})).all()
         return MemoryVault({row.token: self._cipher.decrypt(row.value_encrypted) for row in rows})
+
+    def vault(self, tokens: Sequence[str] | None, values: Sequence[bytes] | None) -> MemoryVault:
+        """The vault of tokens and their encrypted values that were read with something else."""
+        return MemoryVault({t: self._cipher.decrypt(v) for t, v in zip(tokens or (), values or (), strict=True)})
 
     def unsaved(self, vault: MemoryVault) -> tuple[list[str], list[bytes]]:
         """Tokens issued since the vault was loaded, and their encrypted values, for an inserting statement."""

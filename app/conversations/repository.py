@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import RowMapping, text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.notify import CHANNEL
+from app.db.session import Executor
 
 _POST = text("""
 WITH c AS (
@@ -66,7 +66,7 @@ WHERE c.id = :conversation AND c.site_id = :site AND (CAST(:session AS text) IS 
 """)
 
 _MESSAGE_COLUMNS = """
-SELECT m.*, c.last_seq, f.rating,
+SELECT m.*, c.last_seq, c.language, f.rating,
   (SELECT coalesce(jsonb_agg(jsonb_build_object('article_id', k.article_id, 'title', k.title, 'quote', k.quote,
           'reviewed', k.reviewed) ORDER BY k.id), '[]') FROM citations k WHERE k.message_id = m.id) AS citations,
   (SELECT coalesce(jsonb_agg(jsonb_build_object('stage', h.stage, 'rule', h.rule, 'detail', h.detail)
@@ -84,7 +84,7 @@ _MESSAGE = text(_MESSAGE_COLUMNS + "WHERE m.id = :message AND m.conversation_id 
 class ConversationRepository:
     """Statements on conversations and messages. Each takes the session whose transaction it belongs to."""
 
-    async def create(self, session: AsyncSession, values: dict[str, Any]) -> None:
+    async def create(self, session: Executor, values: dict[str, Any]) -> None:
         """Insert a conversation held by the assistant."""
         await session.execute(
             text(
@@ -94,41 +94,41 @@ class ConversationRepository:
             values,
         )
 
-    async def find(self, session: AsyncSession, site: str, conversation: str, owner: str | None) -> RowMapping | None:
+    async def find(self, session: Executor, site: str, conversation: str, owner: str | None) -> RowMapping | None:
         """The conversation with its staff name and queue position; with ``owner`` only if that session owns it."""
         values = {"conversation": conversation, "site": site, "session": owner}
         return (await session.execute(_CONVERSATION, values)).mappings().first()
 
-    async def post(self, session: AsyncSession, values: dict[str, Any]) -> RowMapping | None:
+    async def post(self, session: Executor, values: dict[str, Any]) -> RowMapping | None:
         """Store a patient message, its events and its turn, in one statement; None if the conversation is not open."""
         return (await session.execute(_POST, values | {"channel": CHANNEL})).mappings().first()
 
-    async def say(self, session: AsyncSession, values: dict[str, Any]) -> RowMapping | None:
+    async def say(self, session: Executor, values: dict[str, Any]) -> RowMapping | None:
         """Store a message of the member of staff who owns the conversation; None if she does not own it."""
         return (await session.execute(_SAY, values | {"channel": CHANNEL})).mappings().first()
 
-    async def page(self, session: AsyncSession, conversation: str, after: int, limit: int) -> Sequence[RowMapping]:
+    async def page(self, session: Executor, conversation: str, after: int, limit: int) -> Sequence[RowMapping]:
         """Messages after a position, with citations, hits and feedback, and the conversation's ``last_seq``."""
         values = {"conversation": conversation, "after": after, "limit": limit}
         return (await session.execute(_PAGE, values)).mappings().all()
 
-    async def message(self, session: AsyncSession, conversation: str, message: str) -> RowMapping | None:
+    async def message(self, session: Executor, conversation: str, message: str) -> RowMapping | None:
         """One message of a conversation."""
         return (await session.execute(_MESSAGE, {"conversation": conversation, "message": message})).mappings().first()
 
-    async def turn_of(self, session: AsyncSession, message: str) -> RowMapping | None:
+    async def turn_of(self, session: Executor, message: str) -> RowMapping | None:
         """The turn of a patient message: id, state, answers, and whether its reply is stored."""
         query = text(
             "SELECT t.*, EXISTS (SELECT 1 FROM messages r WHERE r.id = t.id) AS replied FROM turns t WHERE message_id = :message"
         )
         return (await session.execute(query, {"message": message})).mappings().first()
 
-    async def consented(self, session: AsyncSession, owner: str) -> bool:
+    async def consented(self, session: Executor, owner: str) -> bool:
         """Whether the session has accepted a notice."""
         query = text("SELECT EXISTS (SELECT 1 FROM consents WHERE session_id = :session)")
         return bool((await session.execute(query, {"session": owner})).scalar())
 
-    async def rate(self, session: AsyncSession, owner: str, message: str, values: dict[str, Any]) -> bool:
+    async def rate(self, session: Executor, owner: str, message: str, values: dict[str, Any]) -> bool:
         """Store a thumb on a finished message of the assistant that the session owns; False if there is none."""
         query = text("""
             INSERT INTO feedback (message_id, rating, reason_redacted, created_at)
@@ -140,7 +140,7 @@ class ConversationRepository:
         found = await session.execute(query, values | {"session": owner, "message": message})
         return found.first() is not None
 
-    async def conversation_of(self, session: AsyncSession, owner: str, message: str) -> str | None:
+    async def conversation_of(self, session: Executor, owner: str, message: str) -> str | None:
         """The id of the conversation that holds a message, if the session owns it."""
         query = text(
             "SELECT c.id FROM messages m JOIN conversations c ON c.id = m.conversation_id "
@@ -149,7 +149,7 @@ class ConversationRepository:
         found = (await session.execute(query, {"message": message, "session": owner})).scalar()
         return str(found) if found is not None else None
 
-    async def erase(self, session: AsyncSession, owner: str, conversation: str) -> bool:
+    async def erase(self, session: Executor, owner: str, conversation: str) -> bool:
         """Delete a conversation and all that hangs on it; False where an emergency still waits for a person."""
         await session.execute(
             text("DELETE FROM idempotency_keys WHERE owner = :owner"), {"owner": f"conversation:{conversation}"}
@@ -163,7 +163,7 @@ class ConversationRepository:
         return found.first() is not None
 
     async def remember(
-        self, session: AsyncSession, owner: str, key: str, request_sha256: str, result: str, at: datetime
+        self, session: Executor, owner: str, key: str, request_sha256: str, result: str, at: datetime
     ) -> RowMapping | None:
         """Claim an idempotency key; None if it is new, else the earlier request's hash and result."""
         values = {"owner": owner, "key": key, "hash": request_sha256, "result": result, "now": at}

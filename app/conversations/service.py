@@ -113,51 +113,50 @@ class ConversationService:
         view = MessageView(
             id=message, position=0, author="patient", author_name="", text=words, status="complete", created_at=at
         )
-        async with self._database.session() as session:
-            if key is not None:
-                scope, digest = f"conversation:{conversation}", _hash(f"{conversation}\n{words}")
+        values = {
+            "conversation": conversation, "session": owner, "message": message, "turn": turn, "now": at,
+            "text_encrypted": self._cipher.encrypt(words),
+            "payload": self._events.seal({"message": view.model_dump(mode="json")}),
+            "typing": self._events.seal({"who": "assistant", "on": True}),
+        }  # fmt: skip
+        if key is None:
+            async with self._database.statement() as single:
+                stored = await self._repository.post(single, values)
+        else:
+            scope, digest = f"conversation:{conversation}", _hash(f"{conversation}\n{words}")
+            async with self._database.session() as session:
                 earlier = await self._repository.remember(session, scope, key, digest, message, at)
                 if earlier is not None:
                     return await self._repeat(session, owner, conversation, earlier, digest)
-            stored = await self._repository.post(
-                session,
-                {
-                    "conversation": conversation, "session": owner, "message": message, "turn": turn, "now": at,
-                    "text_encrypted": self._cipher.encrypt(words),
-                    "payload": self._events.seal({"message": view.model_dump(mode="json")}),
-                    "typing": self._events.seal({"who": "assistant", "on": True}),
-                },
-            )  # fmt: skip
-            if stored is None:
-                await self._view(session, conversation, owner)
-                raise ConversationClosed("this conversation has ended; start a new one")
-        self._runner.wake(conversation)
+                stored = await self._repository.post(session, values)
+                if stored is None:
+                    await self._found(session, conversation, owner)
+                    raise ConversationClosed("this conversation has ended; start a new one")
+        if stored is None:
+            await self.get(owner, conversation)
+            raise ConversationClosed("this conversation has ended; start a new one")
+        self._runner.wake(conversation, turn)
         view.position = stored["position"]
         return Posted(message=view, reply_id=turn if stored["handler"] == "assistant" else None)
 
-    async def wait_reply(self, owner: str, conversation: str, reply_id: str, timeout_s: float) -> MessageView | None:
+    async def wait_reply(self, conversation: str, reply_id: str, timeout_s: float) -> MessageView | None:
         """The finished reply with this id; None if it does not come in time or never will (somebody else speaks)."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout_s
         with (
             self._runner.expecting(reply_id) as ended,
             self._listener.subscribe(f"conversation:{conversation}") as wake,
         ):
-            end = asyncio.get_running_loop().time() + timeout_s
             while True:
-                async with self._database.session() as session:
-                    row = await self._repository.find(session, self._site.id, conversation, owner)
-                    if row is None:
+                if self._runner.pending(reply_id):
+                    await _within(ended, end - loop.time())
+                async with self._database.statement() as session:
+                    reply = await self._repository.message(session, conversation, reply_id)
+                    if reply is not None and reply["status"] == "complete":
+                        return self._views.message(reply, reply["language"])
+                    if await self._turns.state(session, reply_id) in ("done", None) or loop.time() >= end:
                         return None
-                    if await self._turns.state(session, reply_id) == "done":
-                        reply = await self._repository.message(session, conversation, reply_id)
-                        done = reply is not None and reply["status"] == "complete"
-                        return self._views.message(reply, row["language"]) if reply is not None and done else None
-                left = end - asyncio.get_running_loop().time()
-                if left <= 0:
-                    return None
-                if self._runner.runs(conversation):
-                    await _within(ended, left)
-                else:
-                    await wake.wait(min(left, 2.0))
+                await wake.wait(max(0.0, min(end - loop.time(), 2.0)))  # another process answers
 
     async def messages(self, owner: str, conversation: str, after: int = 0, limit: int = 50) -> MessagePage:
         """A page of messages, oldest first, with what has been streamed of unfinished ones."""

@@ -61,6 +61,8 @@ class TurnRunner:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._running: set[str] = set()
+        self._pending: set[str] = set()
+        self._of: dict[str, set[str]] = {}
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._stopping = False
         self._sweeper: asyncio.Task[None] | None = None
@@ -71,10 +73,13 @@ class TurnRunner:
         self._stopping = False
         self._sweeper = asyncio.create_task(self._sweep(), name="turn sweeper")
 
-    def wake(self, conversation: str) -> None:
-        """Say that a conversation has an open turn."""
+    def wake(self, conversation: str, turn: str | None = None) -> None:
+        """Say that a conversation has an open turn (and which, if it is new)."""
         if self._stopping:
             return  # stays queued; the next process adopts it
+        if turn is not None:
+            self._pending.add(turn)
+            self._of.setdefault(conversation, set()).add(turn)
         self._again.add(conversation)
         if conversation not in self._tasks:
             self._tasks[conversation] = asyncio.create_task(self._conversation(conversation), name="turns")
@@ -100,9 +105,9 @@ class TurnRunner:
         """Whether this process works on any turn now."""
         return bool(self._tasks or self._overtaking)
 
-    def runs(self, conversation: str) -> bool:
-        """Whether this process works on the conversation now."""
-        return conversation in self._tasks
+    def pending(self, turn: str) -> bool:
+        """Whether this process was woken for the turn and has not ended it."""
+        return turn in self._pending
 
     async def stop(self, drain_s: float = 10.0) -> None:
         """Take no new turns; let running ones finish for ``drain_s`` seconds; put the rest back into the queue."""
@@ -139,6 +144,7 @@ class TurnRunner:
         finally:
             # No await since the last look at _again: a wake() either was seen or starts a new task.
             del self._tasks[conversation]
+            self._pending.difference_update(self._of.pop(conversation, ()))
 
     async def _overtake(self, ahead: Ahead, conversation: str) -> None:
         """Answer emergencies among the queued turns at once."""
@@ -153,7 +159,7 @@ class TurnRunner:
 
     async def _claim(self, conversation: str) -> RowMapping | None:
         try:
-            async with self._database.session() as session:
+            async with self._database.statement() as session:
                 return await self._repository.claim(session, conversation, self._name, self._lease_s)
         except BedsideError:
             self._log.warning("turn not claimed", conversation_id=conversation, exc_info=True)
@@ -178,6 +184,7 @@ class TurnRunner:
             return False
         finally:
             self._running.discard(turn)
+            self._pending.discard(turn)
             for event in self._waiting.get(turn, ()):
                 event.set()
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import RowMapping, text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.notify import CHANNEL
+from app.db.session import Executor
 
 _TAKE = """
 WITH t AS (
@@ -24,8 +24,18 @@ SELECT t.id, t.conversation_id, t.message_id, t.position, t.epoch, t.answers, t.
        c.language, c.site_id, c.session_id,
        (t.answers AND c.handler = 'assistant' AND c.epoch = t.epoch) AS may_answer,
        EXISTS (SELECT 1 FROM consents k WHERE k.session_id = c.session_id) AS consented,
-       (SELECT r.position FROM messages r WHERE r.id = t.id AND r.status = 'streaming') AS begun
+       (SELECT r.position FROM messages r WHERE r.id = t.id AND r.status = 'streaming') AS begun,
+       a.asked_encrypted, a.asked_redacted, p.tokens, p.token_values
 FROM t JOIN conversations c ON c.id = t.conversation_id
+CROSS JOIN LATERAL (
+  SELECT array_agg(m.text_encrypted ORDER BY m.position) AS asked_encrypted,
+         array_agg(m.text_redacted ORDER BY m.position) AS asked_redacted
+  FROM (SELECT position, text_encrypted, text_redacted FROM messages
+        WHERE conversation_id = t.conversation_id AND author = 'patient' AND position <= t.position
+        ORDER BY position DESC LIMIT :asked) m) a
+CROSS JOIN LATERAL (
+  SELECT array_agg(token) AS tokens, array_agg(value_encrypted) AS token_values
+  FROM pseudonyms WHERE conversation_id = t.conversation_id) p
 """
 _CLAIM = text(
     _TAKE.format(
@@ -149,20 +159,27 @@ WHERE conversation_id = :conversation AND author = 'patient' AND position <= :po
 """)
 
 
+EARLIER_MESSAGES = 12
+"""How many earlier patient messages a turn sees (triage adds up red flags over them)."""
+
+
 class TurnsRepository:
     """Statements on turns and on the replies that they write."""
 
-    async def claim(self, session: AsyncSession, conversation: str, runner: str, lease_s: float) -> RowMapping | None:
-        """Take the oldest open turn of a conversation, if nobody runs it; None otherwise."""
-        values = {"conversation": conversation, "runner": runner, "lease_s": lease_s}
+    async def claim(self, session: Executor, conversation: str, runner: str, lease_s: float) -> RowMapping | None:
+        """Take the oldest open turn of a conversation, if nobody runs it; None otherwise.
+
+        The row holds all that answering needs, in one round trip: the patient's last messages and the pseudonyms.
+        """
+        values = {"conversation": conversation, "runner": runner, "lease_s": lease_s, "asked": EARLIER_MESSAGES + 1}
         return (await session.execute(_CLAIM, values)).mappings().first()
 
-    async def claim_one(self, session: AsyncSession, turn: str, runner: str, lease_s: float) -> RowMapping | None:
+    async def claim_one(self, session: Executor, turn: str, runner: str, lease_s: float) -> RowMapping | None:
         """Take a queued turn out of its order (an emergency); None if it is no longer queued."""
-        values = {"turn": turn, "runner": runner, "lease_s": lease_s}
+        values = {"turn": turn, "runner": runner, "lease_s": lease_s, "asked": EARLIER_MESSAGES + 1}
         return (await session.execute(_CLAIM_ONE, values)).mappings().first()
 
-    async def queued(self, session: AsyncSession, conversation: str) -> Sequence[RowMapping]:
+    async def queued(self, session: Executor, conversation: str) -> Sequence[RowMapping]:
         """The last turns of a conversation that wait for one before them: id and position, newest first."""
         query = text(
             "SELECT id, position FROM turns WHERE conversation_id = :conversation AND state = 'queued' "
@@ -170,29 +187,29 @@ class TurnsRepository:
         )
         return (await session.execute(query, {"conversation": conversation})).mappings().all()
 
-    async def asked(self, session: AsyncSession, conversation: str, position: int, limit: int) -> Sequence[RowMapping]:
+    async def asked(self, session: Executor, conversation: str, position: int, limit: int) -> Sequence[RowMapping]:
         """The patient's last messages up to ``position``, oldest first."""
         values = {"conversation": conversation, "position": position, "limit": limit}
         return list(reversed((await session.execute(_ASKED, values)).mappings().all()))
 
-    async def begin(self, session: AsyncSession, values: dict[str, Any]) -> int | None:
+    async def begin(self, session: Executor, values: dict[str, Any]) -> int | None:
         """Insert the streaming message with its first events; its position, or None if the fence is closed."""
         found = (await session.execute(_BEGIN, values | {"channel": CHANNEL})).first()
         return None if found is None else int(found.position)
 
-    async def append(self, session: AsyncSession, values: dict[str, Any]) -> bool:
+    async def append(self, session: Executor, values: dict[str, Any]) -> bool:
         """Append events of the reply; False if the fence is closed."""
         return (await session.execute(_APPEND_ONLY, values | {"channel": CHANNEL})).first() is not None
 
-    async def finish(self, session: AsyncSession, values: dict[str, Any]) -> bool:
+    async def finish(self, session: Executor, values: dict[str, Any]) -> bool:
         """Store the finished reply, its events, what it cites, and call a person if need be; False if fenced off."""
         return (await session.execute(_FINISH, values | {"channel": CHANNEL})).first() is not None
 
-    async def close(self, session: AsyncSession, values: dict[str, Any]) -> None:
+    async def close(self, session: Executor, values: dict[str, Any]) -> None:
         """End a turn without a reply; a message that was streaming is superseded and retracted."""
         await session.execute(_CLOSE, values | {"channel": CHANNEL})
 
-    async def renew(self, session: AsyncSession, turns: list[str], runner: str, lease_s: float) -> None:
+    async def renew(self, session: Executor, turns: list[str], runner: str, lease_s: float) -> None:
         """Extend the leases of running turns."""
         query = text(
             "UPDATE turns SET lease_until = clock_timestamp() + make_interval(secs => :lease_s) "
@@ -200,14 +217,14 @@ class TurnsRepository:
         )
         await session.execute(query, {"turns": turns, "runner": runner, "lease_s": lease_s})
 
-    async def give_up(self, session: AsyncSession, turns: list[str], runner: str) -> None:
+    async def give_up(self, session: Executor, turns: list[str], runner: str) -> None:
         """Put turns back into the queue, for the next process."""
         query = text(
             "UPDATE turns SET state = 'queued', lease_until = NULL WHERE id = ANY(:turns) AND runner = :runner AND state = 'running'"
         )
         await session.execute(query, {"turns": turns, "runner": runner})
 
-    async def orphans(self, session: AsyncSession, older_than_s: float) -> list[str]:
+    async def orphans(self, session: Executor, older_than_s: float) -> list[str]:
         """Conversations with a turn that nobody runs: queued for a while, or its lease has run out."""
         query = text("""
             SELECT DISTINCT conversation_id FROM turns
@@ -215,7 +232,7 @@ class TurnsRepository:
                OR (state = 'running' AND lease_until < clock_timestamp()) LIMIT 500""")
         return [str(row.conversation_id) for row in (await session.execute(query, {"age": older_than_s})).all()]
 
-    async def state(self, session: AsyncSession, turn: str) -> str | None:
+    async def state(self, session: Executor, turn: str) -> str | None:
         """queued, running or done; None if there is no such turn."""
         found = (await session.execute(text("SELECT state FROM turns WHERE id = :turn"), {"turn": turn})).scalar()
         return None if found is None else str(found)

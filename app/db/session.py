@@ -14,6 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, a
 
 from app.errors import StoreUnavailable
 
+Executor = AsyncSession | AsyncConnection
+"""What statements of repositories run on: a session's transaction, or a connection for a single statement."""
+
 
 class Database:
     """A PostgreSQL by SQLAlchemy URL (``postgresql+psycopg://…``), with a pool of ``pool`` connections."""

@@ -42,9 +42,9 @@ async def test_a_shutdown_drains(database: Database, site: Site, cipher: TextCip
         assert (await it.service.messages(owner, conversation)).items[-1].text == WHOLE
         posted = await it.service.post_message(owner, conversation, "and later?")
         assert posted.reply_id is not None
-        assert await it.service.wait_reply(owner, conversation, posted.reply_id, 0.1) is None
+        assert await it.service.wait_reply(conversation, posted.reply_id, 0.1) is None
     async with wired(database, site, cipher) as it:  # the next process answers what came too late
-        reply = await it.service.wait_reply(owner, conversation, posted.reply_id, 5)
+        reply = await it.service.wait_reply(conversation, posted.reply_id, 5)
         assert reply is not None
         assert reply.text == WHOLE
 
@@ -58,7 +58,7 @@ async def test_what_could_not_be_drained_is_taken_up_again(database: Database, s
         await begun(it, conversation)
     async with wired(database, site, cipher) as it:
         assert posted.reply_id is not None
-        reply = await it.service.wait_reply(owner, conversation, posted.reply_id, 5)
+        reply = await it.service.wait_reply(conversation, posted.reply_id, 5)
         assert reply is not None
         assert reply.text == WHOLE
         events = await it.log.read(conversation, 0)
@@ -83,7 +83,7 @@ async def test_a_crash_is_noticed_by_its_lease(database: Database, site: Site, c
         dead.runner._sweeper = None
         async with wired(database, site, cipher) as it:
             assert posted.reply_id is not None
-            reply = await it.service.wait_reply(owner, conversation, posted.reply_id, 8)
+            reply = await it.service.wait_reply(conversation, posted.reply_id, 8)
             assert reply is not None
             never.release()
             never.release()
@@ -126,7 +126,7 @@ async def test_a_turn_that_never_succeeds_ends_with_a_person(
         conversation = (await it.service.create(owner, "en")).id
         posted = await it.service.post_message(owner, conversation, "parking?")
         assert posted.reply_id is not None
-        reply = await it.service.wait_reply(owner, conversation, posted.reply_id, 10)
+        reply = await it.service.wait_reply(conversation, posted.reply_id, 10)
         assert reply is not None
         assert reply.kind == "handoff"
         assert len(dying.turns) == 3
@@ -144,7 +144,7 @@ async def test_an_emergency_does_not_wait_for_the_answer_before_it(
         await begun(it, conversation)
         posted = await it.service.post_message(owner, conversation, "emergency")
         assert posted.reply_id is not None
-        reply = await it.service.wait_reply(owner, conversation, posted.reply_id, 3)
+        reply = await it.service.wait_reply(conversation, posted.reply_id, 3)
         assert reply is not None
         assert reply.text == CRISIS
         assert (await it.service.get(owner, conversation)).handler == "waiting"
@@ -167,7 +167,7 @@ async def test_an_emergency_overtakes_the_answer_of_another_process(
         await begun(first, conversation)
         posted = await second.service.post_message(owner, conversation, "emergency")
         assert posted.reply_id is not None
-        reply = await second.service.wait_reply(owner, conversation, posted.reply_id, 3)
+        reply = await second.service.wait_reply(conversation, posted.reply_id, 3)
         assert reply is not None
         assert reply.text == CRISIS
 

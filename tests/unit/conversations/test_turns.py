@@ -29,7 +29,7 @@ async def test_a_message_is_answered_streamed_and_stored(database: Database, sit
         conversation = (await it.service.create(owner, "en")).id
         posted = await it.service.post_message(owner, conversation, "Where can Maria Gonzalez park?")
         assert posted.reply_id is not None
-        reply = await it.service.wait_reply(owner, conversation, posted.reply_id, 5)
+        reply = await it.service.wait_reply(conversation, posted.reply_id, 5)
         assert reply is not None
         assert (reply.text, reply.kind, reply.status, reply.author) == (WHOLE, "answer", "complete", "assistant")
         assert [c.url for c in reply.citations] == ["/articles/parking"]
@@ -265,7 +265,7 @@ async def test_a_take_over_in_mid_stream_withdraws_what_was_shown(
         last = (await it.service.messages(owner, conversation)).items[-1]
         assert (last.id, last.status, last.text) == (posted.reply_id, "superseded", "")
         assert posted.reply_id is not None
-        assert await it.service.wait_reply(owner, conversation, posted.reply_id, 1) is None
+        assert await it.service.wait_reply(conversation, posted.reply_id, 1) is None
 
 
 async def test_a_take_over_reads_its_version(database: Database, site: Site, cipher: TextCipher) -> None:
