@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from app.errors import BedsideError
+from app.errors import BedsideError, ConfigurationError
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Make, measure and gate LoRA adapters.")
 
@@ -75,6 +75,27 @@ def dialogues(
     typer.echo(f"{counts.train} training and {counts.held_out} held-out dialogues from {counts.articles} articles")
 
 
+@cli.command()
+def difference(
+    base: Annotated[str, typer.Argument(help="The base model that is served.")],
+    trained: Annotated[str, typer.Argument(help="The same model after more training of all its weights.")],
+    out: Annotated[Path, typer.Option(help="Folder for the adapter.")],
+    rank: Annotated[int, typer.Option(help="Rank of the adapter.")] = 64,
+    alpha: Annotated[float, typer.Option(help="Alpha (rsLoRA).")] = 16.0,
+) -> None:
+    """Write what more training changed as a LoRA adapter: a start for fine-tuning."""
+    from training.finetune.config import LoraSettings
+
+    try:
+        settings = LoraSettings(rank=rank, alpha=alpha)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from None
+    from training.finetune.difference import write_difference
+
+    share = write_difference(base, trained, out, settings)
+    typer.echo(f"{share:.0%} of the difference written to {out}")
+
+
 @cli.command("demo-model")
 def demo_model(
     data: Annotated[Path, typer.Option(help="Folder with the .jsonl.gz files.")],
@@ -91,7 +112,9 @@ def demo_model(
     from training.demo_model.recipe import DemoModelSettings, build
 
     progress = build(data, out, DemoModelSettings(**{**fields, "minutes": minutes}), start_from=start_from)
-    typer.echo(f"{progress.tokens / 1e6:.1f}M tokens in {progress.seconds / 60:.0f} minutes, loss {progress.loss:.3f}: {out}")
+    typer.echo(
+        f"{progress.tokens / 1e6:.1f}M tokens in {progress.seconds / 60:.0f} minutes, loss {progress.loss:.3f}: {out}"
+    )
 
 
 def main() -> None:

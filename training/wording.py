@@ -101,12 +101,13 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 """Plain word -> what patients write instead."""
 
 _OPENERS = (
-    "hi, ", "hello ", "hey ", "quick question: ", "can you tell me ", "please help, ", "excuse me, ", "i was wondering, ",
-    "sorry to bother you but ", "question. ", "um ", "ok so ", "good morning, ", "i need to know ", "my mom asks: ",
+    "hi, ", "hello ", "hey ", "quick question: ", "can you tell me ", "please help, ", "excuse me, ", "um ",
+    "i was wondering, ", "sorry to bother you but ", "question. ", "ok so ", "good morning, ", "i need to know ",
+    "my mom asks: ",
 )  # fmt: skip
 _CLOSERS = (" thanks", " please", " thank you", " pls", " thx", "??", " please help", " any idea", " for me", " ty")
 _SHORT = {"you": "u", "are": "r", "please": "pls", "because": "bc", "tomorrow": "tmrw", "appointment": "appt"}
-_WORD = re.compile(r"[A-Za-z][A-Za-z'’-]*")
+_WORD = re.compile(r"[A-Za-z][A-Za-z'-]*")
 
 
 def with_synonyms(text: str, rng: Random, rate: float = 0.5) -> str:

@@ -12,21 +12,26 @@ from training.demo_model.exercises import ExerciseMaker
 from training.demo_model.tokenizer import PAD, SPECIAL, conversation
 
 IGNORED = -100
-CHUNK = 512
-"""Exercises that are drawn, sorted and batched together; a checkpoint lies between two chunks."""
-
 Batch = tuple[torch.Tensor, torch.Tensor]
 """Token ids and labels, both ``[rows, length]``; label :data:`IGNORED` carries no loss."""
 
 
 def exercise_batches(
-    maker: ExerciseMaker, tokenizer: Tokenizer, seed: str, *, batch_tokens: int, longest: int, passages: tuple[int, ...]
+    maker: ExerciseMaker,
+    tokenizer: Tokenizer,
+    seed: str,
+    *,
+    count: int,
+    batch_tokens: int,
+    longest: int,
+    passages: tuple[int, ...],
 ) -> Iterator[Batch]:
-    """One chunk of exercises in batches of about ``batch_tokens``; loss on the answer and its end mark only.
+    """One chunk of ``count`` exercises, sorted by length, in batches of about ``batch_tokens``.
 
-    Rows are padded on the right: under causal attention no row sees its padding, so no mask is needed.
+    Loss falls on the answer and its end mark only. Rows are padded on the right:
+    under causal attention no row sees its padding, so no mask is needed.
     """
-    drawn = list(maker.stream(seed, CHUNK, passages=passages))
+    drawn = list(maker.stream(seed, count, passages=passages))
     heads = tokenizer.encode_batch_fast([conversation(item.prompt) for item in drawn])
     wholes = tokenizer.encode_batch_fast([conversation(item.prompt, item.answer) for item in drawn])
     rows = [(len(head.ids), whole.ids) for head, whole in zip(heads, wholes, strict=True) if len(whole.ids) <= longest]
@@ -38,7 +43,7 @@ def exercise_batches(
         else:
             groups.append([row])
     Random(seed).shuffle(groups)
-    pad = tokenizer.token_to_id(PAD)
+    pad = tokenizer.token_to_id(PAD) or 0
     for group in groups:
         width = max(len(ids) for _, ids in group)
         tokens = torch.full((len(group), width), pad)
@@ -55,13 +60,14 @@ def reading_batches(
     tokenizer: Tokenizer,
     seed: str,
     *,
+    count: int,
     batch_tokens: int,
     longest: int,
     passages: tuple[int, ...],
 ) -> Iterator[Batch]:
     """One chunk for the first phase: a third plain text, two thirds exercises, loss on every token."""
     rng = Random(seed)
-    half = CHUNK // 4
+    half = max(2, count // 4)
     texts = [conversation(item.prompt, item.answer) for item in maker.stream(seed, half, passages=passages)]
     texts += [rng.choice(plain)[:1_200] + SPECIAL[2] for _ in range(half // 2)] if plain else []
     rng.shuffle(texts)

@@ -20,14 +20,14 @@ from app.contracts.prompt import NOT_IN_ARTICLES
 from training.demo_model.sources import Texts
 from training.wording import as_patient, with_synonyms
 
-_SYLLABLES = (
-    "ba be bi bo bu da de di do fa fe ga go ha he ka ke ki la le li lo ma me mi mo na ne ni no pa pe po ra re ri ro sa "
-    "se si so ta te ti to va ve wa we za zo"
-).split()
+_SYLLABLES = tuple(consonant + vowel for consonant in "bdfghklmnprstvwz" for vowel in "aeiou")
 _STOP = frozenset(
-    "the a an of to in and or is are was were be been that this it for with on at by as from your you we our if may "
-    "can not have has had will they their there which who when what how do does did but about into than then also "
-    "such these those it's i some most more any all each must should would could its his her he she".split()
+    re.findall(
+        r"\S+",
+        "the a an of to in and or is are was were be been that this it for with on at by as from your you we our if "
+        "may can not have has had will they their there which who when what how do does did but about into than then "
+        "also such these those it's i some most more any all each must should would could its his her he she",
+    )
 )
 _ASK = (
     "what about {}?", "{}", "{}?", "tell me about {}", "can you explain {}", "what does it say about {}?", "{} help",
@@ -39,9 +39,22 @@ _PLACES = ("level {n} of the {name} Building", "the ground floor by the {name} e
 _DESKS = ("the billing office", "the {name} clinic", "the pharmacy", "the nurse line", "medical records", "the lab",
           "the help desk", "the surgery center", "patient support", "the {name} desk", "the imaging department",
           "the front desk", "guest services", "the heart clinic", "the scheduling team")  # fmt: skip
-_DAYS = ("Monday to Friday", "every day", "Monday to Saturday", "weekdays", "Saturday and Sunday", "Tuesday to Thursday")
+_DAYS = (
+    "Monday to Friday",
+    "every day",
+    "Monday to Saturday",
+    "weekdays",
+    "Saturday and Sunday",
+    "Tuesday to Thursday",
+)
 _FOODS = ("nuts", "seeds", "red meat", "dairy", "popcorn", "raw fruit", "corn", "beans", "cheese", "salad")
-_THINGS = ("your date of birth", "your record number", "strong pain tablets", "the email that we have for you", "opioids")
+_THINGS = (
+    "your date of birth",
+    "your record number",
+    "strong pain tablets",
+    "the email that we have for you",
+    "opioids",
+)
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -73,7 +86,9 @@ def phone_number(rng: Random) -> str:
     """A number in the range that is kept for fiction, in one of the usual forms; now and then toll-free or short."""
     last = f"555-{rng.randint(100, 199):04d}"
     area = f"{rng.randint(201, 989)}"
-    return rng.choice((f"{area}-{last}",) * 6 + (f"({area}) {last}", last, f"1-8{rng.randint(0, 8)}{rng.randint(0, 9)}-{last}"))
+    return rng.choice(
+        (f"{area}-{last}",) * 6 + (f"({area}) {last}", last, f"1-8{rng.randint(0, 8)}{rng.randint(0, 9)}-{last}")
+    )
 
 
 class ExerciseMaker:
@@ -218,8 +233,8 @@ def _slots(rng: Random) -> dict[str, str]:
     def clock(half: str) -> str:
         return f"{rng.randint(1, 12)}{rng.choice(('', '', ':30', ':15', ':45'))} {half}"
 
-    base = {"name": rng.choice((invented_word(rng).capitalize(), "East", "West", "Main", "Oak", "Pine", "Cedar", "Lake")),
-            "n": str(rng.randint(1, 30)), "n2": str(rng.randint(1, 12))}  # fmt: skip
+    named = (invented_word(rng).capitalize(), "East", "West", "Main", "Oak", "Pine", "Cedar", "Lake")
+    base = {"name": rng.choice(named), "n": str(rng.randint(1, 30)), "n2": str(rng.randint(1, 12))}
     numbered = {"name": base["name"], "n": str(rng.randint(1, 9))}
     return base | {
         "phone": phone_number(rng),

@@ -96,9 +96,14 @@ class Loop:
         """Train until the time budget (or ``max_steps``) is used up; returns how far it came."""
         self._folder.mkdir(parents=True, exist_ok=True)
         saved_at = self.progress.seconds
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, disable=not show) as bar:
-            task = bar.add_task("reading", total=self._schedule.seconds, completed=self.progress.seconds, note="")
+            task = bar.add_task("reading", total=self._schedule.seconds, completed=int(self.progress.seconds), note="")
             while not self._finished(max_steps):
                 phase = self._schedule.phase(self.progress)
                 for tokens, labels in batches(phase, self.progress.chunk):

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -33,7 +34,10 @@ from training.demo_model.tokenizer import (
 
 
 class DemoModelSettings(BaseModel):
-    """Size, data mix and budget of a run. The defaults are the shipped model's; tests use tiny ones."""
+    """Size, data mix and budget of a run. The defaults are the shipped model's; tests use tiny ones.
+
+    ``chunk`` exercises are drawn, sorted and batched together; a checkpoint lies between two chunks.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,6 +52,7 @@ class DemoModelSettings(BaseModel):
     learning_rate: float = 2e-3
     reading: float = Field(default=0.45, ge=0, le=1)
     decay_from: float = Field(default=0.6, ge=0, lt=1)
+    chunk: int = Field(default=512, ge=8)
     seed: int = 7
     threads: int = Field(default=2, ge=1)
     files: tuple[str, ...] = tuple(FILES)
@@ -79,7 +84,7 @@ def build(
 
     def batches(phase: str, chunk: int) -> Iterator[Batch]:
         seed = f"{settings.seed}-{phase}-{chunk}"
-        limits = {"batch_tokens": settings.batch_tokens, "longest": settings.longest}
+        limits = {"count": settings.chunk, "batch_tokens": settings.batch_tokens, "longest": settings.longest}
         if phase == "reading":
             return reading_batches(maker, texts.plain, tokenizer, seed, passages=settings.passages, **limits)
         return exercise_batches(maker, tokenizer, seed, passages=settings.passages, **limits)
@@ -141,4 +146,6 @@ def _model(settings: DemoModelSettings, tokenizer: Tokenizer, start_from: Path |
         eos_token_id=2,
         pad_token_id=0,
     )
-    return LlamaForCausalLM(config).to(torch.bfloat16)
+    fresh: Any = LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
+    fresh.to(torch.bfloat16)
+    return cast(LlamaForCausalLM, fresh)

@@ -86,7 +86,9 @@ def read(folder: Path, names: tuple[str, ...] = tuple(FILES)) -> Texts:
             try:
                 _add(texts, kind, row)
             except (KeyError, TypeError, AttributeError) as error:
-                raise ConfigurationError(f"{path}, line {number}: field missing or of the wrong kind: {error}") from None
+                raise ConfigurationError(
+                    f"{path}, line {number}: field missing or of the wrong kind: {error}"
+                ) from None
         if credit not in texts.credits:
             texts.credits.append(credit)
     texts.documents = [document for document in texts.documents if len(document) >= 3]
@@ -100,7 +102,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     number = 0
     try:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
+            for line in lines:
+                number += 1
                 row = json.loads(line)
                 if not isinstance(row, dict):
                     raise ValueError("not a JSON object")

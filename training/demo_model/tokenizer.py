@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -54,8 +55,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     from transformers import PreTrainedTokenizerFast
 
     folder.mkdir(parents=True, exist_ok=True)
-    wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=START, eos_token=END, pad_token=PAD, model_max_length=1024
-    )
+    make: Any = PreTrainedTokenizerFast
+    wrapped = make(tokenizer_object=tokenizer, bos_token=START, eos_token=END, pad_token=PAD, model_max_length=1024)
     wrapped.chat_template = Path(__file__).with_name("chat_template.jinja").read_text(encoding="utf-8")
     wrapped.save_pretrained(str(folder))

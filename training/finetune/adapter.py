@@ -81,13 +81,22 @@ def card(manifest: AdapterManifest, config: FinetuneConfig, measured: list[str] 
     rows = [
         ("version", f"`{manifest.version}`"),
         ("base model", f"{manifest.base_id}, weights `{manifest.base_sha256[:12]}`"),
-        ("method", f"{'rsLoRA' if lora.rslora else 'LoRA'}, rank {lora.rank}, alpha {lora.alpha:g}, dropout {lora.dropout:g}"),
+        (
+            "method",
+            f"{'rsLoRA' if lora.rslora else 'LoRA'}, rank {lora.rank}, alpha {lora.alpha:g}, dropout {lora.dropout:g}",
+        ),
         ("modules", ", ".join(manifest.target_modules)),
         ("prompt", f"{manifest.prompt_version}, template `{manifest.template_sha256[:12]}`"),
         ("data", f"{manifest.metrics['train_dialogues']:.0f} dialogues, hash `{manifest.dataset_sha256[:12]}`"),
-        ("learning rate", f"{training.learning_rate:g}, {training.schedule}, batch {training.batch_size * training.accumulate}"),
+        (
+            "learning rate",
+            f"{training.learning_rate:g}, {training.schedule}, batch {training.batch_size * training.accumulate}",
+        ),
         ("stopped after", f"{manifest.metrics['steps']:.0f} steps, {manifest.metrics['seconds'] / 60:.1f} minutes"),
-        ("loss", f"training {manifest.metrics['train_loss']:.3f}, held-out {manifest.metrics['held_out_loss']:.3f} (best)"),
+        (
+            "loss",
+            f"training {manifest.metrics['train_loss']:.3f}, held-out {manifest.metrics['held_out_loss']:.3f} (best)",
+        ),
         ("seed", str(training.seed)),
         ("libraries", ", ".join(f"{name} {version}" for name, version in sorted(manifest.libraries.items()))),
     ]
@@ -107,8 +116,8 @@ def card(manifest: AdapterManifest, config: FinetuneConfig, measured: list[str] 
         "",
         "## Limits",
         "",
-        "It knows only what the passage says, and it can still pick a sentence that does not answer the question. Every",
-        "answer passes the service's output checks before a patient sees it. The figures hold for English.",
+        "It knows only what the passage says, and it can still pick a sentence that does not answer the question.",
+        "Every answer passes the service's output checks before a patient sees it. The figures hold for English.",
         "",
     ]
     return "\n".join(lines)
@@ -123,7 +132,7 @@ def _settle_config(path: Path, config: FinetuneConfig) -> None:
     fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     fields["base_model_name_or_path"] = config.base_id
     fields["inference_mode"] = True
-    fields["target_modules"] = sorted(fields["target_modules"])
+    fields["target_modules"] = sorted({name.rsplit(".", 1)[-1] for name in fields["target_modules"]})
     path.write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 

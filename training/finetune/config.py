@@ -71,7 +71,10 @@ class TrainingSettings(BaseModel):
 
 
 class FinetuneConfig(BaseModel):
-    """The YAML file of ``bedside-train finetune``. Paths are relative to the folder where the command runs."""
+    """The YAML file of ``bedside-train finetune``. Paths are relative to the folder where the command runs.
+
+    ``start_from`` is an adapter folder of the same shape to begin with, instead of an adapter that changes nothing.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -83,6 +86,7 @@ class FinetuneConfig(BaseModel):
     held_out: Path
     output: Path
     work: Path
+    start_from: Path | None = None
     lora: LoraSettings = Field(default_factory=LoraSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
 
@@ -91,7 +95,10 @@ def serving_faults(lora: LoraSettings) -> list[str]:
     """Say, a sentence each, why vLLM 0.32 would not load such an adapter; empty when it would."""
     inits = ", ".join(_SAFE_INITS)
     rules: list[tuple[bool, str]] = [
-        (lora.rank not in SERVED_RANKS, f"rank {lora.rank} cannot be served; use one of {', '.join(map(str, SERVED_RANKS))}"),
+        (
+            lora.rank not in SERVED_RANKS,
+            f"rank {lora.rank} cannot be served; use one of {', '.join(map(str, SERVED_RANKS))}",
+        ),
         (lora.dora, "vLLM does not load DoRA; set dora: false (rslora: true is the alternative that it loads)"),
         (lora.lora_bias, "vLLM does not load LoRA biases; set lora_bias: false"),
         (lora.bias != "none", "vLLM does not load trained biases; set bias: none"),
@@ -125,6 +132,8 @@ def load_config(path: Path) -> FinetuneConfig:
     for field, needed in (("train", config.train), ("held_out", config.held_out)):
         if not needed.is_file():
             raise ConfigurationError(f"{path}: {field}: {needed} does not exist")
+    if config.start_from is not None and not (config.start_from / "adapter_config.json").is_file():
+        raise ConfigurationError(f"{path}: start_from: {config.start_from} holds no adapter_config.json")
     base = Path(config.base_model)
     if base.is_dir() and not (base / "config.json").is_file():
         raise ConfigurationError(f"{path}: base_model: {base} holds no config.json")

@@ -153,7 +153,9 @@ def _apply(rule: Rule, base: list[Score], candidate: list[Score], groups: list[s
         detail = f"base {reference:.3f}, {count} items"
     if not enough:
         detail += f"; too few, {rule.min_items} are needed"
-    return GateRule(name=rule.name, value=round(value, 4), bound=bound, passed=bool(passed and enough), detail=detail), enough
+    return GateRule(
+        name=rule.name, value=round(value, 4), bound=bound, passed=bool(passed and enough), detail=detail
+    ), enough
 
 
 def _base_rule(manifest: AdapterManifest, base_sha256: str) -> GateRule:
@@ -165,4 +167,6 @@ def _base_rule(manifest: AdapterManifest, base_sha256: str) -> GateRule:
 def _differs_rule(answers: Answers, needed: float) -> GateRule:
     pairs = list(zip(answers.base, answers.candidate, strict=True))
     share = sum(left != right for left, right in pairs) / len(pairs)
-    return GateRule(name="answers differ from base", value=round(share, 4), bound=f">= {needed:g}", passed=share >= needed)
+    return GateRule(
+        name="answers differ from base", value=round(share, 4), bound=f">= {needed:g}", passed=share >= needed
+    )

@@ -48,5 +48,7 @@ def table(report: GateReport) -> list[str]:
     lines = [f"Gate: **{report.verdict}**, on held-out articles that no training dialogue touches.", ""]
     lines += ["| rule | figure | bound | |", "|---|---|---|---|"]
     for rule in report.rules:
-        lines.append(f"| {rule.name} | {rule.value:g} | {rule.bound} | {'pass' if rule.passed else 'fail'}; {rule.detail} |")
+        lines.append(
+            f"| {rule.name} | {rule.value:g} | {rule.bound} | {'pass' if rule.passed else 'fail'}; {rule.detail} |"
+        )
     return lines

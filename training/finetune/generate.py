@@ -39,7 +39,9 @@ class Answerer:
         answers = [""] * len(prompts)
         for start in range(0, len(order), batch):
             picked = order[start : start + batch]
-            for index, text in zip(picked, self._batch([prompts[i] for i in picked], with_adapter, longest), strict=True):
+            for index, text in zip(
+                picked, self._batch([prompts[i] for i in picked], with_adapter, longest), strict=True
+            ):
                 answers[index] = text
         return answers
 

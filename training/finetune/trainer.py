@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -28,7 +28,8 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from trl import SFTConfig, SFTTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from app.errors import ConfigurationError
 from training.finetune.config import FinetuneConfig, LoraSettings
@@ -72,9 +73,7 @@ class TimeBudget(TrainerCallback):
         self._seconds = minutes * 60
         self._began = time.monotonic()
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._began = time.monotonic()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -100,11 +99,11 @@ def lora_config(settings: LoraSettings) -> LoraConfig:
     """peft's configuration for the settings."""
     return LoraConfig(
         r=settings.rank,
-        lora_alpha=settings.alpha,
+        lora_alpha=settings.alpha,  # type: ignore[arg-type]
         lora_dropout=settings.dropout,
         use_rslora=settings.rslora,
         target_modules=settings.target_modules,
-        init_lora_weights=settings.init,
+        init_lora_weights=settings.init,  # type: ignore[arg-type]
         bias="none",
         task_type="CAUSAL_LM",
     )
@@ -121,7 +120,7 @@ def train(config: FinetuneConfig, *, resume: bool = False, show: bool = True) ->
     torch.set_num_threads(config.training.threads)
     set_seed(config.training.seed)
     base, tokenizer = load_base(config.base_model, config.training.precision)
-    model = get_peft_model(base, lora_config(config.lora), autocast_adapter_dtype=True)
+    model = _adapted(base, config)
     # 3. Tokens and labels.
     examples, too_long = encode_all(tokenizer, training, config.site, max_length=config.training.max_length)
     checks, _ = encode_all(tokenizer, held_out, config.site, max_length=config.training.max_length)
@@ -150,6 +149,19 @@ def train(config: FinetuneConfig, *, resume: bool = False, show: bool = True) ->
         "seed": float(config.training.seed),
     }
     return Trained(trainer.model, tokenizer, metrics)
+
+
+def _adapted(base: PreTrainedModel, config: FinetuneConfig) -> Any:
+    if config.start_from is None:
+        return get_peft_model(base, lora_config(config.lora))
+    earlier = LoraConfig.from_pretrained(str(config.start_from))
+    shape = (earlier.r, float(earlier.lora_alpha), earlier.use_rslora)
+    if shape != (config.lora.rank, config.lora.alpha, config.lora.rslora):
+        raise ConfigurationError(
+            f"start_from: {config.start_from} has rank, alpha, rslora {shape}; set the same under lora"
+        )
+    earlier.lora_dropout = config.lora.dropout
+    return PeftModel.from_pretrained(base, str(config.start_from), is_trainable=True, config=earlier)
 
 
 def library_versions() -> dict[str, str]:
@@ -202,6 +214,7 @@ def _arguments(config: FinetuneConfig, show: bool) -> SFTConfig:
         dataset_kwargs={"skip_prepare_dataset": True},
         max_length=None,
         bf16=False,
+        loss_type="nll",
         eval_strategy="steps",
         eval_steps=settings.evaluate_every,
         save_strategy="steps",

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from app.contracts.adapters import GateReport, content_hash
+from app.errors import AdapterInvalid, ConfigurationError
+from tests.unit.training.tiny import make_dialogue
+from training.cli import cli
+from training.finetune.adapter import base_hash, read_manifest, write_adapter
+from training.finetune.config import FinetuneConfig, LoraSettings
+from training.finetune.data import save_dialogues
+from training.finetune.difference import write_difference
+from training.finetune.trainer import train
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+
+
+def make_config(folder: Path, base: Path, name: str = "one", **changes: object) -> FinetuneConfig:
+    save_dialogues([make_dialogue(number, f"train-{number}") for number in range(12)], folder / "train.jsonl")
+    save_dialogues([make_dialogue(number, f"held-{number}") for number in range(4)], folder / "held_out.jsonl")
+    training = {
+        "max_steps": 4,
+        "batch_size": 4,
+        "evaluate_every": 2,
+        "max_length": 400,
+        "threads": 1,
+        "warmup_steps": 0,
+    }
+    fields = {
+        "name": "support",
+        "base_model": str(base),
+        "base_id": "tiny",
+        "site": "Cedar Valley Health",
+        "train": folder / "train.jsonl",
+        "held_out": folder / "held_out.jsonl",
+        "output": folder / name / "adapter",
+        "work": folder / name / "work",
+        "lora": {"rank": 8, "alpha": 8, "dropout": 0.1},
+        "training": {**training, "learning_rate": 1e-2, "precision": "float32"},
+    }
+    return FinetuneConfig.model_validate({**fields, **changes})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, base: Path) -> FinetuneConfig:
+    """A config whose adapter has been trained and written."""
+    config = make_config(tmp_path_factory.mktemp("made"), base)
+    write_adapter(train(config, show=False), config)
+    return config
+
+
+def test_the_manifest_matches_the_weights_and_their_source(made: FinetuneConfig, base: Path) -> None:
+    manifest = read_manifest(made.output)
+    assert manifest.content_sha256 == content_hash(made.output)
+    assert manifest.version == f"support@{manifest.content_sha256[:12]}"
+    assert manifest.base_sha256 == base_hash(str(base))
+    assert (manifest.rank, manifest.alpha) == (8, 8.0)
+    assert "q_proj" in manifest.target_modules
+    assert manifest.metrics["steps"] == 4
+    assert manifest.libraries["torch"]
+    assert {path.name for path in made.output.iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "manifest.json",
+        "README.md",
+    }
+
+
+def test_the_written_files_hold_nothing_that_the_engine_refuses_and_no_local_path(made: FinetuneConfig) -> None:
+    fields = json.loads((made.output / "adapter_config.json").read_text())
+    assert fields["use_rslora"]
+    assert not fields["use_dora"]
+    assert fields["base_model_name_or_path"] == "tiny"
+    weights = load_file(str(made.output / "adapter_model.safetensors"))
+    assert all("lora_" in name for name in weights)
+    assert any(float(tensor.abs().sum()) > 0 for name, tensor in weights.items() if "lora_B" in name)
+
+
+def test_the_card_is_written_from_the_manifest(made: FinetuneConfig) -> None:
+    text = (made.output / "README.md").read_text()
+    assert read_manifest(made.output).version in text
+    assert "rank 8" in text
+    assert "More Information Needed" not in text
+
+
+def test_changed_or_missing_files_are_refused(made: FinetuneConfig, tmp_path: Path) -> None:
+    for path in made.output.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    read_manifest(tmp_path)
+    weights = tmp_path / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(AdapterInvalid, match="not those that the manifest names"):
+        read_manifest(tmp_path)
+    weights.unlink()
+    with pytest.raises(AdapterInvalid, match="holds no adapter_model"):
+        read_manifest(tmp_path)
+
+
+def test_another_prompt_version_is_refused(made: FinetuneConfig, tmp_path: Path) -> None:
+    for path in made.output.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    fields = json.loads((tmp_path / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps({**fields, "prompt_version": "v0"}))
+    with pytest.raises(AdapterInvalid, match="prompt v0"):
+        read_manifest(tmp_path)
+
+
+def test_a_killed_run_ends_after_resume_bit_for_bit_where_an_unbroken_one_does(
+    made: FinetuneConfig, tmp_path: Path, base: Path
+) -> None:
+    config = make_config(tmp_path, base, "two")
+    shutil.copytree(made.work / "checkpoint-2", config.work / "checkpoint-2")
+    write_adapter(train(config, resume=True, show=False), config)
+    steps = [json.loads(line)["step"] for line in (config.work / "metrics.jsonl").read_text().splitlines()]
+    assert min(steps) > 2
+    assert content_hash(config.output) == content_hash(made.output)
+
+
+def test_the_time_budget_ends_training_with_a_state_to_keep(tmp_path: Path, base: Path) -> None:
+    config = make_config(tmp_path, base)
+    short = config.model_copy(update={"training": config.training.model_copy(update={"minutes": 1e-9})})
+    metrics = train(short, show=False).metrics
+    assert metrics["steps"] == 1
+    assert metrics["held_out_loss"] > 0
+
+
+def test_articles_on_both_sides_are_refused(tmp_path: Path, base: Path) -> None:
+    config = make_config(tmp_path, base)
+    save_dialogues([make_dialogue(1, "train-3")], config.held_out)
+    with pytest.raises(ConfigurationError, match="train-3"):
+        train(config, show=False)
+
+
+def test_training_can_begin_with_an_adapter_of_the_same_shape_only(
+    made: FinetuneConfig, tmp_path: Path, base: Path
+) -> None:
+    config = make_config(tmp_path, base, start_from=made.output)
+    assert train(config, show=False).metrics["held_out_loss"] < read_manifest(made.output).metrics["held_out_loss"]
+    other = make_config(tmp_path, base, start_from=made.output, lora={"rank": 16})
+    with pytest.raises(ConfigurationError, match="start_from"):
+        train(other, show=False)
+
+
+def test_the_difference_of_two_models_becomes_an_adapter_that_makes_one_of_the_other(
+    tmp_path: Path, base: Path
+) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(3)
+    later = AutoModelForCausalLM.from_pretrained(str(base), dtype=torch.float32)
+    with torch.no_grad():
+        for name, weight in later.named_parameters():
+            if "proj" in name:
+                weight.add_(0.05 * torch.randn(weight.shape[0], 4) @ torch.randn(4, weight.shape[1]))
+    later.save_pretrained(str(tmp_path / "later"))
+    share = write_difference(str(base), str(tmp_path / "later"), tmp_path / "out", LoraSettings(rank=8, alpha=8))
+    assert share == pytest.approx(1.0, abs=1e-4)
+    adapted = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(str(base), dtype=torch.float32), str(tmp_path / "out")
+    )
+    tokens = torch.arange(3, 40)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(adapted(tokens).logits, later(tokens).logits, atol=1e-3, rtol=1e-3)
+
+
+def test_the_gate_command_answers_judges_and_writes(made: FinetuneConfig, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(made.model_dump(mode="json")))
+    result = CliRunner().invoke(cli, ["gate", str(made.output), "--config", str(config)])
+    assert result.exit_code == 2, result.output
+    report = GateReport.model_validate_json((made.output / "gate_report.json").read_bytes())
+    assert report.verdict in ("fail", "inconclusive")
+    assert report.adapter_sha256 == content_hash(made.output)
+    assert "too few" in next(rule.detail for rule in report.rules if rule.name == "own sentences only")
+    assert "Gate: **" in (made.output / "README.md").read_text()
