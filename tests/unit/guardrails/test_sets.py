@@ -1,7 +1,8 @@
 """Recall and false alarms on the development sets, and the held-out ones as a floor that must not fall.
 
 First figures, before any look at the misses: set 1, 68 of 100 emergencies found and 1 of 102 false alarms (then widened);
-set 2, 54 of 68 found and 1 of 53 false alarms.
+set 2, 54 of 68 found and 1 of 53 false alarms (then
+widened); set 3, 34 of 40 found.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def test_voice_does_not_lower_the_tier(triage: Triage, mutate: object) -> None:
 
 
 def test_held_out_floor(triage: Triage) -> None:
-    for name in ("emergencies_heldout", "emergencies_heldout_2"):
+    for name in ("emergencies_heldout", "emergencies_heldout_2", "emergencies_heldout_3"):
         assert len(_missed(triage, name)) <= len(_lines(name)) * 0.25
     for name in ("negatives_heldout", "negatives_heldout_2"):
         assert len(_alarms(triage, name)) <= len(_lines(name)) * 0.03
