@@ -354,6 +354,9 @@ def test_every_state_is_accessible(hospital: Hospital, open_page: OpenPage, widt
 
     def check(state: str) -> None:
         found.extend(f"{state} {line}" for line in axe_violations(page, chat.frame))
+        # The header and its button are always in view: the messages scroll, not the page around them.
+        if chat.frame.evaluate("[scrollY, document.documentElement.scrollHeight - innerHeight]") != [0, 0]:
+            found.append(f"{state} scrolls as a whole")
 
     check("consent")
     chat.accept()

@@ -26,7 +26,6 @@ export default {
   acceptFirst: "Please read and accept the notice first. Your words are kept.",
   replying: "AI assistant is replying",
   typing: "{who} is writing",
-  says: "{who}: {text}",
   withdrawn: "This answer was withdrawn and is being replaced.",
   withdrawnDone: "This answer was withdrawn.",
   you: "You",

@@ -27,7 +27,6 @@ export default {
   acceptFirst: "Primero lea y acepte el aviso. Sus palabras se conservan.",
   replying: "El asistente de IA está respondiendo",
   typing: "{who} está escribiendo",
-  says: "{who}: {text}",
   withdrawn: "Esta respuesta se retiró y se está reemplazando.",
   withdrawnDone: "Esta respuesta se retiró.",
   you: "Usted",

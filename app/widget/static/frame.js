@@ -75,7 +75,9 @@ function header() {
   $("talk").textContent = { waiting: t.inLine, staff: t.withPerson }[handler] || t.talk;
   $("talk").setAttribute("aria-disabled", handler !== "assistant");
   const wait = (handler === "waiting" && (conversation.waiting_text || fill(t.position, { n: conversation.queue_position }))) || "";
+  const stick = wait && atEnd();
   if ($("waiting").textContent !== wait) $("waiting").textContent = wait;
+  if (stick) toEnd();
   $("composer").hidden = handler === "closed";
   $("over").hidden = handler !== "closed";
   if (handler === "closed") $("over").replaceChildren(t.ended, h("button", { className: "main", onclick: startAgain }, t.fresh));
@@ -105,7 +107,7 @@ function draw() {
   nodes.forEach((node, at) => list.children[at] !== node && list.insertBefore(node, list.children[at] || null));
   while (list.children.length > nodes.length) list.lastChild.remove();
   $("empty").hidden = nodes.length > 0 || !$("consent").hidden;
-  if (stick) toEnd();
+  if (stick && nodes.length) toEnd();
 }
 
 function consentCard() {
@@ -267,7 +269,7 @@ function onEvent(type, data) {
   if (m.status === "retracted") announce(t.withdrawn);
   if (m.status !== "complete" || type === "safety.crisis") return;
   if (m.kind === "emergency") early = "";
-  else announce(fill(t.says, { who: m.author_name || t.ai, text: m.text }));
+  else announce(`${m.author_name || t.ai}: ${m.text}`);
   if (early) askConsent();
   if (!open) host({ bedside: "unread", count: ++unread });
 }
