@@ -54,7 +54,7 @@ async def add_patient(database: Database, site: Site, *, consented: bool = True,
                 site_id=site.id,
                 token_sha256=hashlib.sha256(token.encode()).hexdigest(),
                 expires_at=utc_now() + timedelta(hours=hours),
-            )  # fmt: skip
+            )
         )
         await session.flush()
         if consented:
@@ -118,7 +118,8 @@ async def wired(
     listener = Listener(database.url)
     log = EventLog(database, cipher, listener, poll_s=1.0)
     answering = Answering(
-        database, cipher, site, responder, redactor, log, adapter=adapter, due=due_in_minutes, now=now, observer=observer or remembered
+        database, cipher, site, responder, redactor, log, adapter=adapter, due=due_in_minutes, now=now,
+        observer=observer or remembered,
     )  # fmt: skip
     runner = TurnRunner(database, answering.answer, ahead=answering.look_ahead, lease_s=lease_s, sweep_s=sweep_s)
     service = ConversationService(

@@ -53,7 +53,7 @@ def build_router() -> APIRouter:
         responses=documented(*_ALWAYS, NotPromotable, VersionConflict, EngineUnavailable),
     )  # fmt: skip
     async def rollback(services: ServicesDep, admin: AdminDep, body: Empty | None = None) -> Moved:
-        """Give patients the version that was live before; replies that have begun end with the one that they began with."""
+        """Give patients the version that was live before; replies that have begun end as they began."""
         live = await services.adapters.rollback(admin.username)
         await _audit(services, admin, "adapter.rollback", live.version or "base", epoch=live.epoch)
         return _moved(live)

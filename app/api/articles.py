@@ -15,6 +15,7 @@ from app.errors import Forbidden, NotFound, NotSignedIn, SessionExpired, StoreUn
 from app.knowledge.articles import to_html
 from app.knowledge.repository import ArticlePage
 
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 _STYLE = (
     "body{font:1.0625rem/1.6 system-ui,sans-serif;max-width:42rem;margin:0 auto;padding:2rem 1rem;color:#1c2530;"
     "background:#fff}h1,h2,h3{line-height:1.25}a{color:#0b5a8a}footer{margin-top:2.5rem;padding-top:1rem;"
@@ -36,10 +37,7 @@ def build_router() -> APIRouter:
         if not article_id.isascii() or not article_id.isprintable() or len(article_id) > 128:
             raise NotFound("there is no such article")
         page = _page(services.site, await services.articles.article(article_id))
-        policy = (
-            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-        )
-        return HTMLResponse(page, headers={"Content-Security-Policy": policy, "Cache-Control": "no-cache"})
+        return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"})
 
     @router.get(
         "/v1/admin/articles", summary="All articles", tags=["admin"], response_model=ArticleList,
@@ -57,7 +55,8 @@ def build_router() -> APIRouter:
 def _out(article: ArticlePage, *, expired: bool) -> ArticleOut:
     return ArticleOut(
         id=article.id, version=article.version, title=article.title, topic=article.topic, audience=article.audience,
-        owner=article.owner, reviewed=article.reviewed.isoformat(), review_by=article.review_by.isoformat(), expired=expired,
+        owner=article.owner, reviewed=article.reviewed.isoformat(), review_by=article.review_by.isoformat(),
+        expired=expired,
     )  # fmt: skip
 
 
@@ -66,8 +65,9 @@ def _page(site: Site, article: ArticlePage) -> str:
     heading = "" if "<h1>" in body else f"<h1>{escape(article.title)}</h1>"
     reviewed = f"{article.reviewed:%B} {article.reviewed.day}, {article.reviewed.year}"
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(article.title)} · {escape(site.name)}'
-        f'</title><meta name="viewport" content="width=device-width,initial-scale=1"><style>{_STYLE}</style></head>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(article.title)} · '
+        f'{escape(site.name)}</title><meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<style>{_STYLE}</style></head>"
         f"<body><main>{heading}{body}</main><footer>{escape(site.name)}, {escape(site.phone)}. Reviewed {reviewed}. "
         "In an emergency call 911.</footer></body></html>"
     )

@@ -34,6 +34,7 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,4})(?:$|[,;\s])")
 _ALWAYS = (NotSignedIn, SessionExpired, StoreUnavailable)
 _OWN = (*_ALWAYS, NotFound)
 _ACT = (*_OWN, TooManyRequests)
+_SEND = (*_ACT, MessageEmpty, MessageTooLong, InvalidContent, ConversationClosed, IdempotencyMismatch)
 _IN_TIME: dict[int | str, dict[str, Any]] = {
     200: {"model": PostedOut, "description": "the reply came within Prefer: wait"}
 }
@@ -79,7 +80,8 @@ def _add_state(router: APIRouter) -> None:
         return await services.conversations.hand_off(patient.session_id, conversation_id)
 
     @router.get(
-        "/conversations/{conversation_id}/events", summary="Follow the conversation", response_class=EventSourceResponse,
+        "/conversations/{conversation_id}/events", summary="Follow the conversation",
+        response_class=EventSourceResponse,
         responses=documented(*_OWN),
     )  # fmt: skip
     async def follow(
@@ -99,8 +101,8 @@ def _add_state(router: APIRouter) -> None:
 
 def _add_messages(router: APIRouter) -> None:
     @router.post(
-        "/conversations/{conversation_id}/messages", status_code=202, summary="Send a message", response_model=PostedOut,
-        responses=documented(*_ACT, MessageEmpty, MessageTooLong, InvalidContent, ConversationClosed, IdempotencyMismatch, also=_IN_TIME),
+        "/conversations/{conversation_id}/messages", status_code=202, summary="Send a message",
+        response_model=PostedOut, responses=documented(*_SEND, also=_IN_TIME),
     )  # fmt: skip
     async def send_message(
         conversation_id: Id,

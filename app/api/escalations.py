@@ -41,6 +41,7 @@ from app.errors import (
 
 _ALWAYS = (NotSignedIn, SessionExpired, Forbidden, StoreUnavailable)
 _ONE = (*_ALWAYS, NotFound)
+_WRITE = (*_ONE, ConversationClosed, IdempotencyMismatch, MessageEmpty, MessageTooLong, InvalidContent)
 _CHANGE = (*_ONE, AlreadyClaimed, VersionConflict, ConversationClosed)
 
 
@@ -139,7 +140,7 @@ def _add_speaking(router: APIRouter) -> None:
     @router.post(
         "/conversations/{conversation_id}/messages", status_code=201, summary="Write to the patient",
         response_model=StaffMessageView,
-        responses=documented(*_ONE, ConversationClosed, IdempotencyMismatch, MessageEmpty, MessageTooLong, InvalidContent),
+        responses=documented(*_WRITE),
     )  # fmt: skip
     async def write(
         conversation_id: Id,

@@ -1,4 +1,4 @@
-"""The notice that a patient accepts: who answers, who reads, how long it is kept. Its version is kept with the consent."""
+"""The notice that a patient accepts: who answers, who reads, how long it is kept. Consents keep its version."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _TEXT = {
         "In an emergency call 911. You can ask for a person at any time.",
     ),
     "es": (
-        "Usted escribe a un asistente de inteligencia artificial ({assistant}), un programa de computadora. Responde con "
-        "los artículos aprobados de {site}. No es médico ni enfermero y no da diagnósticos.",
+        "Usted escribe a un asistente de inteligencia artificial ({assistant}), un programa de computadora. Responde "
+        "con los artículos aprobados de {site}. No es médico ni enfermero y no da diagnósticos.",
         "Los nombres, números y direcciones se quitan antes de que el programa lea sus palabras. "
         "El equipo de atención puede leer este chat. Se guarda {days} días.",
         "En una emergencia llame al 911. Puede pedir hablar con una persona en cualquier momento.",

@@ -19,7 +19,8 @@ _CREATE = text(
 )
 _CONSENT = text(
     "INSERT INTO consents (session_id, notice_version, accepted_at) "
-    "SELECT CAST(:id AS varchar), CAST(:version AS varchar), :now WHERE NOT EXISTS (SELECT 1 FROM consents WHERE session_id = :id AND notice_version = :version)"
+    "SELECT CAST(:id AS varchar), CAST(:version AS varchar), :now "
+    "WHERE NOT EXISTS (SELECT 1 FROM consents WHERE session_id = :id AND notice_version = :version)"
 )
 _FIND = text(
     "SELECT s.id, s.language, s.expires_at, EXISTS (SELECT 1 FROM consents c WHERE c.session_id = s.id) AS consented "

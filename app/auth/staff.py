@@ -108,7 +108,8 @@ class StaffAccounts:
             raise InvalidContent(f"a password must have at least {LEAST_PASSWORD} characters")
         hashed = await asyncio.to_thread(self._hasher.hash, password)
         query = text(
-            "UPDATE users SET password_hash = :hash, failed_sign_ins = 0, locked_until = NULL WHERE username = :name RETURNING id"
+            "UPDATE users SET password_hash = :hash, failed_sign_ins = 0, locked_until = NULL "
+            "WHERE username = :name RETURNING id"
         )
         row = (await session.execute(query, {"hash": hashed, "name": username.lower()})).first()
         if row is None:

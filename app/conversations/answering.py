@@ -122,8 +122,8 @@ class Answering:
             earlier = tuple(text for position, text in words.items() if position < turn["position"])
             # Without consent the pipeline does nothing but triage.
             question = Turn(
-                conversation_id=conversation, text=words.get(turn["position"], ""), vault=MemoryVault(), earlier=earlier,
-                consented=False, model_allowed=False,
+                conversation_id=conversation, text=words.get(turn["position"], ""), vault=MemoryVault(),
+                earlier=earlier, consented=False, model_allowed=False,
             )  # fmt: skip
             async for event in self._responder.respond(question):
                 if isinstance(event, Reply) and event.kind is ReplyKind.EMERGENCY:
@@ -263,8 +263,9 @@ class Answering:
         total_ms = (time.perf_counter() - run.started) * 1000
         tokens, values = self._pseudonyms.unsaved(run.vault)
         statement = self._fence(run) | self._sealed(events) | {
-            "reply": message, "message": run.claim["message_id"], "fenced": fenced, "ends": fenced or not begun, "author": author,
-            "author_name": self._author_name(author), "text_encrypted": self._cipher.encrypt(reply.text),
+            "reply": message, "message": run.claim["message_id"], "fenced": fenced, "ends": fenced or not begun,
+            "author": author, "author_name": self._author_name(author),
+            "text_encrypted": self._cipher.encrypt(reply.text),
             "text_redacted": reply.text_redacted, "kind": reply.kind.value, "tier": reply.tier.label,
             "routes": json.dumps(list(reply.routes)), "adapter": reply.adapter, "prompt_version": reply.prompt_version,
             "policy_hash": reply.policy_hash, "citations": _json(reply.citations), "hits": _json(reply.hits),

@@ -34,8 +34,9 @@ e AS (
   UPDATE escalations SET status = 'claimed', staff_id = :staff, claimed_at = :now FROM c
   WHERE escalations.conversation_id = c.id AND escalations.status = 'waiting' RETURNING escalations.id),
 fresh AS (
-  INSERT INTO escalations (id, site_id, conversation_id, status, priority, reason, tier, category, staff_id, disposition,
-                           due_at, created_at, claimed_at)
+  INSERT INTO escalations
+    (id, site_id, conversation_id, status, priority, reason, tier, category, staff_id, disposition, due_at, created_at,
+     claimed_at)
   SELECT :escalation, c.site_id, c.id, 'claimed', 2, 'taken_over', 'none', '', :staff, '', :now, :now, :now FROM c
   WHERE NOT EXISTS (SELECT 1 FROM escalations o WHERE o.conversation_id = c.id AND o.status IN ('waiting', 'claimed'))
   RETURNING id),
@@ -64,7 +65,8 @@ WITH c AS (
   WHERE id = :conversation AND handler = 'assistant'
   RETURNING id, site_id, last_seq, version),
 e AS (
-  INSERT INTO escalations (id, site_id, conversation_id, status, priority, reason, tier, category, disposition, due_at, created_at)
+  INSERT INTO escalations
+    (id, site_id, conversation_id, status, priority, reason, tier, category, disposition, due_at, created_at)
   SELECT :escalation, c.site_id, c.id, 'waiting', :priority, left(:reason, 64), 'none', '', '', :due_at, :now FROM c
   ON CONFLICT (conversation_id) WHERE status in ('waiting', 'claimed') DO NOTHING),
 {_STATUS_EVENT}
@@ -79,7 +81,8 @@ WITH c AS (
   RETURNING id, site_id, last_seq, version),
 e AS (
   UPDATE escalations SET status = 'resolved', disposition = 'ended_by_patient', resolved_at = :now FROM c
-  WHERE escalations.conversation_id = c.id AND escalations.status IN ('waiting', 'claimed') AND escalations.priority > 0),
+  WHERE escalations.conversation_id = c.id AND escalations.priority > 0
+    AND escalations.status IN ('waiting', 'claimed')),
 {_STATUS_EVENT}
 SELECT c.version, {_NOTIFY} FROM c
 """)

@@ -1,4 +1,4 @@
-"""Reading and posting: the SQL of conversations and messages. Turns have their own (``turns_repository``), so has ownership.
+"""Reading and posting: the SQL of conversations and messages. Turns and ownership have files of their own.
 
 Every statement that appends events allocates their numbers by ``UPDATE conversations SET last_seq = last_seq + n``:
 the row lock makes numbers dense and orders commits.
@@ -24,7 +24,8 @@ WITH c AS (
 m AS (
   INSERT INTO messages (id, conversation_id, position, author, author_name, status, text_encrypted, text_redacted,
                         kind, tier, routes, prompt_version, policy_hash, created_at, completed_at)
-  SELECT :message, c.id, c.position, 'patient', '', 'complete', :text_encrypted, '', '', 'none', '[]', '', '', :now, :now
+  SELECT :message, c.id, c.position, 'patient', '', 'complete', :text_encrypted, '', '', 'none', '[]', '', '',
+         :now, :now
   FROM c),
 created AS (
   INSERT INTO events (conversation_id, seq, type, payload_encrypted, created_at)
@@ -51,7 +52,8 @@ m AS (
 e AS (
   INSERT INTO events (conversation_id, seq, type, payload_encrypted, created_at)
   SELECT c.id, c.last_seq, 'message.created', :payload, :now FROM c)
-SELECT c.last_seq AS position, pg_notify(:channel, 'conversation:' || c.id), pg_notify(:channel, 'staff:' || c.site_id) FROM c
+SELECT c.last_seq AS position, pg_notify(:channel, 'conversation:' || c.id), pg_notify(:channel, 'staff:' || c.site_id)
+FROM c
 """)
 
 _CONVERSATION = text("""
@@ -117,10 +119,8 @@ class ConversationRepository:
         return (await session.execute(_MESSAGE, {"conversation": conversation, "message": message})).mappings().first()
 
     async def turn_of(self, session: Executor, message: str) -> RowMapping | None:
-        """The turn of a patient message: id, state, answers, and whether its reply is stored."""
-        query = text(
-            "SELECT t.*, EXISTS (SELECT 1 FROM messages r WHERE r.id = t.id) AS replied FROM turns t WHERE message_id = :message"
-        )
+        """The turn of a patient message: id, state, and whether the assistant answers."""
+        query = text("SELECT id, state, answers FROM turns WHERE message_id = :message")
         return (await session.execute(query, {"message": message})).mappings().first()
 
     async def consented(self, session: Executor, owner: str) -> bool:

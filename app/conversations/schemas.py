@@ -103,7 +103,7 @@ class MessagePage(BaseModel):
 
 
 class Posted(BaseModel):
-    """A stored patient message and the id that its reply has or will have; None where no reply of the assistant follows."""
+    """A stored patient message and the id that its reply has or will have; None where the assistant does not reply."""
 
     message: MessageView
     reply_id: str | None

@@ -173,7 +173,7 @@ class ConversationService:
         return MessagePage(items=items, next=items[-1].position if len(rows) > limit else None, last_seq=last_seq)
 
     async def events(self, owner: str, conversation: str, after: int) -> AsyncGenerator[LoggedEvent, None]:
-        """Events after a number, and new ones as they come. The caller has checked that the conversation is the owner's."""
+        """Events after a number, and new ones as they come. The caller has checked whose conversation it is."""
 
         async def status() -> dict[str, Any] | None:
             try:

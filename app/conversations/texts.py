@@ -6,7 +6,8 @@ _TEXTS = {
     "en": {
         "failed": "I could not answer this safely, so I am asking a person to help you. In an emergency call 911.",
         "waiting_open": "A person will join you here. You are number {position} in line. In an emergency call 911.",
-        "waiting_closed": "Nobody is at the chat now. People answer {hours}. Your message stays here until then. In an emergency call 911.",
+        "waiting_closed": "Nobody is at the chat now. People answer {hours}. Your message stays here. "
+        "In an emergency call 911.",
         "who_assistant": "{assistant}",
         "who_waiting": "Waiting for a person",
         "who_staff": "{staff}, care team",
@@ -14,9 +15,12 @@ _TEXTS = {
         "withheld": "[This message is kept from view: its identifiers could not be removed.]",
     },
     "es": {
-        "failed": "No pude responder esto con seguridad, así que pido que una persona le ayude. En una emergencia llame al 911.",
-        "waiting_open": "Una persona se unirá a este chat. Su turno es el número {position}. En una emergencia llame al 911.",
-        "waiting_closed": "Ahora no hay nadie en el chat. Horario: {hours}. Su mensaje queda aquí. En una emergencia llame al 911.",
+        "failed": "No pude responder esto con seguridad, así que pido que una persona le ayude. "
+        "En una emergencia llame al 911.",
+        "waiting_open": "Una persona se unirá a este chat. Su turno es el número {position}. "
+        "En una emergencia llame al 911.",
+        "waiting_closed": "Ahora no hay nadie en el chat. Horario: {hours}. Su mensaje queda aquí. "
+        "En una emergencia llame al 911.",
         "who_assistant": "{assistant}",
         "who_waiting": "En espera de una persona",
         "who_staff": "{staff}, equipo de atención",

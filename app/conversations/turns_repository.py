@@ -63,8 +63,8 @@ e AS (
 """
 
 _MESSAGE_COLUMNS = (
-    "(id, conversation_id, position, author, author_name, in_reply_to, status, text_encrypted, text_redacted, kind, tier, "
-    "routes, adapter_version, prompt_version, policy_hash, created_at, completed_at)"
+    "(id, conversation_id, position, author, author_name, in_reply_to, status, text_encrypted, text_redacted, kind, "
+    "tier, routes, adapter_version, prompt_version, policy_hash, created_at, completed_at)"
 )
 
 _BEGIN = text(
@@ -72,8 +72,8 @@ _BEGIN = text(
     + f"""
 , m AS (
   INSERT INTO messages {_MESSAGE_COLUMNS}
-  SELECT :turn, c.id, c.last_seq - :count + 1, 'assistant', :author_name, :message, 'streaming', :text_encrypted, '', '',
-         'none', '[]', :adapter, '', '', :now, NULL FROM c)
+  SELECT :turn, c.id, c.last_seq - :count + 1, 'assistant', :author_name, :message, 'streaming', :text_encrypted,
+         '', '', 'none', '[]', :adapter, '', '', :now, NULL FROM c)
 SELECT c.last_seq - :count + 1 AS position, pg_notify(:channel, 'conversation:' || c.id) FROM c
 """
 )
@@ -90,7 +90,8 @@ WITH c AS (
 m AS (
   INSERT INTO messages {_MESSAGE_COLUMNS}
   SELECT :reply, c.id, c.last_seq - :count + 1, :author, :author_name, :message, 'complete', :text_encrypted,
-         :text_redacted, :kind, :tier, CAST(:routes AS jsonb), :adapter, :prompt_version, :policy_hash, :now, :now FROM c
+         :text_redacted, :kind, :tier, CAST(:routes AS jsonb), :adapter, :prompt_version, :policy_hash, :now, :now
+  FROM c
   ON CONFLICT (id) DO UPDATE SET status = 'complete', text_encrypted = excluded.text_encrypted,
     text_redacted = excluded.text_redacted, kind = excluded.kind, tier = excluded.tier, routes = excluded.routes,
     adapter_version = excluded.adapter_version, prompt_version = excluded.prompt_version,
@@ -102,7 +103,8 @@ e AS (
 cited AS (
   INSERT INTO citations (message_id, article_id, passage_id, title, quote, reviewed)
   SELECT :reply, k.article_id, k.passage_id, k.title, k.quote, k.reviewed FROM c,
-    jsonb_to_recordset(CAST(:citations AS jsonb)) AS k(article_id text, passage_id text, title text, quote text, reviewed date)),
+    jsonb_to_recordset(CAST(:citations AS jsonb))
+      AS k(article_id text, passage_id text, title text, quote text, reviewed date)),
 hit AS (
   INSERT INTO guardrail_hits (message_id, stage, rule, detail)
   SELECT :reply, left(k.stage, 32), left(k.rule, 128), k.detail FROM c,
@@ -118,8 +120,10 @@ names AS (
   SELECT c.id, k.token, k.value, :now
   FROM c, unnest(CAST(:tokens AS text[]), CAST(:values AS bytea[])) AS k(token, value) ON CONFLICT DO NOTHING),
 called AS (
-  INSERT INTO escalations (id, site_id, conversation_id, status, priority, reason, tier, category, disposition, due_at, created_at)
-  SELECT :escalation, c.site_id, c.id, 'waiting', :priority, left(:reason, 64), :tier, left(:category, 64), '', :due_at, :now
+  INSERT INTO escalations
+    (id, site_id, conversation_id, status, priority, reason, tier, category, disposition, due_at, created_at)
+  SELECT :escalation, c.site_id, c.id, 'waiting', :priority, left(:reason, 64), :tier, left(:category, 64), '',
+         :due_at, :now
   FROM c WHERE :hand_off
   ON CONFLICT (conversation_id) WHERE status in ('waiting', 'claimed') DO UPDATE SET
     priority = least(escalations.priority, excluded.priority), due_at = least(escalations.due_at, excluded.due_at),
@@ -155,7 +159,8 @@ SELECT pg_notify(:channel, 'conversation:' || c.id), pg_notify(:channel, 'staff:
 
 _ASKED = text("""
 SELECT id, position, text_encrypted, text_redacted FROM messages
-WHERE conversation_id = :conversation AND author = 'patient' AND position <= :position ORDER BY position DESC LIMIT :limit
+WHERE conversation_id = :conversation AND author = 'patient' AND position <= :position
+ORDER BY position DESC LIMIT :limit
 """)
 
 
@@ -220,7 +225,8 @@ class TurnsRepository:
     async def give_up(self, session: Executor, turns: list[str], runner: str) -> None:
         """Put turns back into the queue, for the next process."""
         query = text(
-            "UPDATE turns SET state = 'queued', lease_until = NULL WHERE id = ANY(:turns) AND runner = :runner AND state = 'running'"
+            "UPDATE turns SET state = 'queued', lease_until = NULL "
+            "WHERE id = ANY(:turns) AND runner = :runner AND state = 'running'"
         )
         await session.execute(query, {"turns": turns, "runner": runner})
 

@@ -39,7 +39,7 @@ from tests.factories import Wired, utc_now, wired
 from tests.fakes_conversations import ScriptedResponder
 
 FAST_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-PASSWORD = "correct horse battery"  # noqa: S105
+PASSWORD = "correct horse battery"
 ARTICLE = ArticlePage(
     "parking", 2, "Parking & garages", "visiting", "everyone", "Facilities", date(2026, 5, 1), date(2099, 5, 1), [],
     "Parking is **free**. <script>x</script>",
@@ -179,7 +179,8 @@ async def build_house(
                 database, idle=timedelta(minutes=15), life=timedelta(hours=8), now=clock, hasher=FAST_HASHER
             ),
             audit=AuditLog(clock), adapters=FakeAdapters(), articles=FakeArticles(), metrics=metrics, health=health,
-            now=clock, patient_rate=RateLimit(per_minute), address_rate=RateLimit(10_000), import_folders=(Path("/allowed"),),
+            now=clock, patient_rate=RateLimit(per_minute), address_rate=RateLimit(10_000),
+            import_folders=(Path("/allowed"),),
         )  # fmt: skip
         app.state.services = services
         client = await stack.enter_async_context(served(app))

@@ -42,10 +42,13 @@ async def test_concurrent_writers_keep_one_chain(database: Database, log: AuditL
 
 
 async def test_an_act_that_fails_leaves_no_entry(database: Database, log: AuditLog) -> None:
-    with pytest.raises(ValueError, match="undone"):
+    async def failing_act() -> None:
         async with database.session() as session:
             await log.append(session, "nurse", "conversation.read", "c" * 32)
             raise ValueError("undone")
+
+    with pytest.raises(ValueError, match="undone"):
+        await failing_act()
     assert (await verify(database, log)).entries == 0
 
 

@@ -16,7 +16,7 @@ from app.errors import ConflictError, InvalidContent, NotFound, NotSignedIn, Ses
 from tests.factories import add_site, utc_now
 
 pytestmark = pytest.mark.anyio
-PASSWORD = "correct horse battery"  # noqa: S105
+PASSWORD = "correct horse battery"
 
 
 @pytest.fixture
