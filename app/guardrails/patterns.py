@@ -166,7 +166,7 @@ class Matcher:
         for start in range(count):
             states = [self._root]
             for j in range(start, min(count, start + 14)):
-                if j > start and words.breaks[j] >= SENTENCE:
+                if j > start and words.breaks[j] == SENTENCE:
                     break
                 word = words.words[j]
                 step: list[_Node] = []

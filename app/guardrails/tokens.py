@@ -113,6 +113,6 @@ def read(turns: Sequence[str], speller: Speller | None, fillers: frozenset[str])
     at: list[int] = []
     here = 0
     for word, gap in zip(words, breaks, strict=True):
-        here += (0 if word in fillers else 1) + (1 if gap >= SENTENCE else 0)
+        here += (0 if word in fillers else 1) + (1 if gap == SENTENCE else 0)
         at.append(here)
     return Words(tuple(words), tuple(breaks), tuple(owner), tuple(at), frozenset(questions))
