@@ -21,9 +21,10 @@ def finetune(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
 ) -> None:
     """Train a LoRA adapter on dialogues and write weights, manifest and card."""
-    from training.finetune.config import load_config
+    from training.finetune.config import load_config, require_start
 
     settings = load_config(config)
+    require_start(settings)
     typer.echo("Loading the training libraries ...", err=True)
     from training.finetune.adapter import write_adapter
     from training.finetune.trainer import train

@@ -88,6 +88,7 @@ def card(manifest: AdapterManifest, config: FinetuneConfig, measured: list[str] 
         ("modules", ", ".join(manifest.target_modules)),
         ("prompt", f"{manifest.prompt_version}, template `{manifest.template_sha256[:12]}`"),
         ("data", f"{manifest.metrics['train_dialogues']:.0f} dialogues, hash `{manifest.dataset_sha256[:12]}`"),
+        ("began with", _beginning(config)),
         (
             "learning rate",
             f"{training.learning_rate:g}, {training.schedule}, batch {training.batch_size * training.accumulate}",
@@ -123,8 +124,14 @@ def card(manifest: AdapterManifest, config: FinetuneConfig, measured: list[str] 
     return "\n".join(lines)
 
 
+def _beginning(config: FinetuneConfig) -> str:
+    if config.start_from is None:
+        return "zero (an adapter that changes nothing)"
+    return f"the adapter `{config.start_from.name}`, see `start_from` in the config"
+
+
 def _round_weights(path: Path) -> None:
-    weights = {name: tensor.to(torch.bfloat16).contiguous() for name, tensor in load_file(str(path)).items()}
+    weights = {name: tensor.to(torch.bfloat16).clone() for name, tensor in load_file(str(path)).items()}
     save_file(weights, str(path), metadata={"format": "pt"})
 
 

@@ -132,9 +132,16 @@ def load_config(path: Path) -> FinetuneConfig:
     for field, needed in (("train", config.train), ("held_out", config.held_out)):
         if not needed.is_file():
             raise ConfigurationError(f"{path}: {field}: {needed} does not exist")
-    if config.start_from is not None and not (config.start_from / "adapter_config.json").is_file():
-        raise ConfigurationError(f"{path}: start_from: {config.start_from} holds no adapter_config.json")
     base = Path(config.base_model)
     if base.is_dir() and not (base / "config.json").is_file():
         raise ConfigurationError(f"{path}: base_model: {base} holds no config.json")
     return config
+
+
+def require_start(config: FinetuneConfig) -> None:
+    """Raise ConfigurationError when ``start_from`` is no adapter folder. Only training needs it, the gate does not."""
+    if config.start_from is not None and not (config.start_from / "adapter_config.json").is_file():
+        raise ConfigurationError(
+            f"start_from: {config.start_from} holds no adapter_config.json; make it (demo/adapters/README.md) "
+            "or remove the line to begin at zero"
+        )

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from app.errors import ConfigurationError
-from training.finetune.config import FinetuneConfig, load_config
+from training.finetune.config import FinetuneConfig, load_config, require_start
 
 
 def write(folder: Path, **changes: Any) -> Path:
@@ -31,8 +31,9 @@ def write(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def test_the_shipped_config_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = FinetuneConfig.model_validate(yaml.safe_load(Path("demo/adapters/support.yaml").read_text()))
+@pytest.mark.parametrize("name", ["support", "shipped"])
+def test_the_shipped_configs_are_valid(name: str) -> None:
+    config = FinetuneConfig.model_validate(yaml.safe_load(Path(f"demo/adapters/{name}.yaml").read_text()))
     assert config.lora.rslora
     assert config.lora.rank in (16, 32, 64)
 
@@ -69,7 +70,6 @@ def test_served_ranks_are_accepted(tmp_path: Path, rank: int) -> None:
         ({"train": "nowhere.jsonl"}, "nowhere.jsonl does not exist"),
         ({"name": "Big Name"}, "name"),
         ({"speed": 3}, "speed"),
-        ({"start_from": "nowhere"}, "start_from"),
     ],
 )
 def test_other_faults_name_file_and_field(tmp_path: Path, changes: dict[str, Any], word: str) -> None:
@@ -89,3 +89,10 @@ def test_a_missing_or_broken_file_is_one_sentence(tmp_path: Path) -> None:
 def test_checking_a_config_loads_no_heavy_library() -> None:
     code = "import sys, training.cli, training.finetune.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_start_that_does_not_exist_is_refused_for_training_only(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, start_from=str(tmp_path / "nowhere")))
+    with pytest.raises(ConfigurationError, match="start_from"):
+        require_start(config)
+    require_start(load_config(write(tmp_path)))
