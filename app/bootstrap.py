@@ -87,6 +87,7 @@ class Runtime:
     knowledge: KnowledgeService
     pipeline: Pipeline
     redactor: Redactor
+    encoder: Encoder
 
 
 def open_database(settings: Settings, *, name: str = "bedside") -> Database:
@@ -223,7 +224,7 @@ async def runtime(settings: Settings, *, database_name: str = "bedside", say: Sa
         )  # fmt: skip
         index = KnowledgeIndex(database, encoder, site.id)
         pipeline = build_pipeline(settings, site, bundle, detector, index, engine.front)
-        yield Runtime(settings, site, bundle, database, engine, adapters, knowledge, pipeline, redactor)
+        yield Runtime(settings, site, bundle, database, engine, adapters, knowledge, pipeline, redactor, encoder)
     finally:
         await engine.close()
         await database.dispose()

@@ -1,7 +1,7 @@
 """One real vLLM for the whole test session, shared by every suite that needs one.
 
 ``tests/conftest.py`` makes the fixtures known. A test that uses ``vllm`` must carry ``@pytest.mark.engine``.
-``BEDSIDE_TEST_ENGINE_SOCKET`` names the socket of an engine that already runs (served name ``bedside-demo``), to save
+``BEDSIDE_TEST_ENGINE_SOCKET`` names the socket of an engine that already runs (served name ``base``), to save
 its start while developing. ``BEDSIDE_REQUIRE_ENGINE=1`` turns the skip for a missing vLLM into a failure.
 """
 
@@ -23,7 +23,7 @@ from app.engine.command import detect_device, engine_command, engine_environment
 from app.engine.launcher import EngineLauncher
 from tests.adapter_files import DEMO_MODEL, adapter_tensors, served_name, write_adapter
 
-SERVED_NAME = "bedside-demo"
+SERVED_NAME = "base"
 START_S = 300.0
 
 
