@@ -77,7 +77,8 @@ def _add_state(router: APIRouter) -> None:
         conversation_id: Id, services: ServicesDep, patient: ActingPatientDep, body: HandoffIn | None = None
     ) -> ConversationView:
         """Silence the assistant and put the conversation into the queue of people. Asking again changes nothing."""
-        return await services.conversations.hand_off(patient.session_id, conversation_id)
+        reason = (body.reason if body is not None else None) or ""
+        return await services.conversations.hand_off(patient.session_id, conversation_id, reason)
 
     @router.get(
         "/conversations/{conversation_id}/events", summary="Follow the conversation",

@@ -151,11 +151,14 @@ class ConversationService:
                 if self._runner.pending(reply_id):
                     await _within(ended, end - loop.time())
                 async with self._database.statement() as session:
-                    reply = await self._repository.message(session, conversation, reply_id)
-                    if reply is not None and reply["status"] == "complete":
-                        return self._views.message(reply, reply["language"])
-                    if await self._turns.state(session, reply_id) in ("done", None) or loop.time() >= end:
-                        return None
+                    # The state first: a turn that is done has stored its message before.
+                    ended_for_good = await self._turns.state(session, reply_id) in ("done", None)
+                    late = loop.time() >= end
+                    reply = await self._repository.message(session, conversation, reply_id) if ended_for_good else None
+                if reply is not None and reply["status"] == "complete":
+                    return self._views.message(reply, reply["language"])
+                if ended_for_good or late:
+                    return None
                 await wake.wait(max(0.0, min(end - loop.time(), 2.0)))  # another process answers
 
     async def messages(self, owner: str, conversation: str, after: int = 0, limit: int = 50) -> MessagePage:
@@ -184,8 +187,11 @@ class ConversationService:
         async for event in self._events.follow(conversation, after, status):
             yield event
 
-    async def hand_off(self, owner: str, conversation: str) -> ConversationView:
-        """The patient asks for a person; asking again changes nothing. Raises NotFound, ConversationClosed."""
+    async def hand_off(self, owner: str, conversation: str, reason: str = "") -> ConversationView:
+        """The patient asks for a person; asking again changes nothing. Raises NotFound, ConversationClosed.
+
+        A ``reason`` is kept as a message of the patient's: staff see it, triage too.
+        """
         at = self._now()
         async with self._database.session() as session:
             view = await self._view(session, conversation, owner)
@@ -193,7 +199,10 @@ class ConversationService:
                 raise ConversationClosed("this conversation has ended; start a new one")
             due = self._due(NORMAL_PRIORITY, at)
             await self.ownership.hand_off(session, conversation, "patient_asked", NORMAL_PRIORITY, due, at)
-            return await self._view(session, conversation, owner)
+            view = await self._view(session, conversation, owner)
+        if reason.strip():
+            await self.post_message(owner, conversation, reason)
+        return view
 
     async def close(self, owner: str, conversation: str) -> ConversationView:
         """The patient ends the conversation; doing it again changes nothing."""

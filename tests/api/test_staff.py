@@ -27,8 +27,10 @@ async def audited(house: House, action: str) -> list[str]:
 async def test_a_nurse_takes_over_writes_and_returns(house: House) -> None:
     patient, nurse = await house.patient(), await house.staff()
     conversation = await house.conversation(patient)
-    await house.send(patient, conversation, "Maria Gonzalez parks where?", Prefer="wait=10")
-    waiting = await house.http.post(f"/v1/conversations/{conversation}/handoff", json={}, headers=patient)
+    await house.send(patient, conversation, "parking?", Prefer="wait=10")
+    reason = {"reason": "Maria Gonzalez parks where?"}
+    waiting = await house.http.post(f"/v1/conversations/{conversation}/handoff", json=reason, headers=patient)
+    await house.wired.settled()
     assert (waiting.status_code, waiting.json()["who"]) == (202, "Waiting for a person")
     assert waiting.json()["waiting_text"]
     queue = (await house.http.get("/v1/staff/escalations", headers=nurse)).json()["items"]
@@ -60,6 +62,7 @@ async def test_a_nurse_takes_over_writes_and_returns(house: House) -> None:
     )
     assert (said.status_code, said.json()["id"], said.json()["text"]) == (201, again.json()["id"], "Hello <PERSON_1>")
     page = (await house.http.get(f"/v1/conversations/{conversation}/messages", headers=patient)).json()
+    assert [m["author"] for m in page["items"]] == ["patient", "assistant", "patient", "staff"]
     assert (page["items"][-1]["text"], page["items"][-1]["author_name"]) == ("Hello Maria Gonzalez", "Maria, care team")
     state = (await house.http.get(f"/v1/conversations/{conversation}", headers=patient)).json()
     assert (state["who"], state["staff_name"]) == ("Maria, care team", "Maria")
