@@ -7,7 +7,7 @@ the sentence must stand in one window of one passage; figures and denials must a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -151,16 +151,12 @@ class OutputChecks:
     """Checks sentences for one site. Thread-safe.
 
     ``support_threshold`` is the least share of content words that one window of a passage must hold, with half of the
-    sentence as one run of words; without such a run 0.75 is asked. ``leak_check`` returns identifiers that the patient
-    did not give.
+    sentence as one run of words; without such a run 0.75 is asked.
     """
 
-    def __init__(
-        self, site: Site, support_threshold: float = 0.6, leak_check: Callable[[str], Sequence[object]] | None = None
-    ) -> None:
+    def __init__(self, site: Site, support_threshold: float = 0.6) -> None:
         self._links = {link.lower().removeprefix("https://").rstrip("/") for link in site.allowed_links}
         self._threshold = support_threshold
-        self._leak_check = leak_check
 
     def check(self, sentence: str, passages: Sequence[Passage], question: str = "") -> OutputVerdict:
         """Judge one sentence. ``question`` is the patient's (redacted) question: its words support nothing."""
@@ -168,8 +164,6 @@ class OutputChecks:
         hits = self._form(text)
         if sentence.strip() == NOT_IN_ARTICLES:
             hits.append(_hit("not_in_articles"))
-        if self._leak_check is not None and list(self._leak_check(sentence)):
-            hits.append(_hit("identifier"))
         window = best_window(text, passages)
         if window is None or not self._supported(window):
             hits.append(_hit("unsupported", f"{window.coverage:.2f}" if window else "no passage"))

@@ -119,7 +119,6 @@ class BundleHeader(BaseModel):
     injection_threshold: float = Field(gt=0, le=1)
     support_threshold: float = Field(gt=0, le=1)
     fillers: list[str]
-    protected: list[str]
     category_order: list[str]
 
 
@@ -130,6 +129,7 @@ class PolicyBundle(BaseModel):
 
     hash: str
     header: BundleHeader
+    protected: frozenset[str]
     lexicon: dict[str, list[str]]
     context: dict[str, list[str]]
     triage: list[TriageRule]
@@ -161,7 +161,7 @@ def load_bundle(folder: Path, *, strict: bool = False, today: date | None = None
     """
     if not (folder / "bundle.yaml").is_file():
         raise ConfigurationError(f"{folder} is not a policy bundle: bundle.yaml is missing")
-    files = sorted(folder.glob("*.yaml"))
+    files = sorted([*folder.glob("*.yaml"), *folder.glob("*.txt")])
     header = _validated(BundleHeader, _read(folder / "bundle.yaml"), "bundle.yaml")
     lexicon = _phrase_lists(folder / "lexicon.yaml")
     context = _phrase_lists(folder / "context.yaml")
@@ -175,6 +175,7 @@ def load_bundle(folder: Path, *, strict: bool = False, today: date | None = None
     bundle = PolicyBundle(
         hash=_digest(files),
         header=header,
+        protected=_words(folder / "protected.txt"),
         lexicon=lexicon,
         context=context,
         triage=triage,
@@ -185,6 +186,14 @@ def load_bundle(folder: Path, *, strict: bool = False, today: date | None = None
     )
     _check(bundle)
     return bundle
+
+
+def _words(path: Path) -> frozenset[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path.name}: cannot be read as UTF-8 text") from error
+    return frozenset(word for line in lines if not line.startswith("#") for word in line.split())
 
 
 def _digest(files: list[Path]) -> str:

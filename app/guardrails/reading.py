@@ -35,7 +35,7 @@ class Reader:
         fillers = frozenset(bundle.header.fillers)
         self.matcher = Matcher(bundle.concepts(), triggers, fillers)
         self.fillers = fillers
-        protected = {*bundle.header.protected, *NUMBER_WORDS}
+        protected = {*bundle.protected, *NUMBER_WORDS}
         self.speller = Speller(self.matcher.vocabulary, protected) if mend_spelling else None
 
     def trigger(self, source: str) -> Trigger:

@@ -92,11 +92,6 @@ def test_no_passages_means_no_support() -> None:
     assert not CHECKS.check("Call your care team.", [], "").passed
 
 
-def test_identifiers_that_the_patient_did_not_give_fail() -> None:
-    checks = OutputChecks(SITE, leak_check=lambda text: [text] if "care" in text else [])
-    assert "output.identifier" in {h.rule for h in checks.check("Call your care team.", PASSAGES, "").hits}
-
-
 @pytest.mark.parametrize(
     ("one", "other"),
     [
