@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Protocol, cast
@@ -83,7 +84,10 @@ class HealthReport:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything that routes use, put together by ``app.main`` and kept at ``app.state.services``."""
+    """Everything that routes use, put together by ``app.main`` and kept at ``app.state.services``.
+
+    ``closing`` is set when the server is told to stop: open event streams end then, and clients come back elsewhere.
+    """
 
     site: Site
     database: Database
@@ -102,7 +106,7 @@ class Services:
     address_rate: RateLimit
     import_folders: tuple[Path, ...] = ()
     secure_cookies: bool = False
-    max_stream_s: float = 3600.0
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def get_services(request: Request) -> Services:

@@ -1,6 +1,6 @@
 """Server-sent events: FastAPI encodes them and keeps idle connections alive (a comment every 15 s).
 
-A stream ends after a while, or when the store fails; clients come back with ``Last-Event-ID`` and miss nothing.
+A stream ends when the server closes or the store fails; clients come back with ``Last-Event-ID`` and miss nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from fastapi.sse import ServerSentEvent
 from app.api.deps import Services
 from app.conversations.schemas import ConversationView
 from app.errors import DependencyError
+from app.logging import logger
 
 RETRY_MS = 1000
 
@@ -40,20 +41,40 @@ async def conversation_stream(
     if after > view.last_seq:  # the client knows more than the store, which was restored from a copy
         after = view.last_seq
         yield _event("resync", {}, after)
-    end = asyncio.get_running_loop().time() + services.max_stream_s
-    with contextlib.suppress(DependencyError):  # the stream ends; the client comes back
-        async with contextlib.aclosing(services.conversations.events(owner, view.id, after)) as events:
-            async for event in events:
-                yield _event(event.type, event.data, event.seq)
-                if asyncio.get_running_loop().time() > end:
-                    return
+    async with contextlib.aclosing(_merged(services, _log(services, owner, view.id, after))) as events:
+        async for event in events:
+            yield event
 
 
 async def staff_stream(services: Services, *, queue: bool) -> AsyncGenerator[ServerSentEvent, None]:
     """Changes of the live adapter, and with ``queue`` those of the queue, from now on."""
-    merged: asyncio.Queue[ServerSentEvent | None] = asyncio.Queue(1_000)
     sources = [_adapter_changes(services)] + ([_queue_changes(services)] if queue else [])
-    tasks = [asyncio.create_task(_pour(source, merged)) for source in sources]
+    async with contextlib.aclosing(_merged(services, *sources)) as events:
+        async for event in events:
+            yield event
+
+
+async def _merged(
+    services: Services, *sources: AsyncIterator[ServerSentEvent]
+) -> AsyncGenerator[ServerSentEvent, None]:
+    """All sources as one stream, until one of them ends or the server closes."""
+    merged: asyncio.Queue[ServerSentEvent | None] = asyncio.Queue(100)
+
+    async def pour(source: AsyncIterator[ServerSentEvent]) -> None:
+        try:
+            async for event in source:
+                await merged.put(event)
+        except DependencyError:
+            pass  # the stream ends; the client comes back
+        except Exception:
+            logger(__name__).error("event stream failed", exc_info=True)
+        await merged.put(None)
+
+    async def close() -> None:
+        await services.closing.wait()
+        await merged.put(None)
+
+    tasks = [asyncio.create_task(pour(source)) for source in sources] + [asyncio.create_task(close())]
     try:
         while (event := await merged.get()) is not None:
             yield event
@@ -63,11 +84,10 @@ async def staff_stream(services: Services, *, queue: bool) -> AsyncGenerator[Ser
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _pour(source: AsyncIterator[ServerSentEvent], merged: asyncio.Queue[ServerSentEvent | None]) -> None:
-    with contextlib.suppress(DependencyError):
-        async for event in source:
-            await merged.put(event)
-    await merged.put(None)
+async def _log(services: Services, owner: str, conversation: str, after: int) -> AsyncIterator[ServerSentEvent]:
+    async with contextlib.aclosing(services.conversations.events(owner, conversation, after)) as events:
+        async for event in events:
+            yield _event(event.type, event.data, event.seq)
 
 
 async def _queue_changes(services: Services) -> AsyncIterator[ServerSentEvent]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 import time
 from pathlib import Path
@@ -54,7 +55,18 @@ def _server(settings: Settings, app: FastAPI) -> uvicorn.Server:
         timeout_graceful_shutdown=20,
         h11_max_incomplete_event_size=32_768,
     )
-    return uvicorn.Server(config)
+    return ClosingServer(config)
+
+
+class ClosingServer(uvicorn.Server):
+    """Lets open event streams end before it waits for connections; running turns are drained after that."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn.Server."""
+        services = getattr(self.config.app.state, "services", None)  # type: ignore[union-attr]
+        if services is not None:  # none where the start failed
+            services.closing.set()
+        await super().shutdown(sockets)
 
 
 async def _narrate(server: uvicorn.Server, app: FastAPI, settings: Settings, say: Say) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -184,6 +184,7 @@ async def build_house(
         )  # fmt: skip
         app.state.services = services
         client = await stack.enter_async_context(served(app))
+        stack.callback(services.closing.set)
         house = House(client, services, parts, clock, app)
         yield house
 
@@ -193,6 +194,3 @@ async def house(database: Database, site: Site, cipher: TextCipher) -> AsyncIter
     """A running service with a scripted responder."""
     async with build_house(database, site, cipher) as built:
         yield built
-
-
-Eventually = Callable[[], bool]

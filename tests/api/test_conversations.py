@@ -122,6 +122,15 @@ async def test_a_client_that_knows_more_than_the_store_is_told_to_read_again(hou
         assert (await events.next())["id"] == "1"
 
 
+async def test_streams_end_when_the_server_closes(house: House) -> None:
+    headers = await house.patient()
+    conversation = await house.conversation(headers)
+    async with house.http.stream("GET", f"/v1/conversations/{conversation}/events", headers=headers) as answer:
+        house.services.closing.set()
+        async with asyncio.timeout(5):
+            assert [line async for line in answer.aiter_lines() if line.startswith("event")] == []
+
+
 async def test_the_crisis_card(house: House) -> None:
     headers = await house.patient(consent=False)
     conversation = await house.conversation(headers)
