@@ -36,7 +36,10 @@ _HEADERS = {
 }
 _HERE = Path(__file__).parent
 _STATIC = {
-    path.name: path for folder in ("static", "static/vendor") for path in (_HERE / folder).iterdir() if path.is_file()
+    path.name: path
+    for folder in ("static", "static/vendor")
+    for path in (_HERE / folder).iterdir()
+    if path.suffix in (".js", ".css", ".svg")
 }
 
 

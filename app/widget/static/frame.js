@@ -70,9 +70,10 @@ function header() {
     $("who").textContent = who;
     if (live) announce(who);
   }
-  $("note").textContent = { assistant: config?.notice.ai_label || t.aiNote, waiting: t.waitingNote, staff: t.personNote }[handler] || t.endedNote;
+  const notes = { assistant: config?.notice.ai_label || t.aiNote, waiting: t.waitingNote, staff: t.personNote };
+  $("note").textContent = /** @type {any} */ (notes)[handler] || t.endedNote;
   $("face").textContent = handler === "assistant" ? t.aiTag : handler === "staff" ? who[0] : "…";
-  $("talk").textContent = { waiting: t.inLine, staff: t.withPerson }[handler] || t.talk;
+  $("talk").textContent = handler === "waiting" ? t.inLine : handler === "staff" ? t.withPerson : t.talk;
   $("talk").setAttribute("aria-disabled", handler !== "assistant");
   const wait = (handler === "waiting" && (conversation.waiting_text || fill(t.position, { n: conversation.queue_position }))) || "";
   const stick = wait && atEnd();
