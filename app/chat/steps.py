@@ -30,7 +30,7 @@ class Steps:
         self.milliseconds: dict[str, float] = {}
 
     async def run(self, stage: str, expected: type[T], work: Callable[[], T]) -> T:
-        """Run blocking ``work`` in a thread. Raises StepFailed; an InputError (to be mended by the patient) as it is."""
+        """Run blocking ``work`` in a thread. Raises StepFailed; an InputError (the patient's to mend) as it is."""
         return await self.wait(stage, expected, asyncio.to_thread(work))
 
     async def wait(self, stage: str, expected: type[T], work: Awaitable[T]) -> T:

@@ -31,7 +31,7 @@ class Replicas:
     async def stream(
         self, messages: Sequence[PromptMessage], adapter: str | None, limits: Limits, *, session: str | None = None
     ) -> AsyncIterator[Delta | Finished]:
-        """Generate on the session's replica, or on the next one if it is away or lacks the adapter before the first token."""
+        """Generate on the session's replica, or on the next one if that is away or lacks the adapter."""
         last: EngineUnavailable | AdapterNotLoaded | None = None
         for engine in self._order(session):
             began = False

@@ -131,7 +131,7 @@ async def test_many_streams_at_once(subject: Subject) -> None:
 async def given_up(subject: Subject, before: Work, whole: int) -> None:
     """Check that the engine soon works no more, and left the generation of ``whole`` tokens unfinished."""
     async with asyncio.timeout(5):
-        while (await subject.work()).running:  # noqa: ASYNC110 - the engine is another process
+        while (await subject.work()).running:
             await asyncio.sleep(0.02)
     await asyncio.sleep(0.3)
     after = await subject.work()

@@ -94,7 +94,7 @@ async def test_many_streams_ask_for_fewer_events(engine: VllmEngine, socket: Pat
         for count in range(1, 21):
             tasks.append(asyncio.create_task(collect(engine)))
             async with asyncio.timeout(2):
-                while len(server.requests) < count:  # noqa: ASYNC110 - the server counts by itself
+                while len(server.requests) < count:
                     await asyncio.sleep(0.001)
         release.set()
         await asyncio.gather(*tasks)
