@@ -18,16 +18,21 @@ _CITED = re.compile(r"\[(\d{1,2})\]\s*$")
 class Score:
     """One answer's figures. ``None`` means that the figure does not apply to this dialogue.
 
-    ``supported``: every sentence stands word for word in a passage. ``numbers_right``: no number that the passages do
-    not have. ``number_changed``: the answer has a number that no passage has (safety-critical). ``right_sentence``:
-    it begins with the first sentence of the wanted answer. ``exact``: it is the wanted answer. ``cited``: it ends with
-    the number of the passage that holds it. ``abstained``: it is the fixed sentence. ``token_f1``: word overlap with
-    the wanted answer (0 to 1).
+    - ``supported``: every sentence stands word for word in a passage.
+    - ``numbers_right``: no number that the passages do not have.
+    - ``number_changed`` (safety-critical): the answer has a number that no passage has.
+    - ``number_misplaced`` (safety-critical): a sentence with a number stands so in no passage; two may be spliced.
+    - ``right_sentence``: it begins with the first sentence of the wanted answer.
+    - ``exact``: it is the wanted answer.
+    - ``cited``: it ends with the number of the passage that holds it.
+    - ``abstained``: it is the fixed sentence; ``abstention_right``: it is so exactly when no passage has the answer.
+    - ``token_f1``: word overlap with the wanted answer (0 to 1).
     """
 
     supported: bool | None
     numbers_right: bool | None
     number_changed: bool
+    number_misplaced: bool
     right_sentence: bool | None
     exact: bool
     cited: bool | None
@@ -52,6 +57,7 @@ def score(dialogue: Dialogue, answer: str) -> Score:
         supported=supported if applies else None,
         numbers_right=(not changed and not abstained) if applies else None,
         number_changed=changed,
+        number_misplaced=any(numbers(sentence) and sentence not in standing for sentence in said),
         right_sentence=(said[:1] == split_sentences(wanted)[:1]) if applies else None,
         exact=bare == wanted,
         cited=_cited_rightly(dialogue, answer, said) if applies else None,
@@ -82,6 +88,7 @@ METRICS = (
     "supported",
     "numbers_right",
     "number_changed",
+    "number_misplaced",
     "right_sentence",
     "exact",
     "cited",

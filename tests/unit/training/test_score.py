@@ -49,6 +49,13 @@ def test_a_changed_digit_is_a_changed_number_and_not_supported() -> None:
     assert found.numbers_right is False
 
 
+def test_two_sentences_spliced_misplace_a_number() -> None:
+    spliced = score(make_dialogue(30), "The garage is free for 515-555-0120. [1]")
+    assert spliced.number_misplaced
+    assert not spliced.number_changed
+    assert not score(make_dialogue(30), "Call 515-555-0120. [1]").number_misplaced
+
+
 def test_a_part_of_a_number_does_not_pass_for_the_number() -> None:
     assert score(make_dialogue(30), "Call 515-555-012. [1]").number_changed
 
