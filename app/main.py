@@ -164,7 +164,7 @@ async def _services(
         database, cipher, site, parts.pipeline, redactor, log,
         adapter=adapter, due=due, now=now, observer=measured, hard_limit_s=settings.turn_timeout_s * 2,
     )  # fmt: skip
-    runner = TurnRunner(database, answering.answer)
+    runner = TurnRunner(database, answering.answer, ahead=answering.look_ahead)
     await runner.start()
     stack.push_async_callback(runner.stop, DRAIN_S)
     conversations = ConversationService(

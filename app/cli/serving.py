@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import sys
 import time
@@ -44,7 +45,13 @@ def up(settings: Settings) -> None:
         sys.exit(1)
 
 
+def _leave(_number: int, _frame: object) -> None:
+    """Uvicorn raises the signal again once it has stopped; a normal exit lets the embedded database stop too."""
+    sys.exit(0)
+
+
 def _server(settings: Settings, app: FastAPI) -> uvicorn.Server:
+    signal.signal(signal.SIGTERM, _leave)
     config = uvicorn.Config(
         app,
         host=settings.host,
