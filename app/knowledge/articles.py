@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
 from markdown_it import MarkdownIt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from app.errors import ConfigurationError
 
@@ -20,8 +20,14 @@ _HTML = re.compile(r"<\s*/?\s*[A-Za-z!?][^>]*>|<\s*script|javascript:", re.IGNOR
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
+Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=140, pattern=r"^[^\n\t]+$")]
+
+
 class ArticleHead(BaseModel):
-    """The front matter. ``review_by`` is the last day on which the article may be cited."""
+    """The front matter. ``review_by`` is the last day on which the article may be cited.
+
+    ``asked`` are up to 12 ways in which patients ask for this article; they are searched and never shown.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,6 +39,7 @@ class ArticleHead(BaseModel):
     reviewed: date
     review_by: date
     sources: list[str] = Field(min_length=1)
+    asked: list[Phrase] = Field(default=[], max_length=12)
 
     @model_validator(mode="after")
     def _dates_in_order(self) -> ArticleHead:

@@ -107,7 +107,7 @@ async def store_article(
     else:
         known.version, known.content_sha256, known.withdrawn = version, article.sha256, False
     if changed:
-        fields = head.model_dump(exclude={"id"})
+        fields = head.model_dump(exclude={"id", "asked"})
         session.add(
             ArticleVersion(site_id=site_id, article_id=head.id, version=version, markdown=article.markdown, **fields)
         )

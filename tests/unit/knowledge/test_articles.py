@@ -49,6 +49,12 @@ def test_a_right_article_parses() -> None:
         (("The garage costs", "<b>The</b> garage costs"), 15, "HTML"),
         (("The garage costs", "The \x00 garage costs"), 15, "control character"),
         (("review_by: 2027-09-01", "review_by: 2025-09-01"), 2, "review_by must be after"),
+        (("sources:", "asked: [no]\nsources:"), 9, "asked"),
+        (("sources:", "asked: [ab]\nsources:"), 9, "at least 3"),
+        (("sources:", f"asked: ['{'a' * 141}']\nsources:"), 9, "at most 140"),
+        (("sources:", "asked: ['where do i park', 12]\nsources:"), 9, "asked"),
+        (("sources:", f"asked: {['where to park'] * 13}\nsources:"), 9, "at most 12"),
+        (("sources:", 'asked: ["two\\nlines"]\nsources:'), 9, "asked"),
     ],
 )
 def test_a_broken_article_is_refused_with_file_and_line(change: tuple[str, str], line: int, fault: str) -> None:
@@ -70,6 +76,12 @@ def test_a_broken_article_is_refused_with_file_and_line(change: tuple[str, str],
 def test_files_that_are_no_articles_are_refused(data: bytes, fault: str) -> None:
     with pytest.raises(ConfigurationError, match=fault):
         parse_article(data, "x.md")
+
+
+def test_phrases_that_patients_use_are_read_and_may_be_missing() -> None:
+    assert parse_article(GOOD.encode(), "parking.md").head.asked == []
+    text = GOOD.replace("sources:", "asked:\n  - where do i leave my car\n  - 'parking: how much'\nsources:")
+    assert parse_article(text.encode(), "parking.md").head.asked == ["where do i leave my car", "parking: how much"]
 
 
 def test_a_folder_gives_the_right_ones_and_names_the_faulty(tmp_path: Path) -> None:
