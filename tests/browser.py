@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +64,18 @@ def serve(app: Any) -> Iterator[str]:
         app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1, lifespan="on", ws="none"
     )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
+
+    def run() -> None:
+        # uvicorn leaves by sys.exit where the application does not start; it has logged why.
+        with suppress(SystemExit):
+            server.run()
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 120
     while not server.started:
         if time.monotonic() > deadline or not thread.is_alive():
-            raise RuntimeError("the test server did not start")
+            raise RuntimeError("the test server did not start; its log above says why")
         time.sleep(0.02)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
