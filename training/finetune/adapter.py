@@ -104,8 +104,9 @@ def card(manifest: AdapterManifest, config: FinetuneConfig, measured: list[str] 
     lines = [
         f"# Adapter `{manifest.name}`",
         "",
-        f"A LoRA adapter over {manifest.base_id} for {config.site}. It answers a question with the sentences of the",
-        "given passage that fit, word for word, and says with a fixed sentence when the passage holds no answer.",
+        f"A LoRA adapter over {manifest.base_id} for {config.site}. It was trained to answer a question with the",
+        "sentences of the given passage that fit, word for word, and to write a fixed sentence when the passage holds",
+        "no answer. The figures below say how well it does either.",
         "",
         "| | |",
         "|---|---|",
@@ -118,6 +119,7 @@ def card(manifest: AdapterManifest, config: FinetuneConfig, measured: list[str] 
         "## Limits",
         "",
         "It knows only what the passage says, and it can still pick a sentence that does not answer the question.",
+        "The held-out articles also chose the best state during training, so the figures are slightly hopeful.",
         "Every answer passes the service's output checks before a patient sees it. The figures hold for English.",
         "",
     ]

@@ -28,7 +28,7 @@ THRESHOLDS = Path(__file__).with_name("thresholds.yaml")
 
 
 class Rule(BaseModel):
-    """One rule: exactly one of ``min``, ``max``, ``over_base``."""
+    """One rule: exactly one of ``min``, ``max``, ``over_base``, ``reported`` (a figure without a bound)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,12 +37,13 @@ class Rule(BaseModel):
     min: float | None = None
     max: float | None = None
     over_base: float | None = None
+    reported: bool = False
     min_items: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _one_bound(self) -> Rule:
-        if sum(bound is not None for bound in (self.min, self.max, self.over_base)) != 1:
-            raise ValueError("give exactly one of min, max, over_base")
+        if sum(bound is not None for bound in (self.min, self.max, self.over_base)) + self.reported != 1:
+            raise ValueError("give exactly one of min, max, over_base, reported")
         if self.metric not in METRICS:
             raise ValueError(f"unknown metric {self.metric}; known: {', '.join(METRICS)}")
         return self
@@ -141,8 +142,11 @@ def paired_lower_bound(
 def _apply(rule: Rule, base: list[Score], candidate: list[Score], groups: list[str]) -> tuple[GateRule, bool]:
     value, count = mean(candidate, rule.metric)
     reference, _ = mean(base, rule.metric)
-    enough = count >= rule.min_items
-    if rule.over_base is not None:
+    enough = count >= rule.min_items or rule.reported
+    if rule.reported:
+        passed, bound, detail = True, "reported only", f"base {reference:.3f}, {count} items"
+        value = value if count else 0.0
+    elif rule.over_base is not None:
         lower = paired_lower_bound(values(candidate, rule.metric), values(base, rule.metric), groups)
         passed, bound = lower > rule.over_base, f"lower bound of difference > {rule.over_base:g}"
         detail = f"candidate {value:.3f}, base {reference:.3f}, {count} items"

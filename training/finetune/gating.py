@@ -48,7 +48,6 @@ def table(report: GateReport) -> list[str]:
     lines = [f"Gate: **{report.verdict}**, on held-out articles that no training dialogue touches.", ""]
     lines += ["| rule | figure | bound | |", "|---|---|---|---|"]
     for rule in report.rules:
-        lines.append(
-            f"| {rule.name} | {rule.value:g} | {rule.bound} | {'pass' if rule.passed else 'fail'}; {rule.detail} |"
-        )
+        outcome = "; ".join(part for part in ("pass" if rule.passed else "fail", rule.detail) if part)
+        lines.append(f"| {rule.name} | {rule.value:g} | {rule.bound} | {outcome} |")
     return lines

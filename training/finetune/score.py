@@ -25,7 +25,8 @@ class Score:
     - ``right_sentence``: it begins with the first sentence of the wanted answer.
     - ``exact``: it is the wanted answer.
     - ``cited``: it ends with the number of the passage that holds it.
-    - ``abstained``: it is the fixed sentence; ``abstention_right``: it is so exactly when no passage has the answer.
+    - ``abstained``: it is the fixed sentence; ``abstained_rightly`` counts only questions that no passage answers,
+      ``abstained_wrongly`` only the others.
     - ``token_f1``: word overlap with the wanted answer (0 to 1).
     """
 
@@ -37,7 +38,8 @@ class Score:
     exact: bool
     cited: bool | None
     abstained: bool
-    abstention_right: bool
+    abstained_rightly: bool | None
+    abstained_wrongly: bool | None
     token_f1: float
 
 
@@ -62,7 +64,8 @@ def score(dialogue: Dialogue, answer: str) -> Score:
         exact=bare == wanted,
         cited=_cited_rightly(dialogue, answer, said) if applies else None,
         abstained=abstained,
-        abstention_right=abstained == none_wanted,
+        abstained_rightly=abstained if none_wanted else None,
+        abstained_wrongly=None if none_wanted else abstained,
         token_f1=token_f1(bare, wanted),
     )
 
@@ -92,7 +95,8 @@ METRICS = (
     "right_sentence",
     "exact",
     "cited",
-    "abstention_right",
+    "abstained_rightly",
+    "abstained_wrongly",
     "token_f1",
 )
 

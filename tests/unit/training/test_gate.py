@@ -72,6 +72,13 @@ def test_too_few_items_are_inconclusive_and_a_failure_outweighs_them() -> None:
     assert run(WRONG, RIGHT, many).verdict == "fail"
 
 
+def test_reported_figures_decide_nothing() -> None:
+    shown = Thresholds(rules=[Rule(name="shown", metric="exact", reported=True, min_items=999), *RULES.rules])
+    report = run(RIGHT, WRONG, shown)
+    assert report.verdict == "pass"
+    assert next(rule for rule in report.rules if rule.name == "shown").bound == "reported only"
+
+
 def test_verdict_counts() -> None:
     good = GateRule(name="a", value=1, bound="", passed=True)
     bad = GateRule(name="b", value=0, bound="", passed=False)

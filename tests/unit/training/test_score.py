@@ -74,18 +74,20 @@ def test_a_missing_or_wrong_citation_counts(answer: str) -> None:
 def test_abstention() -> None:
     answerable = make_dialogue(30)
     none = make_dialogue(30, answer=NOT_IN_ARTICLES, kind="none")
-    assert score(none, NOT_IN_ARTICLES).abstention_right
+    assert score(none, NOT_IN_ARTICLES).abstained_rightly
+    assert score(none, NOT_IN_ARTICLES).abstained_wrongly is None
     assert score(none, NOT_IN_ARTICLES).supported is None
-    assert not score(answerable, NOT_IN_ARTICLES).abstention_right
+    assert score(answerable, NOT_IN_ARTICLES).abstained_wrongly
     assert score(answerable, NOT_IN_ARTICLES).supported is False
-    assert not score(none, answerable.answer).abstention_right
+    assert score(none, answerable.answer).abstained_rightly is False
 
 
 def test_means_leave_out_what_does_not_apply() -> None:
     none = make_dialogue(1, answer=NOT_IN_ARTICLES, kind="none")
     scores = [score(make_dialogue(30), "Call 515-555-0120. [1]"), score(none, NOT_IN_ARTICLES)]
     assert mean(scores, "supported") == (1.0, 1)
-    assert mean(scores, "abstention_right") == (1.0, 2)
+    assert mean(scores, "abstained_rightly") == (1.0, 1)
+    assert mean(scores, "number_changed") == (0.0, 2)
 
 
 def test_token_f1() -> None:
