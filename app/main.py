@@ -21,6 +21,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
+from app.adapters.pointer import LivePointer
 from app.adapters.service import AdaptersService
 from app.api.application import install
 from app.api.deps import HealthReport, Services
@@ -157,12 +158,12 @@ async def _services(
     database, site, due = parts.database, parts.site, due_times(parts.site)
     redactor, log = ThreadedRedactor(parts.redactor), EventLog(parts.database, cipher, listener)
 
-    async def adapter() -> str | None:
-        return (await parts.adapters.live()).version
-
+    pointer = LivePointer(parts.adapters.live, listener)
+    await pointer.start()
+    stack.push_async_callback(pointer.stop)
     answering = Answering(
         database, cipher, site, parts.pipeline, redactor, log,
-        adapter=adapter, due=due, now=now, observer=measured, hard_limit_s=settings.turn_timeout_s * 2,
+        adapter=pointer.version, due=due, now=now, observer=measured, hard_limit_s=settings.turn_timeout_s * 2,
     )  # fmt: skip
     runner = TurnRunner(database, answering.answer, ahead=answering.look_ahead)
     await runner.start()

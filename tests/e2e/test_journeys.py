@@ -7,11 +7,11 @@ from playwright.sync_api import expect
 
 from tests.browser import axe_violations
 from tests.browser_fixtures import OpenPage
-from tests.e2e.conftest import RunningService
+from tests.live_service import RunningService
 from tests.e2e.console_page import ConsolePage
 from tests.e2e.widget_page import WidgetPage
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.engine]
 
 QUESTION = "What should I bring to my first visit?"
 
