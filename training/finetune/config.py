@@ -127,7 +127,10 @@ def load_config(path: Path) -> FinetuneConfig:
     try:
         config = FinetuneConfig.model_validate(fields)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, item['loc'])) or 'file'}: {item['msg']}" for item in error.errors()]
+        faults = [
+            f"{'.'.join(map(str, item['loc'])) or 'file'}: {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors()
+        ]
         raise ConfigurationError(f"{path}: " + "; ".join(faults)) from None
     for field, needed in (("train", config.train), ("held_out", config.held_out)):
         if not needed.is_file():
