@@ -7,9 +7,9 @@ from playwright.sync_api import expect
 
 from tests.browser import axe_violations
 from tests.browser_fixtures import OpenPage
-from tests.live_service import RunningService
 from tests.e2e.console_page import ConsolePage
 from tests.e2e.widget_page import WidgetPage
+from tests.live_service import RunningService
 
 pytestmark = [pytest.mark.browser, pytest.mark.engine]
 
