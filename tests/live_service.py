@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,14 +27,17 @@ class RunningService:
     app: FastAPI
     passwords: dict[str, str]
     settings: Settings
+    clients: ExitStack
 
     def patient(self, *, consent: bool = True) -> Patient:
-        """A new patient session with an open conversation."""
-        return Patient(self.url, consent=consent)
+        """A new patient session with an open conversation; closed when the service ends."""
+        patient = Patient(self.url, consent=consent)
+        self.clients.callback(patient.http.close)
+        return patient
 
     def staff(self, username: str) -> httpx.Client:
         """A client that is signed in."""
-        client = httpx.Client(base_url=self.url, timeout=60)
+        client = self.clients.enter_context(httpx.Client(base_url=self.url, timeout=60))
         answer = client.post(
             "/v1/staff/sign-in", json={"username": username, "password": self.passwords[username]}
         ).raise_for_status()
@@ -76,7 +80,14 @@ def service(template_url: str, tmp_path_factory: pytest.TempPathFactory, vllm: R
     settings = settings_for(
         template_url, tmp_path_factory.mktemp("state"), engine="external", engine_url=f"unix:{vllm.socket}"
     )
+    with run(settings) as running:
+        yield running
+
+
+@contextmanager
+def run(settings: Settings) -> Iterator[RunningService]:
+    """A service with these settings, for the length of the block."""
     app = create_app(settings)
-    with serve(app) as url:
-        accounts = app.state.started.demo_accounts
-        yield RunningService(url, app, {account.username: account.password for account in accounts}, settings)
+    with serve(app) as url, ExitStack() as clients:
+        passwords = {account.username: account.password for account in app.state.started.demo_accounts}
+        yield RunningService(url, app, passwords, settings, clients)

@@ -9,9 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.main import create_app
-from tests.browser import serve
-from tests.live_service import Patient, RunningService, settings_for
+from tests.live_service import Patient, RunningService, run, settings_for
 
 pytestmark = pytest.mark.engine
 
@@ -91,20 +89,16 @@ def test_emergencies_with_the_engine_stopped(
     template_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """100 emergencies, no engine: p99 under 100 ms in the service, and each has an escalation row."""
-    app = create_app(settings_for(template_url, tmp_path))
-    with serve(app) as url:
-        password = app.state.started.demo_accounts[0].password
+    with run(settings_for(template_url, tmp_path)) as stopped:
         took = []
         for _ in range(100):
-            patient = Patient(url, consent=False)
+            patient = stopped.patient(consent=False)
             began = time.perf_counter()
             reply = patient.ask("I have crushing chest pain")
             took.append((time.perf_counter() - began) * 1000)
             assert reply["kind"] == "emergency"
             assert "911" in str(reply["text"])
-        nurse = httpx.Client(base_url=url)
-        token = nurse.post("/v1/staff/sign-in", json={"username": "maria", "password": password}).json()["token"]
-        queue = nurse.get("/v1/staff/escalations", headers={"Authorization": f"Bearer {token}"}).json()["items"]
+        queue = stopped.staff("maria").get("/v1/staff/escalations").json()["items"]
         assert len(queue) == 100
         assert all(item["priority"] == 0 and item["tier"] == "emergency" for item in queue)
     p99 = sorted(took)[98]
