@@ -315,7 +315,6 @@ class PassageRow(Base):
     text: Mapped[str] = mapped_column(Text)
     reviewed: Mapped[date] = mapped_column(Date)
     review_by: Mapped[date] = mapped_column(Date)
-    embedding: Mapped[Any] = mapped_column(VECTOR(384))
     encoder_id: Mapped[str] = mapped_column(String(64))
     words: Mapped[Any] = mapped_column(
         TSVECTOR,
@@ -325,6 +324,26 @@ class PassageRow(Base):
             persisted=True,
         ),
     )
+
+
+class SearchEntry(Base):
+    """What a question is compared with: a passage, its title and heading, or a way in which patients ask.
+
+    ``kind`` is passage, heading or asked; ``position`` is the passage's, 0 for the whole article; ``text`` is kept for
+    asked only. A table of its own: a row with one vector fits a page's slot, so that scanning reads no side table.
+    """
+
+    __tablename__ = "search_entries"
+    __table_args__ = (Index("search_entries_article", "site_id", "article_id"),)
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
+    site_id: Mapped[str] = mapped_column(String(64))
+    article_id: Mapped[str] = mapped_column(String(128))
+    position: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(8))
+    review_by: Mapped[date] = mapped_column(Date)
+    text: Mapped[str] = mapped_column(Text, default="")
+    embedding: Mapped[Any] = mapped_column(VECTOR(384))
+    words: Mapped[Any] = mapped_column(TSVECTOR, Computed("to_tsvector('english', text)", persisted=True))
 
 
 class AdapterRow(Base):

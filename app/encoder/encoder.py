@@ -55,6 +55,10 @@ class Encoder:
             result[chosen] = self._run("embedding", encodings)
         return result
 
+    def knows(self, word: str) -> bool:
+        """Whether the tokenizer holds this lower-case word whole: it is a common one, and no misspelling."""
+        return self._tokenizer.token_to_id(word) is not None
+
     def hidden(self, text: str) -> tuple[Offsets, NDArray[np.float32]]:
         """Character offsets of each token in ``text``, and the last hidden states, float32 (tokens, 384).
 

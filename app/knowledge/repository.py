@@ -1,47 +1,33 @@
-"""SQL of articles, their versions and passages."""
+"""SQL of articles, their versions, passages and search entries; the search itself is in ``candidates.py``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.contracts.passages import Passage
-from app.db.models import Article, ArticleVersion, PassageRow, SiteRow
+from app.db.models import Article, ArticleVersion, PassageRow, SearchEntry, SiteRow
 from app.knowledge.articles import ArticleSource
 from app.knowledge.passages import Piece
 
-_SEARCH = text(
-    """
-    WITH asked AS (
-      SELECT CAST(:vector AS vector(384)) AS v,
-             replace(plainto_tsquery('english', :question)::text, '&', '|')::tsquery AS q
-    ), live AS (
-      SELECT p.id, 1 - (p.embedding <=> asked.v) AS similarity, ts_rank_cd(p.words, asked.q, 1) AS words
-      FROM passages p, asked WHERE p.site_id = :site AND p.review_by >= :today
-    ), dense AS (
-      SELECT id, row_number() OVER (ORDER BY similarity DESC, id) AS place
-      FROM live ORDER BY similarity DESC, id LIMIT :pool
-    ), lexical AS (
-      SELECT id, row_number() OVER (ORDER BY words DESC, id) AS place
-      FROM live WHERE words > 0 ORDER BY words DESC, id LIMIT :pool
-    )
-    SELECT p.article_id, p.article_version, p.position, p.title, p.heading, p.text, p.reviewed, p.review_by,
-           live.similarity,
-           coalesce(:dense_weight / (:k + dense.place), 0)
-           + coalesce(:lexical_weight / (:k + lexical.place), 0) AS score
-    FROM live JOIN passages p ON p.id = live.id
-    LEFT JOIN dense ON dense.id = live.id LEFT JOIN lexical ON lexical.id = live.id
-    WHERE dense.id IS NOT NULL OR lexical.id IS NOT NULL
-    ORDER BY score DESC, live.similarity DESC LIMIT :limit
-    """
-)
+EntryKind = Literal["passage", "heading", "asked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a question is compared with (see SearchEntry); ``position`` 0 is the whole article."""
+
+    position: int
+    kind: EntryKind
+    text: str
+    vector: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +75,10 @@ async def store_article(
     site_id: str,
     article: ArticleSource,
     pieces: Sequence[Piece],
-    vectors: npt.NDArray[np.float32],
+    entries: Sequence[Entry],
     encoder_id: str,
 ) -> None:
-    """Write a new version of an article and replace its passages."""
+    """Write a new version of an article and replace its passages and search entries."""
     head = article.head
     known = await session.get(Article, (site_id, head.id), with_for_update=True)
     changed = known is None or known.content_sha256 != article.sha256
@@ -111,15 +97,22 @@ async def store_article(
         session.add(
             ArticleVersion(site_id=site_id, article_id=head.id, version=version, markdown=article.markdown, **fields)
         )
-    await session.execute(delete(PassageRow).where(PassageRow.site_id == site_id, PassageRow.article_id == head.id))
-    for position, (piece, vector) in enumerate(zip(pieces, vectors, strict=True), start=1):
-        session.add(
-            PassageRow(
-                site_id=site_id, article_id=head.id, article_version=version, position=position, title=head.title,
-                heading=piece.heading, text=piece.text, reviewed=head.reviewed, review_by=head.review_by,
-                embedding=vector, encoder_id=encoder_id,
-            )
-        )  # fmt: skip
+    await _unindex(session, site_id, [head.id])
+    session.add_all(
+        PassageRow(
+            site_id=site_id, article_id=head.id, article_version=version, position=position, title=head.title,
+            heading=piece.heading, text=piece.text, reviewed=head.reviewed, review_by=head.review_by,
+            encoder_id=encoder_id,
+        )
+        for position, piece in enumerate(pieces, start=1)
+    )  # fmt: skip
+    session.add_all(
+        SearchEntry(
+            site_id=site_id, article_id=head.id, position=entry.position, kind=entry.kind, text=entry.text,
+            review_by=head.review_by, embedding=entry.vector,
+        )
+        for entry in entries
+    )  # fmt: skip
 
 
 async def withdraw(session: AsyncSession, site_id: str, article_ids: Sequence[str]) -> None:
@@ -127,40 +120,12 @@ async def withdraw(session: AsyncSession, site_id: str, article_ids: Sequence[st
     await session.execute(
         update(Article).where(Article.site_id == site_id, Article.id.in_(article_ids)).values(withdrawn=True)
     )
-    await session.execute(
-        delete(PassageRow).where(PassageRow.site_id == site_id, PassageRow.article_id.in_(article_ids))
-    )
+    await _unindex(session, site_id, article_ids)
 
 
-async def search(
-    session: AsyncSession,
-    site_id: str,
-    question: str,
-    vector: npt.NDArray[np.float32],
-    *,
-    today: date,
-    limit: int,
-    dense_weight: float,
-    lexical_weight: float,
-) -> list[Passage]:
-    """Passages by weighted reciprocal-rank fusion of vector and word rank (Cormack, Clarke, Büttcher 2009; k = 60)."""
-    rows = await session.execute(
-        _SEARCH,
-        {
-            "vector": "[" + ",".join(f"{x:.6f}" for x in vector.tolist()) + "]",
-            "question": question, "site": site_id, "today": today, "pool": 30, "k": 60.0, "limit": limit,
-            "dense_weight": dense_weight, "lexical_weight": lexical_weight,
-        },
-    )  # fmt: skip
-    return [
-        Passage(
-            passage_id=f"{row.article_id}#{row.position}",
-            article_id=row.article_id, article_version=row.article_version,
-            title=row.title, heading=row.heading, text=row.text, reviewed=row.reviewed, review_by=row.review_by,
-            score=float(row.score), similarity=float(row.similarity),
-        )
-        for row in rows
-    ]  # fmt: skip
+async def _unindex(session: AsyncSession, site_id: str, article_ids: Sequence[str]) -> None:
+    for table in (PassageRow, SearchEntry):
+        await session.execute(delete(table).where(table.site_id == site_id, table.article_id.in_(article_ids)))
 
 
 async def citable(session: AsyncSession, site_id: str, today: date) -> int:

@@ -15,7 +15,12 @@ from app.knowledge import repository
 from app.knowledge.articles import ArticleSource, read_folder
 from app.knowledge.index import Embedder
 from app.knowledge.passages import Piece, split
-from app.knowledge.repository import ArticlePage
+from app.knowledge.repository import ArticlePage, Entry, EntryKind
+
+INDEX_VERSION = 2
+"""Raise it when what is embedded or how it is stored changes: all articles are then indexed anew."""
+TOGETHER = 20
+"""Articles that are embedded and stored in one go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,12 @@ class KnowledgeService:
     def __init__(
         self, database: Database, encoder: Embedder, encoder_id: str, site: Site, today: Callable[[], date] = date.today
     ) -> None:
-        self._database, self._encoder, self._encoder_id, self._site = database, encoder, encoder_id, site
+        self._database, self._encoder, self._encoder_id, self._site = (
+            database,
+            encoder,
+            f"{encoder_id[:56]}/{INDEX_VERSION}",
+            site,
+        )
         self._today = today
 
     async def import_folder(
@@ -57,10 +67,10 @@ class KnowledgeService:
             stale = await repository.passages_encoded_otherwise(session, self._site.id, self._encoder_id)
         changed = [a for a in articles if known.get(a.head.id) != a.sha256 or a.head.id in stale]
         passages = 0
-        for done, article in enumerate(changed, start=1):
-            passages += await self._store(article)
+        for start in range(0, len(changed), TOGETHER):
+            passages += await self._store(changed[start : start + TOGETHER])
             if progress is not None:
-                progress(done, len(changed))
+                progress(min(start + TOGETHER, len(changed)), len(changed))
         kept = {a.head.id for a in articles} | {fault.split(".md")[0] for fault in faults}
         gone = sorted(set(known) - kept)
         if gone:
@@ -68,12 +78,17 @@ class KnowledgeService:
                 await repository.withdraw(session, self._site.id, gone)
         return ImportReport([a.head.id for a in changed], len(articles) - len(changed), gone, passages, faults)
 
-    async def _store(self, article: ArticleSource) -> int:
-        pieces = split(article.markdown)
-        vectors = await asyncio.to_thread(self._encoder.embed, [embedding_text(article, piece) for piece in pieces])
+    async def _store(self, articles: list[ArticleSource]) -> int:
+        """Index articles together: the encoder batches texts of like length."""
+        pieces = [split(article.markdown) for article in articles]
+        texts = [_entry_texts(article, own) for article, own in zip(articles, pieces, strict=True)]
+        flat = list(dict.fromkeys(embedded for own in texts for _, _, _, embedded in own))
+        vectors = dict(zip(flat, await asyncio.to_thread(self._encoder.embed, flat), strict=True))
         async with self._database.session() as session:
-            await repository.store_article(session, self._site.id, article, pieces, vectors, self._encoder_id)
-        return len(pieces)
+            for article, own, entries in zip(articles, pieces, texts, strict=True):
+                rows = [Entry(place, kind, kept, vectors[embedded]) for place, kind, kept, embedded in entries]
+                await repository.store_article(session, self._site.id, article, own, rows, self._encoder_id)
+        return sum(map(len, pieces))
 
     async def article(self, article_id: str) -> ArticlePage:
         """The current version of an article. Raises NotFound."""
@@ -96,8 +111,18 @@ class KnowledgeService:
 
 def embedding_text(article: ArticleSource, piece: Piece) -> str:
     """What is embedded for a passage: title and heading give a short passage its subject."""
-    return (
-        f"{article.head.title}. {piece.heading}. {piece.text}"
-        if piece.heading
-        else f"{article.head.title}. {piece.text}"
-    )
+    return f"{_about(article, piece)} {piece.text}"
+
+
+def _about(article: ArticleSource, piece: Piece) -> str:
+    return f"{article.head.title}. {piece.heading}." if piece.heading else f"{article.head.title}."
+
+
+def _entry_texts(article: ArticleSource, pieces: list[Piece]) -> list[tuple[int, EntryKind, str, str]]:
+    """Position, kind, text to keep and text to embed of all search entries of an article."""
+    entries: list[tuple[int, EntryKind, str, str]] = []
+    for position, piece in enumerate(pieces, start=1):
+        entries.append((position, "passage", "", embedding_text(article, piece)))
+        entries.append((position, "heading", "", _about(article, piece)))
+    entries.extend((0, "asked", phrase, phrase) for phrase in article.head.asked)
+    return entries

@@ -86,7 +86,6 @@ def upgrade() -> None:
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("reviewed", sa.Date(), nullable=False),
         sa.Column("review_by", sa.Date(), nullable=False),
-        sa.Column("embedding", Vector(384), nullable=False),
         sa.Column("encoder_id", sa.String(length=64), nullable=False),
         sa.Column(
             "words",
@@ -102,6 +101,22 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_passages_site_id"), "passages", ["site_id"], unique=False)
     op.create_index("passages_words", "passages", ["words"], unique=False, postgresql_using="gin")
+    op.create_table(
+        "search_entries",
+        sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False),
+        sa.Column("site_id", sa.String(length=64), nullable=False),
+        sa.Column("article_id", sa.String(length=128), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("review_by", sa.Date(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("embedding", Vector(384), nullable=False),
+        sa.Column(
+            "words", postgresql.TSVECTOR(), sa.Computed("to_tsvector('english', text)", persisted=True), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("search_entries_article", "search_entries", ["site_id", "article_id"], unique=False)
     op.create_table(
         "sites",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -440,6 +455,8 @@ def downgrade() -> None:
     op.drop_table("articles")
     op.drop_table("users")
     op.drop_table("sites")
+    op.drop_index("search_entries_article", table_name="search_entries")
+    op.drop_table("search_entries")
     op.drop_index("passages_words", table_name="passages", postgresql_using="gin")
     op.drop_index(op.f("ix_passages_site_id"), table_name="passages")
     op.drop_table("passages")

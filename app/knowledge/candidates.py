@@ -1,0 +1,189 @@
+"""SQL of the search: how alike a question is to each article, and to each passage of the best ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.contracts.passages import Passage
+
+_COMMON = """
+    WITH term AS (
+      SELECT u.n, plainto_tsquery('english', u.term) AS q, u.weight
+      FROM unnest(CAST(:terms AS text[]), CAST(:weights AS float8[])) WITH ORDINALITY AS u(term, weight, n)
+    ), hit AS (
+      SELECT p.article_id, p.position, term.n, term.weight,
+             CASE WHEN ts_filter(p.words, '{a}') @@ term.q THEN :in_title
+                  WHEN ts_filter(p.words, '{a,b}') @@ term.q THEN :in_heading ELSE :in_text END AS part
+      FROM term JOIN passages p ON p.words @@ term.q
+      WHERE p.site_id = :site AND p.review_by >= :today AND numnode(term.q) > 0
+"""
+_RARITY = text(
+    """
+    WITH term AS (
+      SELECT u.n, plainto_tsquery('english', u.term) AS q
+      FROM unnest(CAST(:terms AS text[])) WITH ORDINALITY AS u(term, n)
+    ), hit AS (
+      SELECT term.n, p.article_id FROM term JOIN passages p ON p.words @@ term.q
+      WHERE p.site_id = :site AND p.review_by >= :today AND numnode(term.q) > 0
+      UNION
+      SELECT term.n, e.article_id FROM term JOIN search_entries e ON e.words @@ term.q
+      WHERE e.site_id = :site AND e.kind = 'asked' AND e.review_by >= :today AND numnode(term.q) > 0
+    )
+    SELECT term.n, count(hit.article_id) AS articles FROM term LEFT JOIN hit ON hit.n = term.n
+    WHERE numnode(term.q) > 0 GROUP BY term.n
+    """
+)
+_ARTICLES = text(
+    _COMMON
+    + """
+      UNION ALL
+      SELECT e.article_id, 0, term.n, term.weight, :in_asked FROM term JOIN search_entries e ON e.words @@ term.q
+      WHERE e.site_id = :site AND e.kind = 'asked' AND e.review_by >= :today AND numnode(term.q) > 0
+    ), best AS (
+      SELECT article_id, n, max(weight * part) AS part FROM hit GROUP BY article_id, n
+    ), lexical AS (
+      SELECT article_id, sum(part) AS words FROM best GROUP BY article_id
+    ), near AS (
+      SELECT article_id, kind, 1 - (embedding <=> CAST(:vector AS vector(384))) AS alike FROM search_entries
+      WHERE site_id = :site AND review_by >= :today
+    ), dense AS (
+      SELECT article_id, max(alike) FILTER (WHERE kind = 'passage') AS passage,
+             max(alike) FILTER (WHERE kind = 'heading') AS heading, max(alike) FILTER (WHERE kind = 'asked') AS asked
+      FROM near GROUP BY article_id
+    )
+    SELECT dense.article_id, passage, heading, asked, coalesce(lexical.words, 0) AS words
+    FROM dense LEFT JOIN lexical ON lexical.article_id = dense.article_id
+    """
+)
+_PASSAGES = text(
+    _COMMON
+    + """
+        AND p.article_id = ANY(CAST(:articles AS text[]))
+    ), lexical AS (
+      SELECT article_id, position, sum(weight * part) AS words FROM hit GROUP BY article_id, position
+    ), dense AS (
+      SELECT article_id, position,
+             max(1 - (embedding <=> CAST(:vector AS vector(384)))) FILTER (WHERE kind = 'passage') AS passage,
+             max(1 - (embedding <=> CAST(:vector AS vector(384)))) FILTER (WHERE kind = 'heading') AS heading
+      FROM search_entries
+      WHERE site_id = :site AND article_id = ANY(CAST(:articles AS text[])) AND position > 0
+      GROUP BY article_id, position
+    )
+    SELECT p.article_id, p.article_version, p.position, p.title, p.heading AS under, p.text, p.reviewed, p.review_by,
+           dense.passage, dense.heading, coalesce(lexical.words, 0) AS words
+    FROM passages p JOIN dense ON dense.article_id = p.article_id AND dense.position = p.position
+    LEFT JOIN lexical ON lexical.article_id = p.article_id AND lexical.position = p.position
+    WHERE p.site_id = :site AND p.review_by >= :today
+    """
+)
+_VOCABULARY = text(
+    """
+    SELECT word FROM ts_stat(format(
+      'SELECT to_tsvector(''simple'', title || '' '' || heading || '' '' || text) FROM passages WHERE site_id = %1$L
+       UNION ALL SELECT to_tsvector(''simple'', text) FROM search_entries WHERE site_id = %1$L AND kind = ''asked''',
+      CAST(:site AS text)))
+    """
+)
+_COUNT = text("SELECT count(DISTINCT article_id) FROM passages WHERE site_id = :site AND review_by >= :today")
+_REVISION = text("SELECT coalesce(max(id), 0), count(*) FROM search_entries WHERE site_id = :site")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """How much a word counts by where it stands."""
+
+    asked: float = 1.0
+    title: float = 1.0
+    heading: float = 0.8
+    text: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """Cosines of the question with the best passage, title-and-heading and phrase; ``words`` is the word score."""
+
+    passage: float
+    heading: float
+    asked: float
+    words: float
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Search terms with weights, and the vector of the question."""
+
+    terms: Sequence[str]
+    weights: Sequence[float]
+    vector: npt.NDArray[np.float32]
+
+
+class Candidates:
+    """The search statements of one site on one day, in one session."""
+
+    def __init__(self, session: AsyncSession, site_id: str, today: date, parts: Parts | None = None) -> None:
+        self._session, parts = session, parts or Parts()
+        self._where = {"site": site_id, "today": today}
+        self._parts = {"in_title": parts.title, "in_heading": parts.heading, "in_text": parts.text}
+        self._in_asked = parts.asked
+
+    async def revision(self) -> tuple[int, int]:
+        """Changes whenever the site's search entries change."""
+        row = (await self._session.execute(_REVISION, {"site": self._where["site"]})).one()
+        return int(row[0]), int(row[1])
+
+    async def vocabulary(self) -> list[str]:
+        """The words of the site's articles and phrases, as they stand there, lower case."""
+        return list(await self._session.scalars(_VOCABULARY, {"site": self._where["site"]}))
+
+    async def count(self) -> int:
+        """Number of articles that may be cited."""
+        return int(await self._session.scalar(_COUNT, self._where) or 0)
+
+    async def articles_with(self, terms: Sequence[str]) -> dict[int, int]:
+        """Number of articles with each term, by the term's place; terms of stop words only are left out."""
+        rows = await self._session.execute(_RARITY, {**self._where, "terms": list(terms)})
+        return {row.n - 1: row.articles for row in rows}
+
+    async def articles(self, asked: Terms) -> dict[str, Likeness]:
+        """Every article that may be cited, with its likeness; without phrases the heading stands for them."""
+        rows = await self._session.execute(
+            _ARTICLES, {**self._where, **self._parts, **_bound(asked), "in_asked": self._in_asked}
+        )
+        return {
+            row.article_id: Likeness(
+                row.passage, row.heading, row.heading if row.asked is None else row.asked, float(row.words)
+            )
+            for row in rows
+        }
+
+    async def passages(self, asked: Terms, articles: Sequence[str]) -> list[tuple[Passage, Likeness]]:
+        """All passages of ``articles`` with their likeness, in no order."""
+        rows = await self._session.execute(
+            _PASSAGES, {**self._where, **self._parts, **_bound(asked), "articles": list(articles)}
+        )
+        return [
+            (
+                Passage(
+                    passage_id=f"{row.article_id}#{row.position}",
+                    article_id=row.article_id, article_version=row.article_version,
+                    title=row.title, heading=row.under, text=row.text, reviewed=row.reviewed, review_by=row.review_by,
+                ),
+                Likeness(row.passage, row.heading, row.heading, float(row.words)),
+            )
+            for row in rows
+        ]  # fmt: skip
+
+
+def _bound(asked: Terms) -> dict[str, object]:
+    return {
+        "terms": list(asked.terms),
+        "weights": list(asked.weights),
+        "vector": "[" + ",".join(f"{x:.6f}" for x in asked.vector.tolist()) + "]",
+    }

@@ -1,0 +1,165 @@
+"""Makes a search out of what a patient typed: short forms, chatter, spelling, and the words that articles use.
+
+The word lists are data files in ``words/``; they hold for any hospital. A site's own words come from its articles.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rapidfuzz import fuzz, process
+
+FOLDER = Path(__file__).parent / "words"
+MAX_CHARACTERS = 600
+MIN_SPELLED = 4
+"""Shorter words are not corrected: too many words are one letter away."""
+SPELLING, SPELLING_MARGIN = 78.0, 4.0
+"""A correction must be this alike (rapidfuzz's ratio, 0 to 100), and this much more alike than the next word."""
+
+_TOKEN = re.compile(r"[a-z0-9][a-z0-9'/&-]*[a-z0-9]|[a-z0-9]|w/o?")
+_APOSTROPHES = str.maketrans({"\u2019": "'", "\u2018": "'", "`": "'"})
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """``text`` is the question in plain words; ``added`` are phrases that articles use for the same."""
+
+    text: str
+    words: tuple[str, ...]
+    added: tuple[str, ...]
+
+    @property
+    def expanded(self) -> str:
+        """The question followed by the added phrases."""
+        return f"{self.text} ({', '.join(self.added)})" if self.added else self.text
+
+
+class Lexicon:
+    """The word lists. Reading them takes about a millisecond; do it once."""
+
+    def __init__(
+        self, lay: dict[tuple[str, ...], tuple[str, ...]], texting: dict[str, str], chatter: Iterable[tuple[str, ...]]
+    ) -> None:
+        self._texting = texting
+        self._lay: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {}
+        for phrase, added in lay.items():
+            self._lay.setdefault(phrase[0], []).append((phrase, added))
+        for entries in self._lay.values():
+            entries.sort(key=lambda entry: -len(entry[0]))
+        self._chatter = sorted(chatter, key=len, reverse=True)
+        self.words = frozenset(texting) | {word for phrase in lay for word in phrase}
+
+    @classmethod
+    def load(cls, folder: Path = FOLDER) -> Lexicon:
+        """Read ``lay.txt``, ``texting.txt`` and ``chatter.txt``. Raises ValueError with file and line."""
+        lay: dict[tuple[str, ...], tuple[str, ...]] = {}
+        for place, line in _lines(folder / "lay.txt"):
+            sides = re.split(r"\s+([>=])\s+", line)
+            if len(sides) != 3:
+                raise ValueError(f"{place}: one > or = must stand between what patients say and what articles say")
+            left, right = ([part.strip() for part in side.split(",") if part.strip()] for side in sides[::2])
+            if not left or not right:
+                raise ValueError(f"{place}: a side is empty")
+            for phrase, added in [(p, right) for p in left] + [(p, left) for p in right if sides[1] == "="]:
+                key = tuple(stem(word) for word in tokens(phrase))
+                more = [a for a in added if a != phrase][:4]
+                lay[key] = tuple(dict.fromkeys((*lay.get(key, ()), *more)))
+        texting = {}
+        for place, line in _lines(folder / "texting.txt"):
+            short, equals, long = (part.strip() for part in line.partition("="))
+            if not (short and equals and long):
+                raise ValueError(f"{place}: `short form = words` is expected")
+            texting[short] = long
+        return cls(lay, texting, [tuple(tokens(line)) for _, line in _lines(folder / "chatter.txt")])
+
+    def without_lay(self) -> Lexicon:
+        """The same without the words that articles use, to measure what they add."""
+        return Lexicon({}, self._texting, self._chatter)
+
+    def read(self, question: str, spelled: Callable[[str], str] = lambda word: word) -> Query:
+        """The query for a question; ``spelled`` corrects one word, or returns it."""
+        words = [part for word in tokens(question[:MAX_CHARACTERS]) for part in self._texting.get(word, word).split()]
+        words = self._without_chatter([spelled(word) for word in words])
+        return Query(" ".join(words), tuple(words), self._added(words))
+
+    def _without_chatter(self, words: list[str]) -> list[str]:
+        """Chatter at the beginning and at the end is dropped, unless nothing else is there."""
+        kept = tuple(words)
+        dropping = True
+        while dropping:
+            dropping = False
+            for phrase in self._chatter:
+                size = len(phrase)
+                if len(kept) > size and kept[:size] == phrase:
+                    kept, dropping = kept[size:], True
+                elif len(kept) > size and kept[-size:] == phrase:
+                    kept, dropping = kept[:-size], True
+        return list(kept)
+
+    def _added(self, words: Sequence[str]) -> tuple[str, ...]:
+        stems = tuple(stem(word) for word in words)
+        present = " ".join(words)
+        added: dict[str, None] = {}
+        place = 0
+        while place < len(stems):
+            for phrase, more in self._lay.get(stems[place], ()):
+                if stems[place : place + len(phrase)] == phrase:
+                    added.update((m, None) for m in more if m not in present)
+                    place += len(phrase) - 1
+                    break
+            place += 1
+        return tuple(added)
+
+
+class Speller:
+    """Corrects words that neither the site's articles nor ordinary English know.
+
+    ``known`` says whether a word is ordinary; ``vocabulary`` are the words of the site's articles.
+    """
+
+    def __init__(self, vocabulary: Iterable[str], known: Callable[[str], bool], also: Iterable[str] = ()) -> None:
+        self._vocabulary = frozenset(vocabulary) | frozenset(also)
+        self._choices = [word for word in sorted(self._vocabulary) if len(word) >= MIN_SPELLED and word.isalpha()]
+        self._known = known
+        self._found: dict[str, str] = {}
+
+    def __call__(self, word: str) -> str:
+        if len(word) < MIN_SPELLED or not word.isalpha() or word in self._vocabulary or self._known(word):
+            return word
+        if word not in self._found:
+            if len(self._found) > 5_000:
+                self._found.clear()
+            self._found[word] = self._correct(word)
+        return self._found[word]
+
+    def _correct(self, word: str) -> str:
+        near = process.extract(word, self._choices, scorer=fuzz.ratio, score_cutoff=SPELLING, limit=6)
+        ranked = sorted(((score + 3.0 * (found[0] == word[0]), found) for found, score, _ in near), reverse=True)
+        if not ranked:
+            return word
+        best = ranked[0][1]
+        for score, other in ranked[1:]:
+            if stem(other) != stem(best) and ranked[0][0] - score < SPELLING_MARGIN:
+                return word
+        return best
+
+
+def tokens(text: str) -> list[str]:
+    """Words in lower case, without punctuation; apostrophes, hyphens and slashes inside a word stay."""
+    return _TOKEN.findall(text.lower().translate(_APOSTROPHES))
+
+
+def stem(word: str) -> str:
+    """A word without its common ending, for comparing words of the lists; no linguistics."""
+    for ending in ("'s", "ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
+            return word[: -len(ending)].rstrip("e")
+    return word.rstrip("e") if len(word) > 4 else word
+
+
+def _lines(path: Path) -> list[tuple[str, str]]:
+    rows = path.read_text(encoding="utf-8").splitlines()
+    return [(f"{path.name}:{n}", row.strip()) for n, row in enumerate(rows, 1) if row.strip() and row[0] != "#"]
