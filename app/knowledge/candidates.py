@@ -85,7 +85,7 @@ _PASSAGES = text(
 )
 _VOCABULARY = text(
     """
-    SELECT word FROM ts_stat(format(
+    SELECT word, ndoc FROM ts_stat(format(
       'SELECT to_tsvector(''simple'', title || '' '' || heading || '' '' || text) FROM passages WHERE site_id = %1$L
        UNION ALL SELECT to_tsvector(''simple'', text) FROM search_entries WHERE site_id = %1$L AND kind = ''asked''',
       CAST(:site AS text)))
@@ -138,9 +138,10 @@ class Candidates:
         row = (await self._session.execute(_REVISION, {"site": self._where["site"]})).one()
         return int(row[0]), int(row[1])
 
-    async def vocabulary(self) -> list[str]:
-        """The words of the site's articles and phrases, as they stand there, lower case."""
-        return list(await self._session.scalars(_VOCABULARY, {"site": self._where["site"]}))
+    async def vocabulary(self) -> dict[str, int]:
+        """The words of the site's articles and phrases, lower case, each with the number of texts that hold it."""
+        rows = await self._session.execute(_VOCABULARY, {"site": self._where["site"]})
+        return {row.word: row.ndoc for row in rows}
 
     async def count(self) -> int:
         """Number of articles that may be cited."""

@@ -66,14 +66,16 @@ class KnowledgeIndex:
         """The speller with the words of the site's articles as they are now."""
         revision = await candidates.revision()
         if self._speller is None or self._speller[0] != revision:
-            words = await candidates.vocabulary() if self._weights.spelling else []
-            self._speller = revision, Speller(words, self._encoder.knows, self._lexicon.words)
+            words = await candidates.vocabulary() if self._weights.spelling else {}
+            also = self._lexicon.words if self._weights.spelling else frozenset()
+            self._speller = revision, Speller(words, self._encoder.knows, also)
         return self._speller[1]
 
     def _embed(self, query: Query) -> npt.NDArray[np.float32]:
         """Unit vector of the question, mixed with that of the question and the added words; one pass."""
         if not query.added or not self._weights.expanded:
-            return self._encoder.embed([query.text])[0]
+            alone: npt.NDArray[np.float32] = self._encoder.embed([query.text])[0]
+            return alone
         plain, expanded = self._encoder.embed([query.text, query.expanded])
         mixed = (1 - self._weights.expanded) * plain + self._weights.expanded * expanded
         unit: npt.NDArray[np.float32] = np.asarray(mixed / np.linalg.norm(mixed), dtype=np.float32)
