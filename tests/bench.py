@@ -112,7 +112,7 @@ async def usable(parts: Runtime, adapter: str | None, wanted: int) -> list[Item]
         reply = await _reply(parts, question, adapter)
         if reply.kind is not ReplyKind.ANSWER:
             continue
-        found = await index.search(search_text(question, []))
+        found = await index.search(search_text(question))
         limits = PromptLimits(passages=parts.settings.prompt_passages)
         messages = render(question, found[: limits.passages], site=parts.site.name, limits=limits)
         items.append(Item(question, messages, len(reply.text)))

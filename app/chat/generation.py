@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
 
@@ -102,8 +103,17 @@ class Generation:
         if result.text.strip() == NOT_IN_ARTICLES:
             self.said_no_answer = not self._draft.sent
             return False
+        if _plain(result.text) in _plain(" ".join(self._draft.sent)):
+            self._draft.hit(
+                "output", "output.said_before"
+            )  # the model goes round in circles: what was said is the answer
+            return False
         self._draft.sent.append(result.text)
         position = result.passage if result.passage is not None else 0
         if position < len(passages):
             self.cited.append(cite(passages[position], result.text))
         return True
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower())) if text else " "

@@ -36,6 +36,9 @@ from app.redaction.redactor import Redactor
 
 _FOLLOW_UP = re.compile(r"^\s*(and|what about|how about|also|but|or|y|también|qué hay)\b", re.IGNORECASE)
 _TOKEN = re.compile(r"<[A-Z_]+_\d+>")
+_INTRODUCTION = re.compile(
+    r"\b(my name is|i am|i'm|this is|me llamo|mi nombre es|soy)\s+<PERSON_\d+>[\s,.;!]*(and\b|y\b)?", re.IGNORECASE
+)
 
 _SCOPE_REPLIES = {
     "identity": ReplyKind.DISCLOSE,
@@ -151,8 +154,7 @@ class Pipeline:
         draft.question_redacted = redacted.text
 
         # 6. approved, in-date passages
-        asked = search_text(redacted.text, turn.earlier_redacted)
-        passages = await steps.wait("retrieve", list, self._retriever.search(asked, limit=self._bounds.passages))
+        passages = await steps.wait("retrieve", list, self._search(redacted.text, turn.earlier_redacted))
         found = [p for p in passages if p.similarity >= self._bounds.similarity]
         if not found:
             yield draft.no_answer()
@@ -162,6 +164,20 @@ class Pipeline:
         async with aclosing(self._generate(turn, redacted.text, found, steps, draft)) as events:
             async for event in events:
                 yield event
+
+    async def _search(self, question: str, earlier: Sequence[str]) -> list[Passage]:
+        """Passages for the question; for one that leans on the question before it, with both."""
+        limit = self._bounds.passages
+        alone = search_text(question)
+        if not earlier or not may_lean(alone):
+            return await self._retriever.search(alone, limit=limit)
+        both = f"{search_text(earlier[-1])} {alone}"[:600]
+        if _FOLLOW_UP.match(alone):
+            return await self._retriever.search(both, limit=limit)
+        found = await self._retriever.search(alone, limit=limit)
+        if found and found[0].similarity >= self._bounds.sure_similarity:
+            return found
+        return await self._retriever.search(both, limit=limit)
 
     async def _generate(
         self, turn: Turn, question: str, found: Sequence[Passage], steps: Steps, draft: Draft
@@ -189,13 +205,11 @@ class Pipeline:
             yield draft.answer(generation.cited)
 
 
-def search_text(question: str, earlier: Sequence[str]) -> str:
-    """What is searched for: the question without pseudonyms, with the one before where it is a follow-up.
+def search_text(question: str) -> str:
+    """What is searched for: the question without pseudonyms and without the words that introduce a name."""
+    return " ".join(_TOKEN.sub(" ", _INTRODUCTION.sub(" ", question)).split())[:600]
 
-    A follow-up begins like one ("and for kids?") or has at most three words.
-    """
-    question = " ".join(_TOKEN.sub(" ", question).split())
-    if earlier and (_FOLLOW_UP.match(question) or len(question.split()) <= 3):
-        before = " ".join(_TOKEN.sub(" ", earlier[-1]).split())
-        return f"{before} {question}"[:600]
-    return question[:600]
+
+def may_lean(question: str) -> bool:
+    """Whether a question may need the one before it: it begins like a follow-up ("and for kids?") or is very short."""
+    return bool(_FOLLOW_UP.match(question)) or len(question.split()) <= 3

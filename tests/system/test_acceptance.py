@@ -1,4 +1,4 @@
-"""The frozen acceptance questions through `bedside ask`, with the real engine: right articles, and nothing unsupported."""
+"""The frozen acceptance questions through `bedside ask` and the real engine: right articles, nothing unsupported."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from datetime import date
@@ -253,12 +254,45 @@ async def test_the_patients_own_words_come_back_and_the_model_sees_pseudonyms() 
     assert reply.text_redacted == f"Welcome {token}."
 
 
-def test_follow_ups_are_searched_with_the_question_before() -> None:
-    assert (
-        search_text("and for kids?", ["What are the visiting hours?"]) == "What are the visiting hours? and for kids?"
-    )
-    assert search_text("How do I pay my bill online", ["before"]) == "How do I pay my bill online"
-    assert search_text("hello <PERSON_1> when do you open today", []) == "hello when do you open today"
+class Searches:
+    """A retriever that notes what it was asked, and finds a passage of the given similarity."""
+
+    def __init__(self, similarity: float) -> None:
+        self.asked: list[str] = []
+        self._passage = dataclasses.replace(PASSAGE, similarity=similarity)
+
+    async def search(self, question: str, *, limit: int = 4) -> list[Passage]:
+        self.asked.append(question)
+        return [self._passage]
+
+
+@pytest.mark.parametrize(
+    ("question", "similarity", "asked"),
+    [
+        ("and for kids?", 0.9, ["What are the visiting hours? and for kids?"]),
+        ("is there wifi", 0.9, ["is there wifi"]),
+        ("on weekends?", 0.4, ["on weekends?", "What are the visiting hours? on weekends?"]),
+        ("How do I pay my bill online", 0.4, ["How do I pay my bill online"]),
+    ],
+)
+async def test_a_question_that_leans_on_the_one_before_is_searched_with_it(
+    question: str, similarity: float, asked: list[str]
+) -> None:
+    retriever = Searches(similarity)
+    await Parts(retrieve=retriever).respond(question, earlier_redacted=["What are the visiting hours?"])
+    assert retriever.asked == asked
+
+
+def test_names_and_their_introductions_are_not_searched_for() -> None:
+    assert search_text("my name is <PERSON_1> and i need to move my visit") == "i need to move my visit"
+    assert search_text("hello <PERSON_1> when do you open") == "hello when do you open"
+
+
+async def test_a_model_that_goes_round_in_circles_is_stopped_where_it_began() -> None:
+    words = "The garage costs $2 an hour. The garage costs $2 an hour. The lots are free for patients."
+    sentences, reply = await Parts(engine=ScriptedEngine([words])).respond()
+    assert reply.kind is ReplyKind.ANSWER
+    assert "".join(sentences) == reply.text == "The garage costs $2 an hour."
 
 
 async def test_an_identifier_that_the_patient_did_not_give_never_comes_out() -> None:

@@ -1,4 +1,4 @@
-"""The JSON-line contracts of `bedside redact`, `triage` and `ask`, as scripts meet them: a process, its input and output."""
+"""The JSON-line contracts of `bedside redact`, `triage` and `ask`, as scripts meet them: a process and its output."""
 
 from __future__ import annotations
 
