@@ -55,7 +55,10 @@ _ARTICLES = text(
       WHERE site_id = :site AND review_by >= :today
     ), dense AS (
       SELECT article_id, max(alike) FILTER (WHERE kind = 'passage') AS passage,
-             max(alike) FILTER (WHERE kind = 'heading') AS heading, max(alike) FILTER (WHERE kind = 'asked') AS asked
+             max(alike) FILTER (WHERE kind = 'heading') AS heading,
+             (SELECT avg(phrase.alike) FROM unnest(
+               (array_agg(alike ORDER BY alike DESC) FILTER (WHERE kind = 'asked'))[1:CAST(:phrases AS int)]
+             ) AS phrase(alike)) AS asked
       FROM near GROUP BY article_id
     )
     SELECT dense.article_id, passage, heading, asked, coalesce(lexical.words, 0) AS words
@@ -95,6 +98,10 @@ _COUNT = text("SELECT count(DISTINCT article_id) FROM passages WHERE site_id = :
 _REVISION = text("SELECT coalesce(max(id), 0), count(*) FROM search_entries WHERE site_id = :site")
 
 
+PHRASES = 2
+"""One phrase may be near a question by chance; two seldom are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """How much a word counts by where it stands."""
@@ -107,7 +114,8 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """Cosines of the question with the best passage, title-and-heading and phrase; ``words`` is the word score."""
+    """Cosines of the question with the best passage, title-and-heading and phrases (the mean of the best ``PHRASES``);
+    ``words`` is the word score."""
 
     passage: float
     heading: float
@@ -155,7 +163,7 @@ class Candidates:
     async def articles(self, asked: Terms) -> dict[str, Likeness]:
         """Every article that may be cited, with its likeness; without phrases the heading stands for them."""
         rows = await self._session.execute(
-            _ARTICLES, {**self._where, **self._parts, **_bound(asked), "in_asked": self._in_asked}
+            _ARTICLES, {**self._where, **self._parts, **_bound(asked), "in_asked": self._in_asked, "phrases": PHRASES}
         )
         return {
             row.article_id: Likeness(
