@@ -52,12 +52,12 @@ _SCOPE_REPLIES = {
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Limits of a turn. ``similarity`` is the cosine below which a passage counts as not found."""
+    """Limits of a turn. ``similarity`` is the likeness below which a passage counts as not found."""
 
     step_s: float = 3.0
     max_characters: int = 4_000
-    similarity: float = 0.35
-    sure_similarity: float = 0.55
+    similarity: float = 0.42
+    sure_similarity: float = 0.58
     passages: int = 4
     prompt: PromptLimits = field(default_factory=PromptLimits)
     generation: Limits = field(default_factory=Limits)

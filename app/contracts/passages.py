@@ -11,8 +11,9 @@ class Passage:
     """One retrievable piece of an approved, in-date article.
 
     ``passage_id`` is ``<article_id>#<position>``; ``text`` is plain text without Markdown; ``score`` is the
-    retriever's (higher is better, comparable within one search only); ``similarity`` is the cosine similarity
-    of question and passage in [-1, 1], for deciding whether anything was found.
+    retriever's (higher is better, comparable within one search only); ``similarity`` is the likeness
+    of question and article, a weighted mean of cosines and shared words of about [-1, 1.2], for deciding whether
+    anything was found (chat.pipeline.Bounds); all passages of an article have the same.
     """
 
     passage_id: str

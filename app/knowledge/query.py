@@ -27,7 +27,7 @@ PER_LOG_ARTICLES = 1.5
 REMEMBERED = 5_000
 """Corrections kept in memory."""
 
-_TOKEN = re.compile(r"[a-z0-9][a-z0-9'/&-]*[a-z0-9]|[a-z0-9]|w/o?")
+_TOKEN = re.compile(r"\bw/o?(?![a-z0-9])|[a-z0-9][a-z0-9'/&-]*[a-z0-9]|[a-z0-9]")
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u2018": "'", "`": "'"})
 
 

@@ -21,6 +21,8 @@ INDEX_VERSION = 2
 """Raise it when what is embedded or how it is stored changes: all articles are then indexed anew."""
 TOGETHER = 20
 """Articles that are embedded and stored in one go."""
+THREADS = 2
+"""The encoder keeps one core busy per call; an import uses two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,13 @@ class KnowledgeService:
         pieces = [split(article.markdown) for article in articles]
         texts = [_entry_texts(article, own) for article, own in zip(articles, pieces, strict=True)]
         flat = list(dict.fromkeys(embedded for own in texts for _, _, _, embedded in own))
-        vectors = dict(zip(flat, await asyncio.to_thread(self._encoder.embed, flat), strict=True))
+        shares = [flat[start::THREADS] for start in range(THREADS)]
+        embedded_shares = await asyncio.gather(*(asyncio.to_thread(self._encoder.embed, share) for share in shares))
+        vectors = {
+            text: vector
+            for share, found in zip(shares, embedded_shares, strict=True)
+            for text, vector in zip(share, found, strict=True)
+        }
         async with self._database.session() as session:
             for article, own, entries in zip(articles, pieces, texts, strict=True):
                 rows = [Entry(place, kind, kept, vectors[embedded]) for place, kind, kept, embedded in entries]

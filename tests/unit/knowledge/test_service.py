@@ -18,11 +18,11 @@ from app.knowledge.service import KnowledgeService
 pytestmark = pytest.mark.anyio
 
 
-def write(folder: Path, name: str, title: str, text: str, *, review_by: str = "2030-01-01") -> None:
+def write(folder: Path, name: str, title: str, text: str, *, review_by: str = "2030-01-01", asked: str = "[]") -> None:
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.md").write_text(
         f"---\nid: {name}\ntitle: {title}\ntopic: visiting\naudience: patients\nowner: Guest services\n"
-        f'reviewed: 2025-01-01\nreview_by: {review_by}\nsources: ["Policy"]\n---\n{text}\n',
+        f'reviewed: 2025-01-01\nreview_by: {review_by}\nsources: ["Policy"]\nasked: {asked}\n---\n{text}\n',
         encoding="utf-8",
     )
 
@@ -119,3 +119,49 @@ async def test_odd_questions_are_searched_without_error(
 ) -> None:
     await knowledge.import_folder(folder)
     assert isinstance(await KnowledgeIndex(database, encoder, own_site.id).search(question.replace("\x00", "")), list)
+
+
+async def test_a_phrase_of_patients_finds_its_article_and_goes_with_it(
+    knowledge: KnowledgeService, folder: Path, database: Database, encoder: Encoder, own_site: Site
+) -> None:
+    write(folder, "rates", "Rates", "Zone C.", asked='["where do i leave my truck", "room for my pickup"]')
+    await knowledge.import_folder(folder)
+    index = KnowledgeIndex(database, encoder, own_site.id, today=lambda: date(2026, 6, 1))
+    found = await index.search("i want to leave my truck somewhere")
+    assert found[0].article_id == "rates"
+    assert found[0].text == "Zone C."
+    write(folder, "rates", "Rates", "Zone C.")
+    await knowledge.import_folder(folder)
+    assert (await index.search("i want to leave my truck somewhere"))[0].article_id == "parking"
+    (folder / "rates.md").unlink()
+    await knowledge.import_folder(folder)
+    assert "rates" not in [p.article_id for p in await index.search("i want to leave my truck somewhere")]
+
+
+async def test_the_passage_shown_is_the_one_that_answers(
+    knowledge: KnowledgeService, folder: Path, database: Database, encoder: Encoder, own_site: Site
+) -> None:
+    text = (
+        "## Is there valet parking?\n\nValet parking costs $5 at the main entrance.\n\n"
+        "## What does parking cost?\n\nThe garage costs $2 an hour.\n\n"
+        "## Where do I park?\n\nPark in the garage across from the main entrance."
+    )
+    write(folder, "parking", "Parking and rates", text)
+    await knowledge.import_folder(folder)
+    index = KnowledgeIndex(database, encoder, own_site.id, today=lambda: date(2026, 6, 1))
+    assert (await index.search("How much does parking cost?"))[0].text == "The garage costs $2 an hour."
+    assert (await index.search("do you have valets"))[0].text.startswith("Valet")
+    assert (await index.search("where should i park"))[0].text.startswith("Park in")
+
+
+async def test_misspelled_words_are_found_as_soon_as_an_article_has_them(
+    knowledge: KnowledgeService, folder: Path, database: Database, encoder: Encoder, own_site: Site
+) -> None:
+    await knowledge.import_folder(folder)
+    index = KnowledgeIndex(database, encoder, own_site.id, today=lambda: date(2026, 6, 1))
+    before = (await index.search("collonoscopie prep"))[0].similarity
+    write(folder, "scope", "Colonoscopy", "Take the bowel prep the evening before your colonoscopy.")
+    await knowledge.import_folder(folder)
+    found = await index.search("collonoscopie prep")
+    assert found[0].article_id == "scope"
+    assert found[0].similarity > before + 0.3

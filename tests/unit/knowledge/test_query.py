@@ -1,0 +1,112 @@
+"""From what a patient typed to a search: short forms, chatter, lay words, spelling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.knowledge.query import Lexicon, Speller, stem, tokens
+
+ARTICLES = {
+    "appointment": 40,
+    "cancel": 9,
+    "cancer": 60,
+    "police": 2,
+    "puncture": 3,
+    "throat": 8,
+    "scan": 30,
+    "line": 50,
+}
+
+
+@pytest.fixture(scope="module")
+def lexicon() -> Lexicon:
+    return Lexicon.load()
+
+
+def write(folder: Path, lay: str) -> Path:
+    (folder / "lay.txt").write_text(lay, encoding="utf-8")
+    (folder / "texting.txt").write_text("u = you\n", encoding="utf-8")
+    (folder / "chatter.txt").write_text("hi\n", encoding="utf-8")
+    return folder
+
+
+def test_the_vocabulary_is_broad(lexicon: Lexicon) -> None:
+    rows = (Path(__file__).parents[3] / "app/knowledge/words/lay.txt").read_text(encoding="utf-8").splitlines()
+    assert len([row for row in rows if row and row[0] != "#"]) >= 250
+    assert "puffer" in lexicon.words
+
+
+@pytest.mark.parametrize(
+    ("question", "article_word"),
+    [
+        ("how do i use my puffer", "inhaler"),
+        ("forgot my water pills", "diuretic"),
+        ("will they put me under", "anesthesia"),
+        ("my belly hurts", "stomach"),
+        ("i saw the heart doctor", "cardiology"),
+        ("it burns when i pee", "urinary infection"),
+        ("he is throwing up", "vomiting"),
+        ("what jabs does he need", "vaccine"),
+        ("afraid of the tube", "mri"),
+    ],
+)
+def test_lay_words_bring_the_words_of_articles(lexicon: Lexicon, question: str, article_word: str) -> None:
+    query = lexicon.read(question)
+    assert article_word in query.added
+    assert article_word in query.expanded
+    assert lexicon.without_lay().read(question).added == ()
+
+
+def test_words_that_stand_there_already_are_not_added(lexicon: Lexicon) -> None:
+    assert "vomiting" not in lexicon.read("throwing up, i mean vomiting").added
+
+
+def test_short_forms_are_written_out_and_chatter_is_dropped(lexicon: Lexicon) -> None:
+    query = lexicon.read("Hi, can u tell me... when's my appt tmrw? thx")
+    assert query.text == "when's my appointment tomorrow"
+
+
+def test_chatter_alone_is_kept(lexicon: Lexicon) -> None:
+    assert lexicon.read("thanks").text == "thanks"
+    assert lexicon.read("").text == ""
+
+
+def test_arrows_point_one_way_and_equals_both(tmp_path: Path) -> None:
+    lexicon = Lexicon.load(write(tmp_path, "# ours\npuffer > inhaler\n\nbp = blood pressure\n"))
+    assert lexicon.read("puffers").added == ("inhaler",)
+    assert lexicon.read("inhaler").added == ()
+    assert lexicon.read("my blood pressure").added == ("bp",)
+    assert lexicon.read("my bp").added == ("blood pressure",)
+
+
+@pytest.mark.parametrize("line", ["puffer inhaler", "puffer > ", "a > b > c"])
+def test_a_broken_line_is_named(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ValueError, match=r"lay\.txt:2"):
+        Lexicon.load(write(tmp_path, f"# ours\n{line}\n"))
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("apointment", "appointment"), ("cancle", "cancel"), ("throte", "throat"), ("scna", "scan")],
+)
+def test_misspelled_words_become_words_of_the_articles(typed: str, meant: str) -> None:
+    assert Speller(ARTICLES, lambda word: False)(typed) == meant
+
+
+@pytest.mark.parametrize("word", ["lice", "acupuncture", "lin", "scans", "sc4n", "zebra"])
+def test_other_words_stay(word: str) -> None:
+    assert Speller(ARTICLES, lambda word: False)(word) == word
+
+
+def test_ordinary_words_and_words_of_the_lists_stay() -> None:
+    assert Speller(ARTICLES, lambda word: word == "cancels")("cancels") == "cancels"
+    assert Speller(ARTICLES, lambda word: False, also=["throaty"])("throaty") == "throaty"
+
+
+def test_tokens_and_stems() -> None:
+    assert tokens("I can\u2019t, x-ray w/ A&E!") == ["i", "can't", "x-ray", "w/", "a&e"]
+    assert [stem(word) for word in ("pills", "pill", "taking", "taken", "dress", "mom's")] == [
+        "pill", "pill", "tak", "taken", "dress", "mom"
+    ]  # fmt: skip
