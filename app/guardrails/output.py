@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from rapidfuzz.distance import Indel
+
 from app.contracts.passages import Passage
 from app.contracts.prompt import NOT_IN_ARTICLES
 from app.contracts.replies import GuardrailHit
 from app.contracts.site import Site
-from app.guardrails.figures import figures, host
+from app.guardrails.figures import ONES, figures, host
 from app.guardrails.sentences import split
 
 _TOKEN = re.compile(r"[a-záéíóúñü]+(?:'[a-z]+)?|\d+(?:[.,]\d+)*", re.I)
@@ -28,6 +30,14 @@ _COMMON = _STOP | set(
     "need needs want take takes get gets go goes come comes bring call ask make give keep use know see tell let help call contact include includes including please usually often sometimes always "  # noqa: E501
     "am pm a p m per every day days time times first next following answer question visit people person someone anyone available also however".split()  # noqa: E501
 )
+_LEAD_INS = {"yes", "no", "please", "also", "sí"}
+_CLAUSE = re.compile(r",\s+(?=(?:and|or)\b)", re.I)
+_NUMBERS = {word: str(number) for number, word in enumerate(ONES)}
+COPIED = 0.6
+"""A run of the passage's words this long, as a share of the sentence, is a copy and must be whole."""
+ALIKE = 0.75
+"""So is a sentence as like as this to one of the passage (1 - edits of whole words / words of both)."""
+
 _NEGATORS = {
     "not",
     "no",
@@ -174,6 +184,8 @@ class OutputChecks:
             hits.append(_hit("repetition"))
         if not verbatim and any(pattern.search(text) for pattern in _ADVICE):
             hits.append(_hit("advice"))
+        if _copied_in_part(_exact(text), [_exact(part) for part in split(passages[window.passage].text)]):
+            hits.append(_hit("copied_in_part"))
         return OutputVerdict(not hits, tuple(hits), window.passage)
 
     def _supported(self, window: _Window) -> bool:
@@ -254,6 +266,31 @@ def _run(tokens: Sequence[str], held: Sequence[str]) -> float:
                 longest = max(longest, current[j])
         previous = current
     return longest / len(tokens)
+
+
+def _exact(text: str) -> list[str]:
+    """Tokens with numbers and times in one form: "two" is 2, "6:00 pm" is "6 p.m."; a comma before and/or stays."""
+    plain = _CLAUSE.sub(" clause ", _plain_times(text))
+    return [_NUMBERS.get(token, token) for token in _tokens(plain)]
+
+
+def _copied_in_part(tokens: Sequence[str], parts: Sequence[Sequence[str]]) -> bool:
+    """Whether a sentence copies most of a passage's sentence and changes, drops or joins the rest.
+
+    The template asks for whole sentences, word for word. One word less or more ("Two visitors" to "One visitors", a
+    condition cut off, one office's number after another's name) turns an approved sentence into another one. Only what
+    follows a comma with "and" or "or" may be left out.
+    """
+    lead = next((i for i, token in enumerate(tokens) if token not in _LEAD_INS), 0)
+    like = 0.0
+    for first in range(len(parts)):
+        for size in (1, 2, 3):
+            whole = [token for part in parts[first : first + size] for token in part]
+            for body in (list(tokens), list(tokens[lead:])):
+                if body == whole or whole[: len(body) + 1] == [*body, "clause"]:
+                    return False
+            like = max(like, Indel.normalized_similarity(tokens, whole))
+    return like >= ALIKE or _run(tokens, [token for part in parts for token in part]) >= COPIED
 
 
 def _against(text: str, window: _Window, passage: Passage) -> list[GuardrailHit]:

@@ -15,7 +15,7 @@ CHECKS = OutputChecks(SITE)
 TEXT = (
     "Do not eat solid food after midnight before your surgery. You may drink clear liquids until two hours before you arrive. "  # noqa: E501
     "Take your blood pressure medicine with a sip of water unless your surgeon told you not to. The surgery center is open Monday to Friday, 5:30 a.m. to 6 p.m. "  # noqa: E501
-    "Call 515-555-0155 with questions, or see https://www.cedarvalley.example/surgery. Acetaminophen 500 mg may be used for pain. "  # noqa: E501
+    "Call 515-555-0155 with questions, or send a message. See https://www.cedarvalley.example/surgery. Acetaminophen 500 mg may be used for pain. "  # noqa: E501
     "If you have a fever after surgery, call your care team."
 )
 PASSAGES = [
@@ -117,3 +117,39 @@ def test_equal_figures(one: str, other: str) -> None:
 )
 def test_different_figures(one: str, other: str) -> None:
     assert figures(one) != figures(other)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "One visitors at a time may be at the bedside.",  # a number changed
+        "Visitors at a time may be at the bedside.",  # the beginning cut off
+        "Ask if you have no badge, the desk makes one for you.",  # a word of another sentence before it
+        "You may shower with mild soap after the second day.",  # the condition cut off
+        "Call the Nurse Line at 515-555-0105 for refills.",  # one office's number after another's name
+    ],
+)
+def test_copies_that_are_not_whole_fail(sentence: str) -> None:
+    text = (
+        "Two visitors at a time may be at the bedside. If you have no badge, the desk makes one for you. "
+        "You may shower with mild soap after the second day unless your surgeon says no. Ask for the charge nurse. "
+        "Call the Nurse Line at 515-555-0111 at night. Call your care team at 515-555-0105 for refills."
+    )
+    passage = Passage("p#0", "p", 1, "Visiting", "", text, date(2026, 1, 1), date(2027, 1, 1))
+    assert not CHECKS.check(sentence, [passage], "").passed
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Yes, two visitors at a time may be at the bedside.",
+        "2 visitors at a time may be at the bedside.",
+        "Ring the bell at 6:00 pm.",
+        "Ring the bell at 6 p.m., and wait for the nurse.",
+    ],
+)
+def test_whole_sentences_pass_in_any_writing_of_numbers(sentence: str) -> None:
+    text = "Two visitors at a time may be at the bedside. Ring the bell at 6 p.m., and wait for the nurse."
+    passage = Passage("p#0", "p", 1, "Visiting", "", text, date(2026, 1, 1), date(2027, 1, 1))
+    verdict = CHECKS.check(sentence, [passage], "")
+    assert verdict.passed, verdict.hits
