@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 from app.guardrails.context import Context, last_turn_start
 from app.guardrails.facts import NUMBER_WORDS, read_facts
 from app.guardrails.patterns import Found, Matcher, Span, Trigger
 from app.guardrails.policy import PolicyBundle
-from app.guardrails.tokens import Speller, Words, read
+from app.guardrails.tokens import SENTENCE, Speller, Words, read
 
 
 class Reading:
@@ -18,6 +19,7 @@ class Reading:
         self.words = words
         self.found = found
         self.last = last_turn_start(words)
+        self._sentence_of = list(accumulate(int(gap >= SENTENCE) for gap in words.breaks))
 
     def spans(self, trigger: Trigger) -> list[list[Span]]:
         """For each part of the trigger its spans; an empty list where a part is missing."""
@@ -26,6 +28,10 @@ class Reading:
     def touches_last(self, spans: Iterable[Span]) -> bool:
         """True when one of the spans lies in the last turn."""
         return any(span.end > self.last for span in spans)
+
+    def sentences(self, span: Span) -> set[int]:
+        """Numbers of the sentences that a span lies in."""
+        return set(self._sentence_of[span.start : span.end])
 
 
 class Reader:

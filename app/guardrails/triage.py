@@ -133,12 +133,22 @@ class Triage:
                 best = "live"
                 break
             best = best or outcome
-        if best and any(
-            reading.touches_last(s for part in reading.spans(self._reader.trigger(u)) for s in part)
-            for u in rule.unless
-        ):
+        if best and self._excepted(rule, reading):
             return ""
         return best
+
+    def _excepted(self, rule: TriageRule, reading: Reading) -> bool:
+        """Whether an exception of the rule stands in the last turn, in a sentence that holds a sign of the rule.
+
+        One in another sentence does not count: "Her face droops. She had a filling in May." is still an emergency.
+        """
+        unless = [s for u in rule.unless for part in reading.spans(self._reader.trigger(u)) for s in part]
+        unless = [s for s in unless if reading.touches_last([s])]
+        if not unless:
+            return False
+        signs = [s for t in rule.triggers for part in reading.spans(self._reader.trigger(t)) for s in part]
+        held = {n for s in signs for n in reading.sentences(s)}
+        return any(held & reading.sentences(s) for s in unless)
 
     def _released(self, reading: Reading) -> bool:
         return any(

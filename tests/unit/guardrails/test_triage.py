@@ -162,3 +162,26 @@ def test_latency_and_linear_growth(triage: Triage) -> None:
     begin = time.process_time()
     triage.assess([("chest pain arm " * 300)[:4000]])
     assert time.process_time() - begin < 2.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I have crushing chest pain. I had a workout on Monday.",
+        "One side of her face is drooping. She had a filling at the dentist in May.",
+        "My wife's words are slurred. Do you have an interpreter? I speak little English.",
+        "He won't stop bleeding. We have no money.",
+        "I have a history of depression and I want to die tonight",
+        "I'm a cancer survivor and I want to kill myself",
+        "I want to kill myself, I failed my class",
+        "I want to die. they closed the prevention program",
+    ],
+)
+def test_other_talk_does_not_hide_an_emergency(triage: Triage, text: str) -> None:
+    assert tier(triage, text) == Tier.EMERGENCY
+
+
+def test_an_exception_in_the_same_sentence_still_counts(triage: Triage) -> None:
+    assert tier(triage, "my face is numb after the dentist") == Tier.NONE
+    assert tier(triage, "I am bleeding money, it won't stop") == Tier.NONE
+    assert tier(triage, "do you validate parking? I'm about to have a heart attack over the price") < Tier.URGENT
