@@ -59,10 +59,15 @@ def error_without_words(_logger: Any, _method: str, event: MutableMapping[str, A
 
 
 class _Plain(logging.Formatter):
-    """Records of other libraries: level, logger, and their template without its arguments."""
+    """Records of other libraries: level, logger, and their template's first line, without arguments and traceback.
+
+    asyncio puts the message of a lost exception in the lines after the first. The type of an exception is kept.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        return f"{record.levelname.lower()} {record.name}: {str(record.msg)[:200]}"
+        first = (str(record.msg).strip().splitlines() or [""])[0]
+        kind = record.exc_info[0] if record.exc_info else None
+        return f"{record.levelname.lower()} {record.name}: {first[:200]}{f' ({kind.__name__})' if kind else ''}"
 
 
 def configure(level: str = "info", style: Literal["auto", "json", "text"] = "auto") -> None:

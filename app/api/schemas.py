@@ -157,7 +157,7 @@ class ClaimedOut(BaseModel):
 class TakeOverIn(Body):
     """The version that was read; If-Match does the same."""
 
-    version: int | None = Field(None, ge=0)
+    version: int | None = Field(None, ge=0, le=2**31 - 1)
 
 
 class ResolveIn(Body):
@@ -216,7 +216,7 @@ class AdapterIn(Body):
 class PromoteIn(Body):
     """The epoch that was read; a promotion meanwhile then refuses this one."""
 
-    expected_epoch: int | None = Field(None, ge=0)
+    expected_epoch: int | None = Field(None, ge=0, le=2**31 - 1)
 
 
 class Moved(BaseModel):

@@ -57,6 +57,7 @@ def _server(settings: Settings, app: FastAPI) -> uvicorn.Server:
         host=settings.host,
         port=settings.port,
         log_level="warning",
+        log_config=None,  # its own handlers print messages of errors, which may quote patients
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=20,

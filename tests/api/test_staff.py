@@ -45,6 +45,8 @@ async def test_a_nurse_takes_over_writes_and_returns(house: House) -> None:
     assert (refused.status_code, refused.json()["name"]) == (403, "forbidden")
     stale = await house.http.post(f"{path}/take-over", headers=nurse | {"If-Match": '"0"'})
     assert (stale.status_code, stale.json()["name"]) == (412, "version_conflict")
+    huge = await house.http.post(f"{path}/take-over", json={"version": 10**40}, headers=nurse)
+    assert (huge.status_code, huge.json()["name"]) == (422, "invalid_request")
     taken = await house.http.post(f"{path}/take-over", headers=nurse | {"If-Match": '"1"'})
     assert (taken.status_code, taken.json()["handler"], taken.json()["escalation"]["status"]) == (
         200,

@@ -46,6 +46,15 @@ def test_other_libraries_lose_their_arguments(capsys: pytest.CaptureFixture[str]
     assert "Maria" not in capsys.readouterr().err
 
 
+def test_lost_exceptions_of_tasks_keep_no_words(capsys: pytest.CaptureFixture[str]) -> None:
+    app_logging.configure("info", "json")
+    error = ValueError(SECRET)
+    logging.getLogger("asyncio").error(f"Task exception was never retrieved\nfuture: {error!r}", exc_info=error)
+    line = capsys.readouterr().err
+    assert "Task exception was never retrieved (ValueError)" in line
+    assert "Maria" not in line
+
+
 @given(st.dictionaries(st.text(min_size=1, max_size=10), st.text(max_size=20)))
 def test_only_allowed_fields_are_left(fields: dict[str, str]) -> None:
     left = app_logging.only_allowed(None, "info", {"event": "x", **fields})
