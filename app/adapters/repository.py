@@ -55,11 +55,6 @@ async def pointer(session: AsyncSession, channel: str) -> Rollout:
     return (await session.scalars(select(Rollout).where(Rollout.channel == channel))).one()
 
 
-async def live_version(session: AsyncSession, channel: str) -> str | None:
-    """The version that the channel serves now; None is the base model."""
-    return await session.scalar(select(Rollout.adapter_version).where(Rollout.channel == channel))
-
-
 async def swap(session: AsyncSession, channel: str, expected_epoch: int, version: str | None, actor: str) -> bool:
     """Compare-and-set the pointer; False if another change was faster. The version before is kept for rollback."""
     done = await session.scalar(

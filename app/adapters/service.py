@@ -215,16 +215,6 @@ class AdaptersService:
             async with self._database.session() as session:
                 await repository.note_replica(session, address, health.state, loaded)
 
-    async def servable(self, version: str | None) -> bool:
-        """Whether at least one replica is ready and has the version loaded."""
-        for engine in self._engines.values():
-            if (await engine.health()).state != "ready":
-                continue
-            with contextlib.suppress(EngineError):
-                if version is None or version in await engine.list_adapters():
-                    return True
-        return False
-
     def start(self, every_s: float = 3.0) -> None:
         """Reconcile now and every ``every_s`` seconds, in a task of its own."""
         self._task = asyncio.create_task(self._forever(every_s), name="adapter reconciler")
