@@ -1,11 +1,12 @@
-"""The reviewed texts that patients read in place of the model's words: English and Spanish, from the bundle."""
+"""The fixed texts that patients read in place of the model's words: English and Spanish, from the bundle."""
 
 from __future__ import annotations
 
 import string
 from collections.abc import Mapping
+from typing import get_args
 
-from app.contracts.site import Site
+from app.contracts.site import Route, Site
 from app.errors import ConfigurationError
 
 
@@ -49,21 +50,7 @@ def _values(site: Site, spanish: bool) -> dict[str, str]:
         "retention_days": str(site.retention_days),
         "assistant": site.assistant_name,
     }
-    for route in (
-        "911",
-        "988",
-        "poison_control",
-        "maternal_mental_health",
-        "domestic_violence",
-        "child_abuse",
-        "nurse_line",
-        "pharmacist",
-        "care_team",
-        "human",
-        "billing",
-        "records",
-        "portal_support",
-    ):
+    for route in get_args(Route):
         contact = site.contacts.get(route) or site.contacts["human"]
         key = f"r{route}" if route[0].isdigit() else route
         values[f"{key}_label"] = (contact.label_es if spanish else "") or contact.label
