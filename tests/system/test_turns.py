@@ -106,3 +106,4 @@ def test_emergencies_with_the_engine_stopped(
         print(
             f"\n    emergency reply over HTTP, engine stopped: p50 {statistics.median(took):.0f} ms, p99 {p99:.0f} ms"
         )
+    assert p99 < 100
