@@ -116,6 +116,14 @@ class StaffAccounts:
             raise NotFound("there is no such account")
         await session.execute(text("DELETE FROM user_sessions WHERE user_id = :id"), {"id": row.id})
 
+    async def deactivate(self, session: AsyncSession, username: str) -> None:
+        """Keep an account out from now on and end its sessions; what it wrote keeps its name. Raises NotFound."""
+        query = text("UPDATE users SET active = false WHERE username = :name RETURNING id")
+        row = (await session.execute(query, {"name": username.lower()})).first()
+        if row is None:
+            raise NotFound("there is no such account")
+        await session.execute(text("DELETE FROM user_sessions WHERE user_id = :id"), {"id": row.id})
+
     async def all(self, session: AsyncSession) -> Sequence[RowMapping]:
         """All accounts, without their hashes."""
         query = text(

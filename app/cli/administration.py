@@ -226,6 +226,19 @@ def users_password(username: Annotated[str, typer.Argument(help="Name of the acc
     with_runtime(work)
 
 
+@users.command("deactivate")
+def users_deactivate(username: Annotated[str, typer.Argument(help="Name of the account.")]) -> None:
+    """Keep an account out from now on and end its sessions; what it wrote keeps its name."""
+
+    async def work(parts: Runtime) -> None:
+        async with parts.database.session() as session:
+            await _accounts(parts).deactivate(session, username)
+            await AuditLog(_now).append(session, _actor(), "user.deactivated", username)
+        print(f"{username} cannot sign in any more")
+
+    with_runtime(work)
+
+
 @users.command("list")
 def users_list() -> None:
     """All accounts with their roles."""
@@ -233,7 +246,8 @@ def users_list() -> None:
     async def work(parts: Runtime) -> None:
         async with parts.database.session() as session:
             for row in await _accounts(parts).all(session):
-                print(f"{row['username']:24} {', '.join(row['roles']):14} {row['display_name']}")
+                state = "" if row["active"] else "  (deactivated)"
+                print(f"{row['username']:24} {', '.join(row['roles']):14} {row['display_name']}{state}")
 
     with_runtime(work)
 

@@ -87,11 +87,14 @@ async def test_a_deactivated_account_is_out_at_once(database: Database, accounts
         await accounts.add(session, "gone", "Eve", PASSWORD, ["staff"])
     _staff, token = await accounts.sign_in("gone", PASSWORD)
     async with database.session() as session:
-        await session.execute(text("UPDATE users SET active = false WHERE username = 'gone'"))
+        await accounts.deactivate(session, "gone")
     with pytest.raises(NotSignedIn):
         await accounts.authenticate(token)
     with pytest.raises(NotSignedIn):
         await accounts.sign_in("gone", PASSWORD)
+    async with database.session() as session:
+        with pytest.raises(NotFound):
+            await accounts.deactivate(session, "nobody")
 
 
 async def test_patient_sessions(database: Database, site: Site) -> None:
