@@ -253,7 +253,12 @@ def build_pipeline(
         bounds=Bounds(
             max_characters=settings.max_message_characters,
             prompt=PromptLimits(passages=settings.prompt_passages),
-            generation=Limits(max_tokens=settings.max_tokens, total_s=settings.turn_timeout_s),
+            generation=Limits(
+                max_tokens=settings.max_tokens,
+                first_token_s=settings.turn_timeout_s / 2,
+                token_s=settings.turn_timeout_s / 3,
+                total_s=settings.turn_timeout_s,
+            ),
         ),
     )
 

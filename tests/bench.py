@@ -45,6 +45,8 @@ from app.contracts.replies import Reply, ReplyKind
 from app.engine.command import engine_socket
 from app.engine.protocol import Delta, Limits
 from app.engine.vllm import VllmEngine
+from app.guardrails.output import OutputVerdict
+from app.guardrails.stream_gate import StreamGate
 from app.knowledge.index import KnowledgeIndex
 from app.redaction.vault import MemoryVault
 from app.settings import Settings
@@ -53,6 +55,7 @@ ROOT = Path(__file__).parents[1]
 REPORT = ROOT / "docs" / "measurements.md"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 LEVELS = (1, 8, 32)
+PATIENT = Limits(max_tokens=192, first_token_s=300, token_s=300, total_s=300)
 QUESTIONS = [
     "What are the visiting hours?",
     "How do I pay my bill?",
@@ -144,16 +147,15 @@ async def together(work: Callable[[int], Awaitable[float]], chats: int, at_once:
 
 
 def raw_chat(engine: VllmEngine, items: Sequence[Item], adapter: str | None) -> Callable[[int], Awaitable[float]]:
-    """A chat straight with vLLM; gives the seconds to the end of the first sentence."""
+    """A chat straight with vLLM; gives the seconds until the first sentence is known to be whole."""
 
     async def chat(number: int) -> float:
-        began, first, text = time.perf_counter(), 0.0, ""
-        async with aclosing(engine.stream(items[number % len(items)].messages, adapter, Limits(total_s=300))) as events:  # type: ignore[type-var]
+        began, first, gate = time.perf_counter(), 0.0, StreamGate(lambda _sentence: OutputVerdict(passed=True))
+        async with aclosing(engine.stream(items[number % len(items)].messages, adapter, PATIENT)) as events:  # type: ignore[type-var]
             async for event in events:
-                if isinstance(event, Delta):
-                    text += event.text
-                    if not first and re.search(r"[.!?](\s|$)", text):
-                        first = time.perf_counter() - began
+                done = gate.feed(event.text) if isinstance(event, Delta) else gate.finish()
+                if done and not first:
+                    first = time.perf_counter() - began
         return first or time.perf_counter() - began
 
     return chat
@@ -180,7 +182,10 @@ class Client:
         return cls(http, answer.raise_for_status().json()["token"])
 
     async def ask(self, question: str) -> float:
-        """Seconds from sending the question to the first vetted sentence; returns when the reply is complete."""
+        """Seconds from sending the question to the first vetted sentence; returns when the reply is complete.
+
+        Ends the bench if the reply is not in the model's own words: then the two sides would not have done the same.
+        """
         made = await self._http.post("/v1/conversations", json={}, headers=self._headers)
         url = f"/v1/conversations/{made.raise_for_status().json()['id']}"
         began, first = time.perf_counter(), 0.0
@@ -193,13 +198,16 @@ class Client:
                     name = line[6:].strip()
                 elif line.startswith("data:") and name == "message.delta" and not first:
                     first = time.perf_counter() - began
-                elif line.startswith("data:") and name == "message.completed" and _by_assistant(line):
+                elif line.startswith("data:") and name == "message.completed" and (kind := _assistants(line)):
+                    if kind != "answer":
+                        raise SystemExit(f"a reply was {kind}, not answer: the comparison would not be fair")
                     break
         return first or time.perf_counter() - began
 
 
-def _by_assistant(line: str) -> bool:
-    return bool(json.loads(line[5:])["message"]["author"] == "assistant")
+def _assistants(line: str) -> str:
+    message = json.loads(line[5:])["message"]
+    return str(message["kind"]) if message["author"] == "assistant" else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +230,9 @@ async def compare(
     pairs = []
     for _ in range(rounds):
         pairs.append((await together(raw, chats, level), await together(service, chats, level)))
+        print(
+            f"  {level:2} at once: raw {pairs[-1][0].seconds:.1f} s, service {pairs[-1][1].seconds:.1f} s", flush=True
+        )
     ratio = statistics.median(a.seconds / b.seconds for a, b in pairs)
     raw_first = sorted(x for a, _ in pairs for x in a.first)
     service_first = sorted(x for _, b in pairs for x in b.first)
@@ -291,8 +302,10 @@ class Service:
 
     def __init__(self, settings: Settings, socket: Path) -> None:
         self._environment = os.environ | {
-            "BEDSIDE_STATE": str(settings.state), "BEDSIDE_ENGINE": "external", "BEDSIDE_ENGINE_URL": f"unix:{socket}",
-            "BEDSIDE_PORT": "8097", "BEDSIDE_REQUESTS_PER_MINUTE": "1000000", "BEDSIDE_LOG_LEVEL": "error",
+            "BEDSIDE_STATE": str(settings.state), "BEDSIDE_ENGINE": "external",
+            "BEDSIDE_ENGINE_URL": f"unix:{socket}",
+            "BEDSIDE_TURN_TIMEOUT_S": "300", "BEDSIDE_REQUESTS_PER_MINUTE": "1000000",
+            "BEDSIDE_PORT": "8097", "BEDSIDE_LOG_LEVEL": "error",
         }  # fmt: skip
 
     def __enter__(self) -> str:

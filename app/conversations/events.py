@@ -7,6 +7,7 @@ relative to the event's own number (zero or less), because numbers are allocated
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -22,6 +23,9 @@ _READ = text(
     "SELECT seq, type, payload_encrypted FROM events WHERE conversation_id = :conversation AND seq > :after "
     "ORDER BY seq LIMIT :limit"
 )
+BATCH = 200
+"""Events of one read."""
+
 _DELTAS = text(
     "SELECT payload_encrypted FROM events WHERE conversation_id = :conversation AND seq > :after AND seq <= :until "
     "AND type = 'message.delta' ORDER BY seq"
@@ -41,7 +45,7 @@ class EventLog:
         """A payload as it is stored."""
         return self._cipher.encrypt(json.dumps(data, ensure_ascii=False, separators=(",", ":")))
 
-    async def read(self, conversation: str, after: int, limit: int = 200) -> list[LoggedEvent]:
+    async def read(self, conversation: str, after: int, limit: int = BATCH) -> list[LoggedEvent]:
         """Events after a number, in order, at most ``limit``."""
         async with self._database.statement() as session:
             rows = (await session.execute(_READ, {"conversation": conversation, "after": after, "limit": limit})).all()
@@ -63,7 +67,8 @@ class EventLog:
         """
         with self._listener.subscribe(f"conversation:{conversation}") as wake:
             while True:
-                events = await self.read(conversation, after)
+                # A reader who leaves must not cut off a query: that would cost the pool a connection.
+                events = await asyncio.shield(self.read(conversation, after, BATCH))
                 for event in events:
                     after = event.seq
                     if event.type == "conversation.status":
@@ -72,7 +77,9 @@ class EventLog:
                             return
                         event = LoggedEvent(seq=event.seq, type=event.type, data={"conversation": now})
                     yield event
-                if not events and not await wake.wait(self._poll_s) and await status() is None:
+                if len(events) == BATCH:
+                    continue
+                if not await wake.wait(self._poll_s) and await status() is None:
                     return
 
     def _open(self, seq: int, type_: str, payload: bytes) -> LoggedEvent:
