@@ -51,7 +51,9 @@ class BodyLimit:
             body.append(message.get("body", b""))
             size += len(body[-1])
             if size > self._limit:
-                answer = problem(413, "too_large", f"a request body may have {self._limit} bytes")
+                answer = problem(
+                    413, "too_large", f"a request body may have {self._limit} bytes. In an emergency call 911."
+                )
                 return await answer(scope, _nothing, send)
             if not message.get("more_body", False):
                 break

@@ -35,4 +35,6 @@ class RateLimit:
         while len(self._buckets) > _MOST_KEYS:
             self._buckets.popitem(last=False)
         if not allowed:
-            raise TooManyRequests("too many requests; wait a moment", (1 - left) / self._rate)
+            raise TooManyRequests(
+                "too many requests; wait a moment. In an emergency call 911.", (1 - left) / self._rate
+            )

@@ -47,14 +47,14 @@ class Draft:
         self._hits.append(GuardrailHit(stage, rule, detail))
 
     def emergency(self, verdict: TriageVerdict) -> Reply:
-        """Reviewed crisis text; a person is called."""
+        """Fixed crisis text; a person is called."""
         text = self._text(verdict.text_id)
         return self._make(
             ReplyKind.EMERGENCY, text, routes=verdict.routes, handoff=f"{verdict.tier.label}:{verdict.category}"
         )
 
     def reply(self, kind: ReplyKind, text_id: str, *, routes: Sequence[str] = ()) -> Reply:
-        """A reviewed text of the catalogue."""
+        """A fixed text of the catalogue."""
         return self._make(kind, self._text(text_id), routes=routes)
 
     def handoff(self, reason: str) -> Reply:
@@ -63,7 +63,7 @@ class Draft:
         return self._make(ReplyKind.HANDOFF, text, routes=("human",), handoff=reason)
 
     def safe(self, stage: str) -> Reply:
-        """What is said when a step failed: reviewed text, and a person. Sentences that went out are replaced."""
+        """What is said when a step failed: fixed text, and a person. Sentences that went out are replaced."""
         return self._make(
             ReplyKind.HANDOFF,
             self._text("error"),
@@ -125,7 +125,7 @@ class Draft:
             hits=tuple(self._hits),
             handoff=handoff,
             replaces=replaces,
-            adapter=self.adapter if kind is ReplyKind.ANSWER else None,
+            adapter=self.adapter,
             prompt_version=self.prompt_version,
             policy_hash=triage.policy_hash if triage else "",
             question_redacted=self.question_redacted,

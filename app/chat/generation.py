@@ -17,7 +17,7 @@ from app.errors import EngineError
 from app.guardrails.output import OutputChecks, OutputVerdict
 from app.guardrails.stream_gate import GateResult, StreamGate
 from app.logging import logger
-from app.redaction.restore import restore
+from app.redaction.restore import StreamingRestore
 from app.redaction.vault import Vault
 
 MAX_SENTENCES = 8
@@ -46,6 +46,7 @@ class Generation:
         self, messages: Sequence[PromptMessage], passages: Sequence[Passage], question: str, turn: Turn
     ) -> AsyncGenerator[str, None]:
         """Yield each vetted sentence, restored, as soon as it passes. Ends early at the first that does not."""
+        restored = StreamingRestore(turn.vault)
         gate = StreamGate(lambda sentence: self._check(sentence, passages, question, turn))
         try:
             async with aclosing(self._results(gate, messages, turn)) as batches:
@@ -55,7 +56,7 @@ class Generation:
                             return
                         lead = " " if len(self._draft.sent) > 1 else ""
                         self._steps.mark("first_sentence")
-                        yield lead + restore(result.text, turn.vault)
+                        yield restored.feed(lead + result.text)
                         if len(self._draft.sent) >= MAX_SENTENCES:
                             return
         except StepFailed as error:
@@ -69,6 +70,8 @@ class Generation:
         finally:
             self._steps.mark("generated")
             self.failed = self.failed or not (self._draft.sent or self.said_no_answer)
+        if rest := restored.finish():
+            yield rest
 
     async def _results(
         self, gate: StreamGate, messages: Sequence[PromptMessage], turn: Turn

@@ -37,7 +37,10 @@ from app.redaction.redactor import Redactor
 _FOLLOW_UP = re.compile(r"^\s*(and|what about|how about|also|but|or|y|también|qué hay)\b", re.IGNORECASE)
 _TOKEN = re.compile(r"<[A-Z_]+_\d+>")
 _INTRODUCTION = re.compile(
-    r"\b(my name is|i am|i'm|this is|me llamo|mi nombre es|soy)\s+<PERSON_\d+>[\s,.;!]*(and\b|y\b)?", re.IGNORECASE
+    r"\b(my name is|i am|i'm|this is|me llamo|mi nombre es|soy|my (phone|cell|number|e-?mail|address|card|account)"
+    r"( number)?( is)?|(call|text|e-?mail|reach) me( at| on)?|ssn|social security( number)?|mrn|dob|date of birth"
+    r"|born( on)?|card|account|member|policy)( number| id)?( is)?[\s:#]*<[A-Z_]+_\d+>[\s,.;!]*((and|y)\b)?",
+    re.IGNORECASE,
 )
 
 _SCOPE_REPLIES = {

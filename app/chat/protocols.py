@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from app.contracts.passages import Passage
@@ -42,4 +42,3 @@ class Turn:
     language: str = "en"
     consented: bool = True
     model_allowed: bool = True
-    context: dict[str, str] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from app.chat.protocols import Clock
-from app.errors import DependencyError, GuardrailFailed, InputError
+from app.errors import GuardrailFailed, InputError
 
 T = TypeVar("T")
 
@@ -52,8 +52,3 @@ class Steps:
     def mark(self, name: str) -> None:
         """Note the milliseconds since the turn began under ``name``, the first time only."""
         self.milliseconds.setdefault(name, (self._clock() - self._began) * 1000)
-
-
-def is_expected(failed: StepFailed) -> bool:
-    """Whether the fault is one of the tree's dependency errors, as against a fault in our own code."""
-    return isinstance(failed.cause, DependencyError | TimeoutError)

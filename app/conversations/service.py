@@ -131,10 +131,10 @@ class ConversationService:
                 stored = await self._repository.post(session, values)
                 if stored is None:
                     await self._found(session, conversation, owner)
-                    raise ConversationClosed("this conversation has ended; start a new one")
+                    raise ConversationClosed("this conversation has ended; start a new one. In an emergency call 911.")
         if stored is None:
             await self.get(owner, conversation)
-            raise ConversationClosed("this conversation has ended; start a new one")
+            raise ConversationClosed("this conversation has ended; start a new one. In an emergency call 911.")
         self._runner.wake(conversation, turn)
         view.position = stored["position"]
         return Posted(message=view, reply_id=turn if stored["handler"] == "assistant" else None)
@@ -196,7 +196,7 @@ class ConversationService:
         async with self._database.session() as session:
             view = await self._view(session, conversation, owner)
             if view.handler == "closed":
-                raise ConversationClosed("this conversation has ended; start a new one")
+                raise ConversationClosed("this conversation has ended; start a new one. In an emergency call 911.")
             due = self._due(NORMAL_PRIORITY, at)
             await self.ownership.hand_off(session, conversation, "patient_asked", NORMAL_PRIORITY, due, at)
             view = await self._view(session, conversation, owner)
@@ -293,7 +293,9 @@ class ConversationService:
     def _checked(self, words: str) -> str:
         """The text, if it can be a message."""
         if len(words) > self.max_characters:
-            raise MessageTooLong(f"a message may have {self.max_characters} characters; shorten it")
+            raise MessageTooLong(
+                f"a message may have {self.max_characters} characters; shorten it. In an emergency call 911."
+            )
         if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\r\t" for c in words):
             raise InvalidContent("a message must be text, without control characters")
         if not any(unicodedata.category(c)[0] not in "ZC" for c in words):

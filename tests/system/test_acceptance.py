@@ -52,16 +52,22 @@ def read(name: str) -> list[dict[str, Any]]:
 def unsupported(sentence: str, article_ids: list[str]) -> bool:
     """Whether a sentence has a number that no cited article has, or a run of words that stands in none of them.
 
-    Independent of the checks under test: every 5 words in a row of the sentence must stand in a cited article, in
-    order; shorter sentences must stand there whole.
+    Independent of the checks under test: every number must stand in one cited article, and so must at least four of
+    five runs of 5 words; shorter sentences must stand there whole.
     """
     words = _WORD.findall(sentence.lower())
-    texts = []
-    for article_id in article_ids:
-        article = parse_article((ARTICLES / f"{article_id}.md").read_bytes(), article_id)
-        texts.append(" ".join(_WORD.findall(" ".join(piece.text for piece in split(article.markdown)).lower())))
     runs = [" ".join(words[at : at + 5]) for at in range(max(1, len(words) - 4))]
-    return not any(sum(f" {run} " in f" {text} " for run in runs) >= 0.8 * len(runs) for text in texts)
+    for text in map(article_words, article_ids):
+        numbers = all(f" {word} " in text for word in words if word[0].isdigit())
+        if numbers and sum(f" {run} " in text for run in runs) >= 0.8 * len(runs):
+            return False
+    return True
+
+
+def article_words(article_id: str) -> str:
+    """The words of an article in order, a space around each."""
+    article = parse_article((ARTICLES / f"{article_id}.md").read_bytes(), article_id)
+    return f" {' '.join(_WORD.findall(' '.join(piece.text for piece in split(article.markdown)).lower()))} "
 
 
 def test_the_questions_are_the_frozen_ones() -> None:
@@ -83,5 +89,23 @@ def test_at_least_54_of_60_cite_a_right_article_and_nothing_is_unsupported(
         if reply["kind"] == "answer":
             for sentence in re.split(r"(?<=[.!?])\s+", reply["text"]):
                 assert not unsupported(sentence, [c["article_id"] for c in reply["citations"]]), (reply["id"], sentence)
+        for citation in reply["citations"]:
+            quoted = " ".join(_WORD.findall(citation["quote"].lower()))
+            assert reply["kind"] == "answer" or f" {quoted} " in article_words(citation["article_id"]), reply["id"]
     assert len(hit) >= 54, sorted(set(right) - set(hit))
     assert kinds["answer"] >= 1
+
+
+def test_what_no_article_answers_is_mostly_recognised(
+    service: RunningService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A floor, not the goal: the knowledge work aims at 80 %. Whatever is shown still stands in an article."""
+    replies = ask(service, read("unanswerable.jsonl"))
+    kinds = Counter(reply["kind"] for reply in replies)
+    with capsys.disabled():
+        print(f"\n    unanswerable: {dict(kinds)}")
+    assert kinds["no_answer"] + kinds["decline"] + kinds["redirect"] + kinds["handoff"] >= 5
+    for reply in replies:
+        if reply["kind"] == "answer":
+            for sentence in re.split(r"(?<=[.!?])\s+", reply["text"]):
+                assert not unsupported(sentence, [c["article_id"] for c in reply["citations"]]), (reply["id"], sentence)

@@ -42,9 +42,11 @@ def test_swapping_drops_no_stream_and_mixes_no_reply(service: RunningService, ve
     before = admin.get("/v1/admin/adapters").json()["live"]
     stop = threading.Event()
     kinds: list[str] = []
+    conversations: list[str] = []
 
     def talk(number: int) -> None:
         patient = service.patient()
+        conversations.append(patient.conversation)
         turn = 0
         while not stop.is_set():
             reply = patient.ask(QUESTIONS[(number + turn) % len(QUESTIONS)])
@@ -69,6 +71,13 @@ def test_swapping_drops_no_stream_and_mixes_no_reply(service: RunningService, ve
     assert live["epoch"] == before["epoch"] + SWAPS
     assert len(kinds) >= CHATS
     assert "handoff" not in kinds, "a turn failed during a swap"
+    asked = {
+        message["adapter"]
+        for conversation in conversations
+        for message in admin.get(f"/v1/staff/conversations/{conversation}").json()["messages"]
+        if message["author"] == "assistant"
+    }
+    assert asked - {before["version"]} == set(versions), "every reply names one version, and both were used"
     restore = admin.post(f"/v1/admin/adapters/{before['version']}/promote", json={})
     assert restore.status_code == 200, restore.text
     print(f"{SWAPS} swaps, {len(kinds)} turns, slowest promotion {max(took):.2f} s")

@@ -286,6 +286,9 @@ async def test_a_question_that_leans_on_the_one_before_is_searched_with_it(
 def test_names_and_their_introductions_are_not_searched_for() -> None:
     assert search_text("my name is <PERSON_1> and i need to move my visit") == "i need to move my visit"
     assert search_text("hello <PERSON_1> when do you open") == "hello when do you open"
+    assert search_text("SSN <SSN_1>, where is parking?") == "where is parking?"
+    assert search_text("call me at <PHONE_1> about visiting hours") == "about visiting hours"
+    assert search_text("I was born on <DATE_1>, can I visit") == "I was can I visit"
 
 
 async def test_a_model_that_goes_round_in_circles_is_stopped_where_it_began() -> None:
