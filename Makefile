@@ -3,10 +3,10 @@ SHELL := /bin/bash
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup run test check format bench train clean lock browser
+.PHONY: help setup run test check format bench bench-knowledge train clean lock browser
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make .venv with the pinned dependencies
 	@requirements/install.sh
@@ -30,6 +30,9 @@ format: setup ## put the code into the house format
 
 bench: setup ## measure the service against raw vLLM in one run; writes docs/measurements.md
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-knowledge: setup ## measure the search: right article at 1, 3, 5 against its baselines
+	@$(BIN)/python -m tests.bench_knowledge $(ARGS)
 
 train: setup ## fine-tune the demo adapter, gate it and say whether it may be promoted
 	@$(BIN)/bedside-train finetune demo/adapters/support.yaml
