@@ -47,6 +47,14 @@ if [ "$profile" = cpu ] && ! "$venv/bin/python" -c 'import torch' 2>/dev/null; t
 fi
 say "installing $(wc -l < "$lock") pinned packages from $lock (two to four minutes the first time)"
 pip install --no-deps --progress-bar off -r "$lock" | awk '/^(Collecting|Requirement already)/ {n++; if (n % 25 == 0) {printf "[setup]   %d packages\n", n; fflush()}} /^(Installing|Successfully|ERROR)/ {print "[setup]   " substr($0, 1, 60) " ..."; fflush()}' >&2
+if [ "$profile" = cpu ] && ! "$venv/bin/python" -c 'import ctypes; ctypes.CDLL("libnuma.so.1")' 2>/dev/null; then
+  # vLLM's CPU build links against it; everything but the engine works without.
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && apt-get install -y -q libnuma1 >/dev/null 2>&1; then
+    say "installed libnuma1 for the engine"
+  else
+    say "WARNING: libnuma.so.1 is missing, the engine will not start. Install it (Debian, Ubuntu: apt install libnuma1)"
+  fi
+fi
 say "installing bedside"
 "$venv/bin/python" -c 'import setuptools' 2>/dev/null || pip install -q "setuptools==78.1.1"
 pip install -q --no-deps --no-build-isolation -e .
