@@ -12,7 +12,7 @@ import re
 import sys
 import traceback
 from collections.abc import MutableMapping
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 
@@ -70,6 +70,16 @@ class _Plain(logging.Formatter):
         return f"{record.levelname.lower()} {record.name}: {first[:200]}{f' ({kind.__name__})' if kind else ''}"
 
 
+class _StandardError:
+    """Standard error as it is at the moment of writing: tests and supervisors may replace it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def configure(level: str = "info", style: Literal["auto", "json", "text"] = "auto") -> None:
     """Set up structlog and the standard library's root logger, both to standard error."""
     as_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
@@ -84,10 +94,10 @@ def configure(level: str = "info", style: Literal["auto", "json", "text"] = "aut
             structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_StandardError())
     handler.setFormatter(_Plain())
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
 

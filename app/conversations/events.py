@@ -7,11 +7,11 @@ relative to the event's own number (zero or less), because numbers are allocated
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import anyio
 from sqlalchemy import text
 
 from app.conversations.schemas import LoggedEvent
@@ -67,8 +67,10 @@ class EventLog:
         """
         with self._listener.subscribe(f"conversation:{conversation}") as wake:
             while True:
-                # A reader who leaves must not cut off a query: that would cost the pool a connection.
-                events = await asyncio.shield(self.read(conversation, after, BATCH))
+                with anyio.CancelScope(
+                    shield=True
+                ):  # a reader who leaves in mid-query would cost the pool a connection
+                    events = await self.read(conversation, after, BATCH)
                 for event in events:
                     after = event.seq
                     if event.type == "conversation.status":
