@@ -61,8 +61,9 @@ def serve(app: Any) -> Iterator[str]:
     """Run an ASGI application on a free loopback port in a thread; gives its address."""
     # h11 and asyncio: nothing optional. The timeout ends streams that browsers still hold open.
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_level="warning", timeout_graceful_shutdown=1, lifespan="on", ws="none"
-    )
+        app, host="127.0.0.1", port=0, log_level="warning", log_config=None, timeout_graceful_shutdown=1, lifespan="on",
+        ws="none",
+    )  # fmt: skip
     server = uvicorn.Server(config)
 
     def run() -> None:

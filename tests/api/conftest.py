@@ -136,7 +136,9 @@ async def served(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     folder = tempfile.mkdtemp(prefix="bedside-api-")
     path = f"{folder}/s"
     server = uvicorn.Server(
-        uvicorn.Config(app, uds=path, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
+        uvicorn.Config(
+            app, uds=path, log_level="critical", log_config=None, lifespan="off", timeout_graceful_shutdown=1
+        )
     )
     task = asyncio.create_task(server.serve())
     try:
