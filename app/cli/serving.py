@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from app import logging as app_logging
 from app.bootstrap import Say
+from app.errors import ConfigurationError
 from app.main import create_app
 from app.settings import Settings
 
@@ -21,12 +22,14 @@ from app.settings import Settings
 def serve(settings: Settings) -> None:
     """Run until a signal. SIGTERM drains: running turns end or are taken up at the next start."""
     app_logging.configure(settings.log_level, settings.log_format)
+    require_free_port(settings.host, settings.port)
     _server(settings, create_app(settings)).run()
 
 
 def up(settings: Settings) -> None:
     """Run, and say what happens and where everything is."""
     app_logging.configure("warning", "text")
+    require_free_port(settings.host, settings.port)
     began = time.monotonic()
 
     def say(line: str) -> None:
@@ -43,6 +46,19 @@ def up(settings: Settings) -> None:
     asyncio.run(run())
     if not server.started:
         sys.exit(1)
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Raises ConfigurationError where something listens on the port already; 0 takes any free one."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"port {port} on {host} cannot be used ({error.strerror}); is Bedside running already? "
+                "Choose another with --port or BEDSIDE_PORT"
+            ) from error
 
 
 def _leave(_number: int, _frame: object) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 from collections.abc import Iterator
 
 import pytest
 from fastapi import FastAPI
 
 from app import logging as app_logging
-from app.cli.serving import _server
+from app.cli.serving import _server, require_free_port
+from app.errors import ConfigurationError
 from app.settings import Settings
 
 
@@ -30,3 +32,12 @@ def test_unexpected_errors_reach_the_log_without_their_words(capsys: pytest.Capt
     shown = capsys.readouterr()
     assert "Exception in ASGI application (ValueError)" in shown.err
     assert "Maria" not in shown.err + shown.out
+
+
+def test_a_port_in_use_is_said_with_the_mend() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ConfigurationError, match="--port"):
+            require_free_port("127.0.0.1", taken.getsockname()[1])
+    require_free_port("127.0.0.1", 0)
