@@ -14,8 +14,11 @@ import httpx
 class LaneTransport(httpx.AsyncBaseTransport):
     """Sends each request over a lane of its own: a transport from ``make`` that carries one request at a time.
 
-    A lane is free again when its response is closed. ``most`` bounds the lanes in use (httpx.PoolTimeout beyond it),
-    ``kept`` the free ones that stay connected.
+    A lane is free again when its answer is read to the end and closed, or when its request failed. After anything else
+    (a cancelled request, a body left in the middle, a close that was cut off) it is closed and never used again: a
+    connection whose closing ``task.cancel()`` interrupts, which no cancel scope shields from, would stay busy for ever
+    and make every later request on its lane wait in vain. ``most`` bounds the lanes in use (httpx.PoolTimeout beyond
+    it), ``kept`` the free ones that stay connected.
     """
 
     def __init__(self, make: Callable[[], httpx.AsyncBaseTransport], *, most: int = 1_024, kept: int = 64) -> None:
@@ -33,8 +36,11 @@ class LaneTransport(httpx.AsyncBaseTransport):
         self._used.add(lane)
         try:
             response = await lane.handle_async_request(request)
+        except Exception:
+            await self._release(lane, sound=True)
+            raise
         except BaseException:
-            await self._release(lane)
+            await self._release(lane, sound=False)
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)
         response.stream = _LaneStream(response.stream, self, lane)
@@ -48,11 +54,11 @@ class LaneTransport(httpx.AsyncBaseTransport):
         for lane in lanes:
             await lane.aclose()
 
-    async def _release(self, lane: httpx.AsyncBaseTransport) -> None:
+    async def _release(self, lane: httpx.AsyncBaseTransport, *, sound: bool) -> None:
         if lane not in self._used:
             return
         self._used.remove(lane)
-        if len(self._free) < self._kept:
+        if sound and len(self._free) < self._kept:
             self._free.append(lane)
         else:
             await lane.aclose()
@@ -63,12 +69,17 @@ class _LaneStream(httpx.AsyncByteStream):
         self._inner = inner
         self._owner = owner
         self._lane = lane
+        self._whole = False
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._inner.__aiter__()
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._inner:
+            yield chunk
+        self._whole = True
 
     async def aclose(self) -> None:
+        closed = False
         try:
             await self._inner.aclose()
+            closed = True
         finally:
-            await self._owner._release(self._lane)
+            await self._owner._release(self._lane, sound=self._whole and closed)

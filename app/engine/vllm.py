@@ -72,7 +72,7 @@ class VllmEngine:
         self._breaker = breaker or CircuitBreaker(clock)
         self._unreachable = unreachable
         self._http = httpx.AsyncClient(
-            transport=transport or LaneTransport(lambda: _lane(uds)),
+            transport=transport or LaneTransport(_lanes(uds)),
             base_url=base_url or "http://engine",
             timeout=httpx.Timeout(None, connect=2.0, write=5.0, pool=5.0),
             headers={"accept-encoding": "identity"},
@@ -255,9 +255,11 @@ def tokens_per_event(running: int) -> int:
     return 1 if running < 4 else 2 if running < 16 else 4
 
 
-def _lane(uds: str | None) -> httpx.AsyncHTTPTransport:
+def _lanes(uds: str | None) -> Callable[[], httpx.AsyncHTTPTransport]:
+    """What makes a lane. All share one TLS context, which takes longer to make than a short request."""
     one = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30.0)
-    return httpx.AsyncHTTPTransport(uds=uds, verify=uds is None, limits=one)
+    context = httpx.create_ssl_context(verify=uds is None)
+    return lambda: httpx.AsyncHTTPTransport(uds=uds, verify=context, limits=one)
 
 
 async def _drain(chunks: AsyncIterator[bytes]) -> None:

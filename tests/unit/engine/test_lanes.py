@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -11,21 +13,35 @@ pytestmark = pytest.mark.anyio
 
 
 class Body(httpx.AsyncByteStream):
+    """``slow`` takes its time to close, so that a cancel can come in between; it is set when that begins."""
+
+    def __init__(self, slow: asyncio.Event | None = None) -> None:
+        self.slow = slow
+
     async def __aiter__(self):  # type: ignore[no-untyped-def]
         yield b"one"
         yield b"two"
+
+    async def aclose(self) -> None:
+        if self.slow is not None:
+            self.slow.set()
+            await asyncio.sleep(60)
 
 
 class Lane(httpx.AsyncBaseTransport):
     def __init__(self) -> None:
         self.requests = 0
         self.closed = False
+        self.waits = asyncio.Event()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.requests += 1
         if request.url.path == "/broken":
             raise httpx.ReadError("broken", request=request)
-        return httpx.Response(200, stream=Body())
+        if request.url.path == "/silent":
+            self.waits.set()
+            await asyncio.sleep(60)
+        return httpx.Response(200, stream=Body(self.waits if request.url.path == "/slow-close" else None))
 
     async def aclose(self) -> None:
         self.closed = True
@@ -56,7 +72,7 @@ async def test_at_once_uses_a_lane_each_and_keeps_few() -> None:
     responses = [await subject.open() for _ in range(5)]
     assert len(subject.lanes) == 5
     for response in responses:
-        await response.aclose()
+        await response.aread()
     assert sum(lane.closed for lane in subject.lanes) == 3
     await subject.http.get("/")
     assert len(subject.lanes) == 5
@@ -65,7 +81,7 @@ async def test_at_once_uses_a_lane_each_and_keeps_few() -> None:
 async def test_closing_twice_frees_once() -> None:
     subject = Subject()
     first = await subject.open()
-    await first.aclose()
+    await first.aread()
     await first.stream.aclose()  # type: ignore[union-attr]
     second, third = await subject.open(), await subject.open()
     assert len(subject.lanes) == 2
@@ -79,6 +95,30 @@ async def test_a_failed_request_frees_its_lane() -> None:
         with pytest.raises(httpx.ReadError):
             await subject.open("/broken")
     assert len(subject.lanes) == 1
+
+
+async def test_a_body_left_in_the_middle_ends_its_lane() -> None:
+    subject = Subject(most=1)
+    response = await subject.open()
+    assert await anext(response.aiter_raw()) == b"one"
+    await response.aclose()
+    assert [lane.closed for lane in subject.lanes] == [True]
+    assert (await subject.http.get("/")).content == b"onetwo"
+    assert [lane.requests for lane in subject.lanes] == [1, 1]
+
+
+@pytest.mark.parametrize("path", ["/silent", "/slow-close"])
+async def test_a_cancelled_request_ends_its_lane(path: str) -> None:
+    subject = Subject(most=1)
+    task = asyncio.create_task(subject.http.get(path))
+    while not (subject.lanes and subject.lanes[0].waits.is_set()):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [lane.closed for lane in subject.lanes] == [True]
+    assert (await subject.http.get("/")).content == b"onetwo"
+    assert len(subject.lanes) == 2
 
 
 async def test_bound_of_lanes() -> None:

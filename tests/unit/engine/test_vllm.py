@@ -317,6 +317,37 @@ async def test_cancelling_the_task_closes_the_connection(engine: VllmEngine, soc
             await left.wait()
 
 
+@pytest.mark.parametrize("warm", [False, True], ids=["a new connection", "a used connection"])
+def test_a_cancel_at_any_step_blocks_no_later_patient(socket: Path, warm: bool) -> None:
+    """Cancel a stream after 0, 1, 2, ... rounds of the event loop, up to its end: the next one is served each time.
+
+    On a loop of its own: anyio's socket logs an InvalidStateError where a cancel meets data in one round.
+    """
+
+    async def cancelled_after(rounds: int) -> bool:
+        engine = VllmEngine(model="base", uds=str(socket))
+        try:
+            async with serve(socket, sends(COMPLETE)):
+                if warm:
+                    await collect(engine)
+                task = asyncio.create_task(collect(engine))
+                for _ in range(rounds):
+                    await asyncio.sleep(0)
+                ended = task.done()
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                assert len(await collect(engine)) == 3, f"after {rounds} rounds"
+        finally:
+            await engine.aclose()
+        return ended
+
+    rounds = 0
+    while not asyncio.run(cancelled_after(rounds)):
+        socket.unlink()
+        rounds += 1
+    assert rounds > 5
+
+
 async def test_the_circuit_opens_and_closes_again(socket: Path) -> None:
     now = 0.0
     breaker = CircuitBreaker(lambda: now, failures=3, open_s=2.0)
