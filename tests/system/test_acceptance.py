@@ -19,7 +19,7 @@ from app.knowledge.passages import split
 from tests.live_service import RunningService
 from tests.system.test_turns import wait_ready
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 DATA = Path(__file__).parents[1] / "data" / "acceptance"
 ARTICLES = Path(__file__).parents[2] / "demo" / "articles"
 SHA256 = "6589440c38a3c12c2502060e899a216218eb29526178db836e046df3579ba4d0"

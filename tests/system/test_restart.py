@@ -19,7 +19,7 @@ from app.settings import Settings
 from tests.engine_fixtures import RunningVllm
 from tests.live_service import Patient, settings_for
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 
 
 def free_port() -> int:
@@ -42,10 +42,10 @@ def process(settings: Settings, port: int) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-c", "from app.cli.program import main; main()", "serve"]
     running = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 120
+        until = time.monotonic() + 240
         while time.monotonic() < until:
             try:
-                if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).json()["answers"] == "everything":
+                if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=30).json()["answers"] == "everything":
                     break
             except (httpx.HTTPError, KeyError):
                 pass
@@ -70,7 +70,7 @@ def test_sigterm_in_the_middle_of_a_reply(template_url: str, tmp_path: Path, vll
         running.send_signal(signal.SIGTERM)
         assert running.wait(60) == 0
     with process(settings, port):
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         replies: list[dict[str, object]] = []
         while len(replies) < 3 and time.monotonic() < until:
             items = patient.http.get(url).json()["items"]

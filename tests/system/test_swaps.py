@@ -13,7 +13,7 @@ from tests.live_service import RunningService
 from tests.system.test_turns import wait_ready
 from tests.unit.adapters.test_service import make_adapter
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 SWAPS, CHATS = 20, 8
 QUESTIONS = ("What are the visiting hours?", "How do I pay my bill?", "When is the pharmacy open?")
 
@@ -66,7 +66,7 @@ def test_swapping_drops_no_stream_and_mixes_no_reply(service: RunningService, ve
         finally:
             stop.set()
         for chat in chats:
-            chat.result(timeout=60)
+            chat.result(timeout=120)
     live = admin.get("/v1/admin/adapters").json()["live"]
     assert live["epoch"] == before["epoch"] + SWAPS
     assert len(kinds) >= CHATS
