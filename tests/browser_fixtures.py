@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser import open_browser
 
 OpenPage = Callable[..., Page]
+
+expect.set_options(timeout=30_000)  # how long to wait at most; a busy machine may need more than Playwright's 5 s
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def open_page(browser: Browser) -> Iterator[OpenPage]:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "locale": "en-US", **options})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
         # Chromium reports what the content security policy has stopped on the console only.
         page.on("console", lambda line: errors.append(line.text) if "Content Security Policy" in line.text else None)

@@ -104,11 +104,15 @@ class FakeConversation:
 
 
 class FakeService:
-    """State of the double. ``pause_s`` is the time between sentences; ``fail_posts`` answers 503 that many times."""
+    """State of the double. ``pause_s`` is the time between sentences; ``fail_posts`` answers 503 that many times.
+
+    While ``holding`` is true a retracted answer is not replaced yet.
+    """
 
     def __init__(self, site: Site, pause_s: float = 0.15) -> None:
         self.site = site
         self.pause_s = pause_s
+        self.holding = False
         self.fail_posts = 0
         self.drops = 0
         self.posts = 0
@@ -174,7 +178,8 @@ class FakeService:
         if "retract" in text:
             await asyncio.sleep(self.pause_s)
             await talk.emit("message.retracted", {"message_id": message["id"], "reason": "unsupported"})
-            await asyncio.sleep(max(self.pause_s, 1.5))
+            while self.holding:
+                await asyncio.sleep(0.02)
             message["text"] = "I cannot answer that safely. Please call the nurse line at 515-555-0111."
             message["routes"] = self.routes("nurse_line")
         else:

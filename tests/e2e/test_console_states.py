@@ -38,8 +38,7 @@ def desk(site: Site) -> Iterator[Desk]:
     app = FastAPI()
     app.include_router(build_router(site, desk.reads))
 
-    async def stream() -> AsyncIterator[str]:
-        sent = len(desk.events)
+    async def stream(sent: int) -> AsyncIterator[str]:
         yield ": open\n\n"
         while True:
             await asyncio.sleep(0.02)
@@ -49,7 +48,7 @@ def desk(site: Site) -> Iterator[Desk]:
 
     @app.get("/v1/staff/events")
     async def events() -> StreamingResponse:
-        return StreamingResponse(stream(), media_type="text/event-stream")
+        return StreamingResponse(stream(len(desk.events)), media_type="text/event-stream")
 
     with serve(app) as desk.url:
         yield desk
@@ -110,6 +109,7 @@ def test_redraw_keeps_draft_open_details_and_focus(desk: Desk, open_page: OpenPa
         update={"handler": "staff", "staff_id": NURSE_ID, "staff_name": "Maria"}
     )
     page = open_as(open_page, desk, NURSE, f"/console/conversations/{TALK}")
+    expect(page.locator("#link")).to_have_text("Live")
     page.locator("summary").first.click()
     page.get_by_role("textbox", name="Reply as").fill("half a reply")
     words = [*desk.reads.talk.messages, message(9, "patient", "I also have a question")]
@@ -129,6 +129,7 @@ def test_composer_locks_when_somebody_else_takes_over(desk: Desk, open_page: Ope
     )
     page = open_as(open_page, desk, NURSE, f"/console/conversations/{TALK}")
     expect(page.get_by_role("textbox", name="Reply as")).to_be_visible()
+    expect(page.locator("#link")).to_have_text("Live")
     desk.reads.talk = desk.reads.talk.model_copy(update={"staff_id": "2" * 32, "staff_name": "Jon Park"})
     desk.send("escalation.claimed", f'{{"escalation": {{"conversation_id": "{TALK}"}}}}')
     expect(page.get_by_text("Jon Park is writing with this patient")).to_be_visible()

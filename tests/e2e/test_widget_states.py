@@ -56,6 +56,7 @@ def hospital(running: Hospital) -> Hospital:
     running.service.fail_posts = running.service.drops = running.service.posts = 0
     running.service.feedback.clear()
     running.service.pause_s = 0.1
+    running.service.holding = False
     return running
 
 
@@ -106,6 +107,7 @@ def test_answer_streams_by_sentence_and_cites(hospital: Hospital, chat: WidgetPa
             if (shown && shown !== seen.at(-1)) seen.push(shown);
         }).observe(document.querySelector('#log'), {childList: true, subtree: true}) }"""
     )
+    hospital.service.pause_s = 0.6
     chat.say("How do I get ready for my CT scan?")
     reply = chat.messages.nth(1)
     expect(reply.locator(".text")).to_have_text(ANSWER)
@@ -169,9 +171,11 @@ def test_unsent_message_is_sent_once_after_a_reload(hospital: Hospital, chat: Wi
 
 
 def test_retracted_answer_is_withdrawn_announced_and_replaced(hospital: Hospital, chat: WidgetPage) -> None:
+    hospital.service.holding = True
     chat.say("retract it")
     expect(chat.messages.nth(1)).to_contain_text("withdrawn and is being replaced")
     expect(chat.inside.locator("#live")).to_contain_text("withdrawn")
+    hospital.service.holding = False
     expect(chat.messages.nth(1)).to_contain_text("I cannot answer that safely")
     assert "6 hours" not in chat.messages.nth(1).inner_text()
     expect(chat.messages.nth(1).locator('a[href="tel:5155550111"]')).to_be_visible()
@@ -361,9 +365,11 @@ def test_every_state_is_accessible(hospital: Hospital, open_page: OpenPage, widt
     check("consent")
     chat.accept()
     check("empty")
+    hospital.service.holding = True
     chat.say("retract it")
     expect(chat.messages.nth(1)).to_contain_text("withdrawn")
     check("retracted")
+    hospital.service.holding = False
     expect(chat.messages.nth(1)).to_contain_text("safely")
     chat.say("How do I get ready?")
     expect(chat.messages.nth(3).locator(".source")).to_be_visible()
@@ -422,7 +428,7 @@ def test_right_to_left(hospital: Hospital, chat: WidgetPage) -> None:
 
 
 def test_reduced_motion_and_forced_colours(hospital: Hospital, open_page: OpenPage) -> None:
-    hospital.service.pause_s = 1.0
+    hospital.service.pause_s = 3.0
     chat = WidgetPage(open_page(hospital.url, reduced_motion="reduce", forced_colors="active")).open().accept()
     chat.say("Hello")
     dot = chat.messages.nth(1).locator(".dots i").first
