@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
@@ -22,6 +23,9 @@ from app.db.session import Database
 from app.logging import configure
 
 pytest_plugins = ["tests.browser_fixtures", "tests.engine_fixtures", "tests.live_service"]
+
+hypothesis_settings.register_profile("bedside", deadline=None)  # the time of one example says more of the machine
+hypothesis_settings.load_profile("bedside")
 
 _numbers = itertools.count(1)
 

@@ -86,7 +86,7 @@ class Wired:
     owner: str = ""
     extra: dict[str, str] = field(default_factory=dict)
 
-    async def settled(self, timeout_s: float = 10.0) -> None:
+    async def settled(self, timeout_s: float = 60.0) -> None:
         """Wait until this process has no open turn."""
         async with asyncio.timeout(timeout_s):
             while self.runner.busy:

@@ -27,7 +27,7 @@ class Stream:
     def __init__(self, lines: AsyncIterator[str]) -> None:
         self._lines = lines
 
-    async def next(self, seconds: float = 10) -> dict[str, str]:
+    async def next(self, seconds: float = 30) -> dict[str, str]:
         event: dict[str, str] = {}
         async with asyncio.timeout(seconds):
             async for line in self._lines:
@@ -127,7 +127,7 @@ async def test_streams_end_when_the_server_closes(house: House) -> None:
     conversation = await house.conversation(headers)
     async with house.http.stream("GET", f"/v1/conversations/{conversation}/events", headers=headers) as answer:
         house.services.closing.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert [line async for line in answer.aiter_lines() if line.startswith("event")] == []
 
 

@@ -192,12 +192,24 @@ async def test_ten_wrong_passwords_lock_an_account(house: House) -> None:
     assert "session" in await audited(house, "staff.sign_in_refused")
 
 
+async def follows_the_queue(house: House) -> None:
+    """Wait until a stream has read the queue as it is, and waits for news."""
+    async with asyncio.timeout(30):
+        while not any(
+            wake._event._waiters  # type: ignore[attr-defined]
+            for key, wakes in house.services.listener._waiters.items()
+            for wake in wakes
+            if key.startswith("staff:")
+        ):
+            await asyncio.sleep(0.01)
+
+
 async def test_the_queue_is_live(house: House) -> None:
     patient, nurse = await house.patient(), await house.staff()
     conversation = await house.conversation(patient)
     async with house.http.stream("GET", "/v1/staff/events", headers=nurse) as answer:
         events = Stream(answer.aiter_lines())
-        await asyncio.sleep(0.3)
+        await follows_the_queue(house)
         await house.send(patient, conversation, "emergency")
         created = (await events.until("escalation.created"))[-1]
         assert json.loads(created["data"])["escalation"]["priority"] == 0

@@ -228,7 +228,7 @@ async def test_after_a_take_over_the_assistant_is_silent_in_every_race(
         conversations = []
         for start in range(0, 100, 10):
             conversations += await asyncio.gather(*(race(n) for n in range(start, start + 10)))
-        await it.settled(30)
+        await it.settled()
         superseded = 0
         for conversation in conversations:
             events = await it.log.read(conversation, 0)
@@ -250,7 +250,7 @@ async def test_a_take_over_in_mid_stream_withdraws_what_was_shown(
     async with wired(database, site, cipher, ScriptedResponder(gate=go.acquire)) as it:
         conversation = (await it.service.create(owner, "en")).id
         posted = await it.service.post_message(owner, conversation, "parking?")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while "message.delta" not in [e.type for e in await it.log.read(conversation, 0)]:
                 await asyncio.sleep(0.01)
         streaming = (await it.service.messages(owner, conversation)).items[-1]

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 async def listener(database: Database) -> AsyncIterator[Listener]:
     listener = Listener(database.url, retry_s=0.05)
     await listener.start()
-    await asyncio.wait_for(listener.connected.wait(), 5)
+    await asyncio.wait_for(listener.connected.wait(), 30)
     yield listener
     await listener.stop()
 
@@ -32,7 +32,7 @@ async def test_waiters_of_the_key_are_woken_once_the_transaction_commits(
         async with database.session() as session:
             await notify(session, "conversation:1")
             assert not await mine.wait(0.1)
-        assert await mine.wait(2)
+        assert await mine.wait(20)
         assert not await other.wait(0.05)
 
 
@@ -43,7 +43,7 @@ async def test_after_a_lost_connection_everybody_is_woken(listener: Listener, da
             await session.execute(
                 text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
             )
-        assert await wake.wait(5)
+        assert await wake.wait(20)
         async with database.session() as session:
             await notify(session, "conversation:1")
-        assert await wake.wait(5)
+        assert await wake.wait(20)

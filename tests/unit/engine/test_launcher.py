@@ -64,7 +64,7 @@ def leave_stale(socket: Path) -> None:
         old.bind(str(socket))
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)
@@ -76,7 +76,7 @@ async def test_starts_tells_its_state_forwards_the_log_and_stops_everything(sock
     await subject.launcher.start()
     assert subject.launcher.health().state == "starting"
     assert "s so far" in subject.launcher.health().detail
-    assert await subject.launcher.wait_ready(10)
+    assert await subject.launcher.wait_ready(60)
     assert subject.launcher.health().state == "ready"
     assert subject.launcher.owned
     await until(lambda: any("broken" in line for line in subject.lines))
@@ -94,10 +94,10 @@ async def test_starts_tells_its_state_forwards_the_log_and_stops_everything(sock
 async def test_kills_what_ignores_the_request_to_end(socket: Path) -> None:
     subject = Subject(socket, "stubborn", grace_s=0.3)
     await subject.launcher.start()
-    assert await subject.launcher.wait_ready(10)
+    assert await subject.launcher.wait_ready(60)
     begun = time.monotonic()
     await subject.launcher.stop()
-    assert 0.3 <= time.monotonic() - begun < 3
+    assert 0.3 <= time.monotonic() - begun < 10, "not the 15 s of the last resort"
     assert not any(map(alive, subject.pids()))
 
 
@@ -116,9 +116,9 @@ async def test_starts_again_with_growing_pauses_and_tells_the_cause(socket: Path
 async def test_comes_back_after_a_crash(socket: Path) -> None:
     subject = Subject(socket, "once")
     await subject.launcher.start()
-    assert await subject.launcher.wait_ready(10)
+    assert await subject.launcher.wait_ready(60)
     await until(lambda: subject.launcher.health().state == "down")
-    assert await subject.launcher.wait_ready(10)
+    assert await subject.launcher.wait_ready(60)
     pids = subject.pids()
     assert len(pids) == 4
     assert not any(map(alive, pids[:2])), "the crashed engine's child went with it"
@@ -126,12 +126,12 @@ async def test_comes_back_after_a_crash(socket: Path) -> None:
 
 
 async def test_ends_and_restarts_a_hanging_engine(socket: Path) -> None:
-    subject = Subject(socket, probe_s=0.05, answer_s=0.2)
+    subject = Subject(socket, probe_s=0.05, answer_s=0.5)
     await subject.launcher.start()
-    assert await subject.launcher.wait_ready(10)
+    assert await subject.launcher.wait_ready(60)
     os.kill(subject.pids()[0], signal.SIGSTOP)
-    await until(lambda: len(subject.pids()) == 4, 15)
-    assert await subject.launcher.wait_ready(10)
+    await until(lambda: len(subject.pids()) >= 4)
+    assert await subject.launcher.wait_ready(60)
     await subject.launcher.stop()
     assert not any(map(alive, subject.pids()))
 
@@ -150,16 +150,16 @@ async def test_a_stale_socket_is_removed(socket: Path) -> None:
     leave_stale(socket)
     subject = Subject(socket)
     await subject.launcher.start()
-    assert await subject.launcher.wait_ready(10)
+    assert await subject.launcher.wait_ready(60)
     await subject.launcher.stop()
 
 
 async def test_a_second_launcher_uses_the_engine_and_takes_over(socket: Path) -> None:
     first, second = Subject(socket), Subject(socket)
     await first.launcher.start()
-    assert await first.launcher.wait_ready(10)
+    assert await first.launcher.wait_ready(60)
     await second.launcher.start()
-    assert await second.launcher.wait_ready(10)
+    assert await second.launcher.wait_ready(60)
     assert not second.launcher.owned
     assert second.pids() == []
     await first.launcher.stop()
@@ -173,9 +173,9 @@ async def test_a_second_launcher_uses_the_engine_and_takes_over(socket: Path) ->
 async def test_stopping_the_second_launcher_leaves_the_engine_alone(socket: Path) -> None:
     first, second = Subject(socket), Subject(socket)
     await first.launcher.start()
-    assert await first.launcher.wait_ready(10)
+    assert await first.launcher.wait_ready(60)
     await second.launcher.start()
-    assert await second.launcher.wait_ready(10)
+    assert await second.launcher.wait_ready(60)
     await second.launcher.stop()
     assert all(map(alive, first.pids()))
     assert first.launcher.health().state == "ready"
@@ -193,7 +193,7 @@ async def test_nothing_outlives_a_killed_parent(socket: Path) -> None:
                 [sys.executable, {str(PRETEND)!r}, {str(socket)!r}, "stubborn"], {{"PATH": os.environ["PATH"]}},
                 Path({str(socket)!r}), on_log=lambda line: print(line, flush=True), grace_s=0.3)
             await launcher.start()
-            assert await launcher.wait_ready(20)
+            assert await launcher.wait_ready(60)
             print("ready", flush=True)
             await asyncio.sleep(600)
 
@@ -202,7 +202,7 @@ async def test_nothing_outlives_a_killed_parent(socket: Path) -> None:
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", script, cwd=ROOT, stdout=subprocess.PIPE)
     assert parent.stdout is not None
     pids: list[int] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while (line := (await parent.stdout.readline()).decode().strip()) != "ready":
             if line.startswith("pids "):
                 pids = [int(word) for word in line.split()[1:]]

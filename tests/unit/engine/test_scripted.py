@@ -55,7 +55,7 @@ async def test_hanging_takes_as_long_as_the_limit() -> None:
     begun = time.monotonic()
     with pytest.raises(EngineTimeout):
         await collect(ScriptedEngine([Scripted(fault="hang")]), Limits(first_token_s=0.2))
-    assert 0.19 < time.monotonic() - begun < 1.0
+    assert 0.19 < time.monotonic() - begun < 5, "not the default of 10 s"
 
 
 async def test_logs_what_was_given_up() -> None:

@@ -93,7 +93,7 @@ async def test_many_streams_ask_for_fewer_events(engine: VllmEngine, socket: Pat
         tasks = []
         for count in range(1, 21):
             tasks.append(asyncio.create_task(collect(engine)))
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(20):
                 while len(server.requests) < count:
                     await asyncio.sleep(0.001)
         release.set()
@@ -204,7 +204,7 @@ async def test_no_engine(engine: VllmEngine) -> None:
     begun = time.monotonic()
     with pytest.raises(EngineUnavailable, match="cannot be reached"):
         await collect(engine)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 5, "not the limit of 10 s"
     with pytest.raises(EngineUnavailable):
         await engine.list_adapters()
     assert (await engine.health()).state == "down"
@@ -266,8 +266,8 @@ async def test_a_hanging_engine_is_left(engine: VllmEngine, socket: Path, begin:
         begun = time.monotonic()
         with pytest.raises(EngineTimeout):
             await collect(engine, limits=limits)
-        assert 0.1 < time.monotonic() - begun < 1.5
-        async with asyncio.timeout(2):
+        assert 0.1 < time.monotonic() - begun < 4, "not one of the other limits"
+        async with asyncio.timeout(10):
             await left.wait()
     assert len(server.requests) == 1
 
@@ -295,7 +295,7 @@ async def test_closing_the_iterator_closes_the_connection(engine: VllmEngine, so
     async with serve(socket, endless):
         async with aclosing(engine.stream(MESSAGES, None, Limits())) as events:
             assert await anext(events) == Delta("Two ")
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             await left.wait()
 
 
@@ -313,7 +313,7 @@ async def test_cancelling_the_task_closes_the_connection(engine: VllmEngine, soc
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             await left.wait()
 
 

@@ -97,13 +97,15 @@ def test_a_recognizer_that_hangs_fails_within_the_limit_and_blocks_nobody_else()
             released.wait(30)
         return []
 
-    detector = Detector([ScriptedRecognizer(wait_once)], Lexicon.load(), timeout_s=0.2)
+    detector = Detector([ScriptedRecognizer(wait_once)], Lexicon.load(), timeout_s=1)
     began = time.monotonic()
-    with pytest.raises(RedactionFailed, match=r"longer than 0\.2 s"):
-        detector.find("hang")
-    assert time.monotonic() - began < 2
-    assert detector.find("go on") == []
-    released.set()
+    try:
+        with pytest.raises(RedactionFailed, match="longer than 1 s"):
+            detector.find("hang")
+        assert time.monotonic() - began < 10
+        assert detector.find("go on") == []
+    finally:
+        released.set()
 
 
 def test_a_regular_expression_that_runs_away_is_an_error_and_no_empty_result() -> None:
