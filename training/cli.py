@@ -118,6 +118,20 @@ def demo_model(
     )
 
 
+@cli.command("demo-model-evaluate")
+def demo_model_evaluate(
+    model: Annotated[Path, typer.Argument(help="Folder of the model.")],
+    data: Annotated[Path | None, typer.Option(help="Folder with the .jsonl.gz files, for the extractive set.")] = None,
+    against: Annotated[list[Path] | None, typer.Option(help="Other models beside it; may be repeated.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only every N-th question (for a trial).")] = None,
+    answers: Annotated[Path | None, typer.Option(help="Write every answer to this JSONL file.")] = None,
+) -> None:
+    """Measure the demonstration base model on held-out passages and questions, through vLLM; prints a table."""
+    from training.demo_model.measure import measure
+
+    typer.echo(measure(model, data, against or [], every=limit or 1, answers=answers))
+
+
 def main() -> None:
     """Entry point: errors that we raise on purpose become one line and exit status 1."""
     try:

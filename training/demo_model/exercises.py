@@ -1,15 +1,20 @@
 """Pick-and-copy exercises: the one skill of the demo base model.
 
-An exercise is a prompt in the served format (numbered passages, blank line, question) and the answer: the sentences
-of a passage that fit, word for word, and the passage's number. Text is perturbed (digits drawn anew, words replaced
-by invented ones), so that the model learns to copy what it reads instead of recalling what it has seen.
+A reading is a handful of numbered passages and several questions about them. Each question is answered by sentences
+of one passage, word for word, and that passage's number; or by the fixed sentence, when no passage answers it. The
+questions of a reading are learnt as if each had been asked alone (see :mod:`training.demo_model.batches`): the
+passages, which are most of the text, are then computed once.
+
+Distractors are near on purpose: facts of one page lie in different passages, sentences of one document likewise. Text
+is perturbed (digits drawn anew, words replaced by invented ones, slots of written facts filled anew), so that the model
+learns to copy what it reads instead of recalling what it has seen.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,10 +22,10 @@ from typing import Any
 import yaml
 
 from app.contracts.prompt import NOT_IN_ARTICLES
+from training.demo_model.slots import fill, invented_word, phone_number, redraw_digits, sentence, slot_values
 from training.demo_model.sources import Texts
 from training.wording import as_patient, with_synonyms
 
-_SYLLABLES = tuple(consonant + vowel for consonant in "bdfghklmnprstvwz" for vowel in "aeiou")
 _STOP = frozenset(
     re.findall(
         r"\S+",
@@ -34,155 +39,230 @@ _ASK = (
     "how {}?", "is it true {}", "question on {} please", "when {}?", "where {}?", "who {}", "do i need {}", "can i {}",
     "why {}?", "should I {}", "what is {}", "i want to know about {}", "info on {}",
 )  # fmt: skip
-_PLACES = ("level {n} of the {name} Building", "the ground floor by the {name} entrance", "floor {n}, room {n}{n}{n}",
-           "the first floor of {name} Hall", "level {n}, across from the {name} elevators")  # fmt: skip
-_DESKS = ("the billing office", "the {name} clinic", "the pharmacy", "the nurse line", "medical records", "the lab",
-          "the help desk", "the surgery center", "patient support", "the {name} desk", "the imaging department",
-          "the front desk", "guest services", "the heart clinic", "the scheduling team")  # fmt: skip
-_DAYS = (
-    "Monday to Friday",
-    "every day",
-    "Monday to Saturday",
-    "weekdays",
-    "Saturday and Sunday",
-    "Tuesday to Thursday",
-)
-_FOODS = ("nuts", "seeds", "red meat", "dairy", "popcorn", "raw fruit", "corn", "beans", "cheese", "salad")
-_THINGS = (
-    "your date of birth",
-    "your record number",
-    "strong pain tablets",
-    "the email that we have for you",
-    "opioids",
-)
-_SLOT = re.compile(r"\{(\w+)\}")
+CHARACTERS = {1: 1_000, 2: 700, 3: 580, 4: 500}
+"""Number of passages -> characters of each at most, so that a prompt stays within about 500 tokens."""
 
 
 @dataclass(frozen=True, slots=True)
-class Exercise:
-    """The user's message in the served format, and the assistant's answer."""
+class Asked:
+    """A question and the answer that is wanted, with its citation; or the fixed sentence."""
 
-    prompt: str
+    question: str
     answer: str
 
 
-def user_message(passages: list[str], question: str) -> str:
-    """Numbered passages and the question, as :func:`app.contracts.prompt.render` writes them."""
-    numbered = "\n".join(f"[{number}] {passage}" for number, passage in enumerate(passages, start=1))
-    return f"{numbered}\n\nQuestion: {question}"
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Passages as they are numbered (from 1), and what is asked about them."""
+
+    passages: tuple[str, ...]
+    asked: tuple[Asked, ...]
 
 
-def invented_word(rng: Random) -> str:
-    """A pronounceable word that no text holds."""
-    return "".join(rng.choice(_SYLLABLES) for _ in range(rng.randint(2, 4)))
+Ask = Callable[[Random, list[str]], str]
+"""Writes a question that a line answers, given all other lines of the reading."""
 
 
-def redraw_digits(text: str, rng: Random) -> str:
-    """Draw every digit anew, so that a number can only be right by being copied."""
-    return re.sub(r"\d", lambda _: str(rng.randint(0, 9)), text)
+@dataclass(slots=True)
+class _Line:
+    """A sentence, how it is asked for (None: not at all), and whether the next one belongs to the answer."""
+
+    text: str
+    ask: Ask | None = None
+    with_next: bool = False
 
 
-def phone_number(rng: Random) -> str:
-    """A number in the range that is kept for fiction, in one of the usual forms; now and then toll-free or short."""
-    last = f"555-{rng.randint(100, 199):04d}"
-    area = f"{rng.randint(201, 989)}"
-    return rng.choice(
-        (f"{area}-{last}",) * 6 + (f"({area}) {last}", last, f"1-8{rng.randint(0, 8)}{rng.randint(0, 9)}-{last}")
-    )
+@dataclass(slots=True)
+class _Material:
+    """Passages as lines, and questions on their subjects that no line answers."""
+
+    passages: list[list[_Line]] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
 
 
 class ExerciseMaker:
-    """Draws exercises from texts. The same texts and the same ``rng`` state give the same exercises."""
+    """Draws readings from texts, written pages and desk facts. The same arguments and seed give the same readings."""
 
-    def __init__(self, texts: Texts, facts: list[dict[str, Any]] | None = None, *, max_characters: int = 1_000) -> None:
+    def __init__(
+        self, texts: Texts, pages: list[dict[str, Any]] | None = None, facts: list[dict[str, Any]] | None = None
+    ) -> None:
         self._documents = texts.documents
         self._answered = texts.answered
         self._extracts = [item for item in texts.extracts if len(item.sentences) > 1]
+        self._pages = pages if pages is not None else load_pages()
         self._facts = facts if facts is not None else load_facts()
-        self._max = max_characters
 
-    def draw(self, rng: Random, *, passages: int = 1) -> Exercise:
-        """Return one exercise with ``passages`` passages, of which one holds the answer (or, in 7 %, none)."""
-        kind = rng.random()
-        if kind < 0.40:
-            lines, target, question = self._from_document(rng)
-        elif kind < 0.72 or not self._answered:
-            lines, target, question = self._from_desk(rng)
-        elif kind < 0.92 or not self._extracts:
-            lines, target, question = self._from_answers(rng)
-        else:
-            lines, target, question = self._from_extract(rng)
-        answers = [lines[index] for index in target]
-        if rng.random() < 0.07:
-            lines, _, _ = self._from_document(rng)
-            answers = []
-        groups = [lines]
-        for _ in range(passages - 1):
-            groups.append(self._from_document(rng)[0][:4])
-        at = rng.randrange(len(groups))
-        groups[0], groups[at] = groups[at], groups[0]
-        prompt = user_message([" ".join(group) for group in groups], question)
-        return Exercise(prompt, f"{' '.join(answers)} [{at + 1}]" if answers else NOT_IN_ARTICLES)
-
-    def stream(self, seed: str, count: int, *, passages: tuple[int, ...] = (1,)) -> Iterator[Exercise]:
-        """Yield ``count`` exercises for a seed."""
+    def stream(
+        self, seed: str, count: int, *, passages: tuple[int, ...] = (1,), questions: int = 6
+    ) -> Iterator[Reading]:
+        """Yield ``count`` readings for a seed, each with a number of passages drawn from ``passages``."""
         rng = Random(seed)
         for _ in range(count):
-            yield self.draw(rng, passages=rng.choice(passages))
+            yield self.draw(rng, passages=rng.choice(passages), questions=questions)
 
-    def _cut(self, lines: list[str]) -> list[str]:
-        kept: list[str] = []
-        for line in lines:
-            if kept and sum(map(len, kept)) + len(line) > self._max:
-                break
-            kept.append(line)
-        return kept
+    def draw(self, rng: Random, *, passages: int = 1, questions: int = 6) -> Reading:
+        """Return one reading with about ``questions`` questions, about an eighth of which no passage answers."""
+        most = CHARACTERS[passages]
+        material = _Material()
+        while len(material.passages) < passages:
+            self._add(material, rng, passages - len(material.passages))
+        groups = [_cut(group, most) for group in material.passages[:passages]]
+        rng.shuffle(groups)
+        asked = _answered(groups, rng, questions)
+        unanswered = [line for line in self._unanswered(material, groups, rng) if line]
+        share = sum(rng.random() < 0.13 for _ in range(questions))
+        asked = asked[: max(1, questions - share)] + [
+            Asked(question, NOT_IN_ARTICLES) for question in rng.sample(unanswered, min(share, len(unanswered)))
+        ]
+        rng.shuffle(asked)
+        return Reading(tuple(" ".join(line.text for line in group) for group in groups), tuple(asked))
 
-    def _from_document(self, rng: Random) -> tuple[list[str], list[int], str]:
-        size = rng.randint(3, 9)
-        if rng.random() < 0.6:
-            document = rng.choice(self._documents)
-            start = rng.randint(0, max(0, len(document) - size))
-            lines = list(document[start : start + size])
+    def _add(self, material: _Material, rng: Random, wanted: int) -> None:
+        """Add the passages of one source: one, or two near ones where two are wanted."""
+        spread = 2 if wanted > 1 and rng.random() < 0.6 else 1
+        kind = rng.random()
+        if kind < 0.48 and self._pages:
+            lines = self._page(material, rng)
+        elif kind < 0.56 and self._facts:
+            lines = self._desk(rng)
+        elif kind < 0.70 and self._answered:
+            lines = self._answers(rng)
+        elif kind < 0.82 and self._extracts:
+            lines = self._extract(rng)
         else:
-            lines = [rng.choice(rng.choice(self._documents)) for _ in range(size)]
-        lines = self._cut([_perturbed(line, rng) for line in lines])
-        at = rng.randrange(len(lines))
-        target = [at, at + 1] if at + 1 < len(lines) and rng.random() < 0.12 else [at]
-        others = [line for index, line in enumerate(lines) if index not in target]
-        return lines, target, word_question([lines[index] for index in target], others, rng)
+            lines = self._document(rng)
+        if spread == 1 or len(lines) < 2:
+            material.passages.append(lines)
+            return
+        cut = rng.randint(1, len(lines) - 1)
+        while lines[cut - 1].with_next and cut > 1:
+            cut -= 1
+        lines[cut - 1].with_next = False
+        material.passages += [lines[:cut], lines[cut:]]
 
-    def _from_desk(self, rng: Random) -> tuple[list[str], list[int], str]:
-        picked = rng.sample(self._facts, min(len(self._facts), rng.randint(3, 8)))
-        slots = [_slots(rng) for _ in picked]
-        lines = [_fill(fact["a"], values) for fact, values in zip(picked, slots, strict=True)]
-        lines = [line[:1].upper() + line[1:] for line in lines]
+    def _page(self, material: _Material, rng: Random) -> list[_Line]:
+        """Facts of one written page, in order or not; those left out give near questions without an answer."""
+        page = rng.choice(self._pages)
+        facts = list(page["facts"])
+        if rng.random() < 0.5:
+            rng.shuffle(facts)
+        kept = rng.randint(max(2, len(facts) - 3), len(facts))
+        values = slot_values(rng)
+        lines = []
+        for fact in facts[:kept]:
+            own = values if rng.random() < 0.5 else values | slot_values(rng) | {"name": values["name"]}
+            lines.append(_Line(sentence(fact["a"], own), _written(fact["q"], own)))
+        left = [fill(rng.choice(fact["q"]), values) for fact in facts[kept:]]
+        material.unanswered += [as_patient(question, rng) for question in [*left, *page["none"]]]
+        if rng.random() < 0.15:
+            lines.insert(rng.randrange(len(lines) + 1), self._stray(rng))
+        return lines
+
+    def _desk(self, rng: Random) -> list[_Line]:
+        lines = []
+        for fact in rng.sample(self._facts, min(len(self._facts), rng.randint(3, 7))):
+            values = slot_values(rng)
+            lines.append(_Line(sentence(fact["a"], values), _written(fact["q"], values)))
+        if rng.random() < 0.3:
+            lines.insert(rng.randrange(len(lines)), self._stray(rng))
+        return lines
+
+    def _answers(self, rng: Random) -> list[_Line]:
+        """Real questions: the first sentences of answers to several questions, or one whole answer."""
         if rng.random() < 0.35:
-            lines.insert(rng.randrange(len(lines)), _perturbed(rng.choice(rng.choice(self._documents)), rng))
-        lines = self._cut(lines)
-        candidates = [index for index, fact in enumerate(picked) if index < len(lines)]
-        chosen = rng.choice(candidates)
-        answer = _fill(picked[chosen]["a"], slots[chosen])
-        answer = answer[:1].upper() + answer[1:]
-        if answer not in lines:
-            return self._from_document(rng)
-        question = _fill(rng.choice(picked[chosen]["q"]), slots[chosen])
-        return lines, [lines.index(answer)], as_patient(question, rng)
+            item = rng.choice(self._answered)
+            lines = [_Line(text, _worded(text)) for text in item.sentences]
+            lines[0].ask = _written([item.question], {})
+            return lines
+        lines = []
+        for item in rng.sample(self._answered, min(len(self._answered), rng.randint(2, 5))):
+            both = len(item.sentences) > 1 and rng.random() < 0.3
+            lines.append(_Line(item.sentences[0], _written([item.question], {}), with_next=both))
+            if both:
+                lines.append(_Line(item.sentences[1]))
+        return lines
 
-    def _from_answers(self, rng: Random) -> tuple[list[str], list[int], str]:
-        picked = rng.sample(self._answered, min(len(self._answered), rng.randint(3, 6)))
-        lines = self._cut([rng.choice(item.sentences[:2]) for item in picked])
-        at = rng.randrange(len(lines))
-        return lines, [at], as_patient(picked[at].question, rng)
-
-    def _from_extract(self, rng: Random) -> tuple[list[str], list[int], str]:
+    def _extract(self, rng: Random) -> list[_Line]:
         item = rng.choice(self._extracts)
         low = rng.randint(0, item.target)
         high = rng.randint(item.target + 1, len(item.sentences))
-        lines = list(item.sentences[low:high])
-        if sum(map(len, lines)) > self._max:
-            lines, low = [item.sentences[item.target]], item.target
-        return lines, [item.target - low], as_patient(item.question, rng)
+        lines = [_Line(text, _worded(text)) for text in item.sentences[low:high]]
+        lines[item.target - low].ask = _written([item.question], {})
+        return lines
+
+    def _document(self, rng: Random) -> list[_Line]:
+        size = rng.randint(3, 8)
+        if rng.random() < 0.6:
+            document = rng.choice(self._documents)
+            start = rng.randint(0, max(0, len(document) - size))
+            texts = list(document[start : start + size])
+        else:
+            texts = [rng.choice(rng.choice(self._documents)) for _ in range(size)]
+        lines = []
+        for text in texts:
+            changed = _perturbed(text, rng)
+            lines.append(_Line(changed, _worded(changed), with_next=rng.random() < 0.08))
+        lines[-1].with_next = False
+        return lines
+
+    def _stray(self, rng: Random) -> _Line:
+        return _Line(_perturbed(rng.choice(rng.choice(self._documents)), rng))
+
+    def _unanswered(self, material: _Material, groups: list[list[_Line]], rng: Random) -> list[str]:
+        """Questions that no line answers: those of the pages used, and words of sentences that are not there."""
+        lines = [line.text for group in groups for line in group]
+        away = rng.choice(rng.choice(self._documents))
+        found = [*material.unanswered, word_question([_perturbed(away, rng)], lines, rng)]
+        if self._pages and rng.random() < 0.5:
+            page = rng.choice(self._pages)
+            if not material.unanswered or page["none"][0] not in material.unanswered:
+                found.append(as_patient(rng.choice(page["none"]), rng))
+        return found
+
+
+def _written(questions: list[str], values: dict[str, str]) -> Ask:
+    return lambda rng, _: as_patient(fill(rng.choice(questions), values) if values else rng.choice(questions), rng)
+
+
+def _worded(text: str) -> Ask:
+    return lambda rng, others: word_question([text], others, rng)
+
+
+def _cut(lines: list[_Line], characters: int) -> list[_Line]:
+    """The longest run of whole lines from the first that fits; at least one line."""
+    kept: list[_Line] = []
+    for line in lines:
+        if kept and sum(len(one.text) + 1 for one in kept) + len(line.text) > characters:
+            kept[-1].with_next = False
+            break
+        kept.append(line)
+    return kept
+
+
+def _answered(groups: list[list[_Line]], rng: Random, most: int) -> list[Asked]:
+    """Questions to different lines of the groups, in random order. A line that stands twice is not asked for."""
+    everything = [line.text for group in groups for line in group]
+    places = [(number, at) for number, group in enumerate(groups, start=1) for at in range(len(group))]
+    rng.shuffle(places)
+    asked: list[Asked] = []
+    for number, at in places:
+        line = groups[number - 1][at]
+        if line.ask is None or everything.count(line.text) > 1:
+            continue
+        texts = [line.text]
+        if line.with_next and at + 1 < len(groups[number - 1]):
+            texts.append(groups[number - 1][at + 1].text)
+        question = line.ask(rng, [text for text in everything if text not in texts])
+        asked.append(Asked(question, f"{' '.join(texts)} [{number}]"))
+        if len(asked) == most:
+            break
+    return asked
+
+
+def user_message(passages: tuple[str, ...], question: str) -> str:
+    """Numbered passages and the question, as :func:`app.contracts.prompt.render` writes them."""
+    numbered = "\n".join(f"[{number}] {passage}" for number, passage in enumerate(passages, start=1))
+    return f"{numbered}\n\nQuestion: {question}"
 
 
 def load_facts(path: Path | None = None) -> list[dict[str, Any]]:
@@ -190,6 +270,15 @@ def load_facts(path: Path | None = None) -> list[dict[str, Any]]:
     path = path or Path(__file__).with_name("desk_facts.yaml")
     facts: list[dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return facts
+
+
+def load_pages(folder: Path | None = None) -> list[dict[str, Any]]:
+    """The written pages of invented hospitals: ``page``, ``facts`` (each ``a`` and ``q``), ``none``."""
+    folder = folder or Path(__file__).with_name("pages")
+    pages: list[dict[str, Any]] = []
+    for path in sorted(folder.glob("*.yaml")):
+        pages += yaml.safe_load(path.read_text(encoding="utf-8"))
+    return pages
 
 
 def _content(text: str) -> list[str]:
@@ -227,28 +316,3 @@ def _perturbed(text: str, rng: Random) -> str:
     if rng.random() < 0.1 and text.endswith("."):
         text = f"{text[:-1]} ({phone_number(rng)})."
     return text
-
-
-def _slots(rng: Random) -> dict[str, str]:
-    def clock(half: str) -> str:
-        return f"{rng.randint(1, 12)}{rng.choice(('', '', ':30', ':15', ':45'))} {half}"
-
-    named = (invented_word(rng).capitalize(), "East", "West", "Main", "Oak", "Pine", "Cedar", "Lake")
-    base = {"name": rng.choice(named), "n": str(rng.randint(1, 30)), "n2": str(rng.randint(1, 12))}
-    numbered = {"name": base["name"], "n": str(rng.randint(1, 9))}
-    return base | {
-        "phone": phone_number(rng),
-        "time": clock("a.m."),
-        "time2": clock("p.m."),
-        "days": rng.choice(_DAYS),
-        "place": _fill(rng.choice(_PLACES), numbered),
-        "desk": _fill(rng.choice(_DESKS), numbered),
-        "money": f"${rng.randint(1, 400)}" + rng.choice(("", "", f".{rng.randint(10, 99)}", ",000")),
-        "minutes": str(rng.choice((5, 10, 15, 20, 30, 40, 45, 60, 90, rng.randint(2, 99)))),
-        "food": rng.choice(_FOODS),
-        "thing": rng.choice(_THINGS),
-    }
-
-
-def _fill(text: str, values: dict[str, str]) -> str:
-    return _SLOT.sub(lambda match: values[match.group(1)], text)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as functional
@@ -63,14 +64,15 @@ class Schedule:
 class Loop:
     """Trains ``model`` in place and keeps ``checkpoint.pt`` and ``metrics.jsonl`` in ``folder``."""
 
-    def __init__(self, model: LlamaForCausalLM, schedule: Schedule, folder: Path) -> None:
+    def __init__(self, model: LlamaForCausalLM, schedule: Schedule, folder: Path, *, compiled: bool = False) -> None:
         self._model = model
+        self._read: Callable[..., Any] = torch.compile(model.model, dynamic=True) if compiled else model.model
         self._schedule = schedule
         self._folder = folder
         self._weights = list(model.parameters())
         self._masters = [weight.detach().float().clone().requires_grad_(True) for weight in self._weights]
         self._optimizer = torch.optim.AdamW(
-            self._masters, lr=schedule.learning_rate, betas=(0.9, 0.95), weight_decay=schedule.weight_decay
+            self._masters, lr=schedule.learning_rate, betas=(0.9, 0.95), weight_decay=schedule.weight_decay, fused=True
         )
         self.progress = Progressed()
 
@@ -106,8 +108,8 @@ class Loop:
             task = bar.add_task("reading", total=self._schedule.seconds, completed=int(self.progress.seconds), note="")
             while not self._finished(max_steps):
                 phase = self._schedule.phase(self.progress)
-                for tokens, labels in batches(phase, self.progress.chunk):
-                    self._step(tokens, labels)
+                for batch in batches(phase, self.progress.chunk):
+                    self._step(batch)
                     note = f"loss {self.progress.loss:.3f}, {self.progress.tokens / 1e6:.2f}M tokens"
                     bar.update(task, completed=self.progress.seconds, description=phase, note=note)
                 self.progress.chunk += 1
@@ -133,9 +135,9 @@ class Loop:
         out_of_steps = max_steps is not None and self.progress.step >= max_steps
         return out_of_steps or self.progress.seconds >= self._schedule.seconds
 
-    def _step(self, tokens: torch.Tensor, labels: torch.Tensor) -> None:
+    def _step(self, batch: Batch) -> None:
         began = time.perf_counter()
-        loss = answer_loss(self._model, tokens, labels)
+        loss = answer_loss(self._model, batch, self._read)
         loss.backward()  # type: ignore[no-untyped-call]
         for weight, master in zip(self._weights, self._masters, strict=True):
             master.grad = None if weight.grad is None else weight.grad.float()
@@ -148,7 +150,7 @@ class Loop:
         now, value = self.progress, float(loss.item())
         now.loss = value if math.isnan(now.loss) else 0.98 * now.loss + 0.02 * value
         now.step += 1
-        now.tokens += tokens.numel()
+        now.tokens += batch.tokens.numel()
         now.seconds += time.perf_counter() - began
 
     def _publish(self) -> None:
@@ -162,10 +164,15 @@ class Loop:
             out.write(json.dumps(row) + "\n")
 
 
-def answer_loss(model: LlamaForCausalLM, tokens: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy over the labelled tokens; logits are computed at those places only."""
-    hidden = model.model(input_ids=tokens).last_hidden_state[:, :-1]
-    wanted = labels[:, 1:]
-    mask = wanted != IGNORED
-    logits = model.lm_head(hidden[mask]).float()
-    return functional.cross_entropy(logits, wanted[mask])
+def answer_loss(model: LlamaForCausalLM, batch: Batch, read: Callable[..., Any] | None = None) -> torch.Tensor:
+    """Mean cross-entropy over the labelled tokens; logits are computed at those places only.
+
+    ``read`` is a compiled form of the model's body, where there is one.
+    """
+    body = model.model if read is None else read
+    state = body(input_ids=batch.tokens, position_ids=batch.positions, attention_mask=batch.mask)
+    hidden = state.last_hidden_state[:, :-1]
+    wanted = batch.labels[:, 1:]
+    kept = wanted != IGNORED
+    logits = model.lm_head(hidden[kept]).float()
+    return functional.cross_entropy(logits, wanted[kept])

@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from training.demo_model.batches import Batch, exercise_batches, reading_batches
-from training.demo_model.exercises import ExerciseMaker
+from training.demo_model.exercises import ExerciseMaker, user_message
 from training.demo_model.loop import Loop, Progressed, Schedule
 from training.demo_model.sources import FILES, Texts, read
 from training.demo_model.tokenizer import (
@@ -56,6 +56,7 @@ class DemoModelSettings(BaseModel):
     seed: int = 7
     threads: int = Field(default=2, ge=1)
     files: tuple[str, ...] = tuple(FILES)
+    compiled: bool = False
     max_steps: int | None = None
 
 
@@ -79,7 +80,7 @@ def build(
         learning_rate=settings.learning_rate,
         decay_from=settings.decay_from,
     )
-    loop = Loop(model, schedule, work)
+    loop = Loop(model, schedule, work, compiled=settings.compiled)
     loop.resume()
 
     def batches(phase: str, chunk: int) -> Iterator[Batch]:
@@ -119,7 +120,11 @@ def _tokenizer(
         tokenizer = split_digits(load_tokenizer(start_from))
     else:
         rng = Random(settings.seed)
-        sample = [conversation(item.prompt, item.answer) for item in maker.stream(f"{settings.seed}-tokenizer", 8_000)]
+        sample = [
+            conversation(user_message(item.passages, asked.question), asked.answer)
+            for item in maker.stream(f"{settings.seed}-tokenizer", 4_000)
+            for asked in item.asked[:2]
+        ]
         sample += rng.sample(texts.plain, min(len(texts.plain), 8_000))
         tokenizer = train_tokenizer(sample, vocabulary=settings.vocabulary)
     part = kept.with_suffix(".part")

@@ -7,6 +7,7 @@ further fields are read is listed in :data:`FILES`. A missing or broken file sto
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -45,11 +46,12 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """A question, the sentences of its context, and which of them (index) holds the answer."""
+    """A question, the sentences of its context, which of them (index) holds the answer, and the answer itself."""
 
     question: str
     sentences: tuple[str, ...]
     target: int
+    answer: str
 
 
 @dataclass(slots=True)
@@ -70,8 +72,16 @@ def sentences(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in _END.split(flat) if low < len(part.strip()) < high)
 
 
-def read(folder: Path, names: tuple[str, ...] = tuple(FILES)) -> Texts:
-    """Read the named files of ``folder``. Raises ConfigurationError that names what is missing or broken."""
+def held_out(text: str) -> bool:
+    """Whether a context is kept from training and used to measure: one in ten, by its hash."""
+    return hashlib.sha256(text.encode()).digest()[0] % 10 == 0
+
+
+def read(folder: Path, names: tuple[str, ...] = tuple(FILES), *, measuring: bool = False) -> Texts:
+    """Read the named files of ``folder``: all but the held-out contexts, or, when ``measuring``, only those.
+
+    Raises ConfigurationError that names what is missing or broken.
+    """
     if not folder.is_dir():
         raise ConfigurationError(f"The data folder {folder} does not exist. Pass the folder with the .jsonl.gz files.")
     missing = [name for name in names if not (folder / f"{name}.jsonl.gz").is_file()]
@@ -81,10 +91,13 @@ def read(folder: Path, names: tuple[str, ...] = tuple(FILES)) -> Texts:
     texts = Texts()
     for name in names:
         kind, credit = FILES[name]
+        if measuring and kind != "extracts":
+            continue
         path = folder / f"{name}.jsonl.gz"
         for number, row in enumerate(_rows(path), start=1):
             try:
-                _add(texts, kind, row)
+                if kind != "extracts" or held_out(row["context"]) == measuring:
+                    _add(texts, kind, row)
             except (KeyError, TypeError, AttributeError) as error:
                 raise ConfigurationError(
                     f"{path}, line {number}: field missing or of the wrong kind: {error}"
@@ -92,7 +105,7 @@ def read(folder: Path, names: tuple[str, ...] = tuple(FILES)) -> Texts:
         if credit not in texts.credits:
             texts.credits.append(credit)
     texts.documents = [document for document in texts.documents if len(document) >= 3]
-    if not texts.documents:
+    if not texts.documents and not measuring:
         raise ConfigurationError(f"{folder} holds no document of three sentences or more.")
     return texts
 
@@ -132,7 +145,7 @@ def _add(texts: Texts, kind: Kind, row: dict[str, Any]) -> None:
         at = next((index for index, sentence in enumerate(found) if answer in sentence), None)
         texts.documents.append(found[:40])
         if at is not None:
-            texts.extracts.append(Extract(row["question"].strip(), found[max(0, at - 4) : at + 5], min(at, 4)))
+            texts.extracts.append(Extract(row["question"].strip(), found[max(0, at - 4) : at + 5], min(at, 4), answer))
     else:
         turns = [turn["content"] for turn in row["turns"]]
         texts.plain.append("\n".join(turns))

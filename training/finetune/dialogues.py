@@ -20,7 +20,8 @@ from app.contracts.prompt import NOT_IN_ARTICLES, escape
 from app.errors import ConfigurationError
 from app.knowledge.articles import read_folder
 from app.knowledge.passages import split
-from training.demo_model.exercises import redraw_digits, word_question
+from training.demo_model.exercises import word_question
+from training.demo_model.slots import redraw_digits
 from training.finetune.data import Dialogue, save_dialogues
 from training.finetune.sentences import split_sentences
 from training.wording import as_patient

@@ -13,12 +13,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 from app.contracts.prompt import NOT_IN_ARTICLES
 from app.errors import ConfigurationError
 from tests.unit.training.tiny import make_data
-from training.demo_model.batches import IGNORED, exercise_batches
-from training.demo_model.exercises import ExerciseMaker, load_facts, phone_number, word_question
+from training.demo_model.batches import IGNORED, Batch, collate, encode, exercise_batches
+from training.demo_model.exercises import ExerciseMaker, Reading, load_facts, load_pages, user_message, word_question
 from training.demo_model.loop import Progressed, Schedule, answer_loss
 from training.demo_model.recipe import DemoModelSettings, build
-from training.demo_model.sources import FILES, read, sentences
-from training.demo_model.tokenizer import load_tokenizer, train_tokenizer
+from training.demo_model.slots import phone_number
+from training.demo_model.sources import FILES, Texts, held_out, read, sentences
+from training.demo_model.tokenizer import conversation, load_tokenizer, train_tokenizer
 from training.finetune.sentences import numbers
 
 TINY = DemoModelSettings(
@@ -82,27 +83,62 @@ def test_sentences_lose_markup_and_unfit_lengths() -> None:
     assert found == ("Refills Ask for a refill online.", "See the page for more.")
 
 
-def test_answers_stand_word_for_word_in_the_prompt_and_so_do_their_numbers(data: Path) -> None:
+def test_answers_stand_word_for_word_in_their_passage_and_so_do_their_numbers(data: Path) -> None:
     maker = ExerciseMaker(read(data))
-    drawn = list(maker.stream("seed", 300, passages=(1, 2, 3)))
-    answered = [item for item in drawn if item.answer != NOT_IN_ARTICLES]
-    assert 0 < len(drawn) - len(answered) < 60
-    for item in answered:
-        text, number = re.fullmatch(r"(.*) \[(\d)\]", item.answer, re.DOTALL).groups()  # type: ignore[union-attr]
-        passage = next(line for line in item.prompt.split("\n") if line.startswith(f"[{number}]"))
+    drawn = list(maker.stream("seed", 200, passages=(1, 2, 3, 4)))
+    asked = [(reading, one) for reading in drawn for one in reading.asked]
+    answered = [(reading, one) for reading, one in asked if one.answer != NOT_IN_ARTICLES]
+    assert 0.02 < 1 - len(answered) / len(asked) < 0.25
+    for reading, one in answered:
+        text, number = re.fullmatch(r"(.*) \[(\d)\]", one.answer, re.DOTALL).groups()  # type: ignore[union-attr]
+        passage = reading.passages[int(number) - 1]
         assert text in passage
         assert set(numbers(text)) <= set(numbers(passage))
-    assert drawn == list(maker.stream("seed", 300, passages=(1, 2, 3)))
-    assert drawn != list(maker.stream("other", 300, passages=(1, 2, 3)))
+    assert drawn == list(maker.stream("seed", 200, passages=(1, 2, 3, 4)))
+    assert drawn != list(maker.stream("other", 200, passages=(1, 2, 3, 4)))
 
 
-def test_every_slot_of_the_desk_facts_can_be_filled(data: Path) -> None:
+def test_the_right_passage_is_anywhere(data: Path) -> None:
+    drawn = ExerciseMaker(read(data)).stream("seed", 200, passages=(4,))
+    places = [one.answer[-2] for reading in drawn for one in reading.asked if one.answer != NOT_IN_ARTICLES]
+    assert all(places.count(number) > len(places) * 0.15 for number in "1234")
+
+
+def test_every_slot_of_written_pages_and_desk_facts_can_be_filled(data: Path) -> None:
     texts = read(data)
+    for page in load_pages():
+        for seed in range(3):
+            assert_filled(ExerciseMaker(texts, [page], []).draw(Random(seed)))
     for fact in load_facts():
-        maker = ExerciseMaker(texts, [fact])
-        for seed in range(30):
-            item = maker.draw(Random(seed))
-            assert not re.search(r"\{\w+\}", item.prompt + item.answer)
+        assert_filled(ExerciseMaker(texts, [], [fact]).draw(Random(1)))
+
+
+def assert_filled(reading: Reading) -> None:
+    text = " ".join([*reading.passages, *(f"{one.question} {one.answer}" for one in reading.asked)])
+    assert not re.search(r"\{\w+\}", text)
+
+
+def test_written_pages_are_whole(data: Path) -> None:
+    """Each fact is a sentence with three questions or more; each page has questions that none of its facts answers."""
+    pages = load_pages()
+    assert len(pages) >= 250
+    assert sum(len(page["facts"]) for page in pages) >= 1_500
+    for page in pages:
+        assert set(page) == {"page", "facts", "none"}, page["page"]
+        assert len(page["none"]) >= 2
+        assert all(len(fact["q"]) >= 3 and fact["a"][-1] in ".!" for fact in page["facts"]), page["page"]
+
+
+def test_held_out_contexts_are_measured_and_never_trained_on(tmp_path: Path) -> None:
+    contexts = [f"Page {n} is short. Its answer is number {n}. It ends here on page {n}." for n in range(60)]
+    rows = [{"question": "Which?", "context": text, "answer": f"number {n}"} for n, text in enumerate(contexts)]
+    with gzip.open(tmp_path / "xquad_en.jsonl.gz", "wt", encoding="utf-8") as out:
+        out.write("".join(json.dumps(row) + "\n" for row in rows))
+    kept = [" ".join(item.sentences) for item in read(tmp_path, ("xquad_en",)).extracts]
+    measured = [" ".join(item.sentences) for item in read(tmp_path, ("xquad_en",), measuring=True).extracts]
+    assert sorted([*kept, *measured]) == sorted(contexts)
+    assert measured == [text for text in contexts if held_out(text)]
+    assert measured
 
 
 def test_telephone_numbers_are_fictional() -> None:
@@ -126,14 +162,34 @@ def test_every_digit_is_a_token_of_its_own() -> None:
 def test_batches_carry_loss_on_answers_only(data: Path) -> None:
     tokenizer = train_tokenizer(["Question: [1] what"], vocabulary=300)
     maker = ExerciseMaker(read(data))
-    tokens, labels = next(
-        exercise_batches(maker, tokenizer, "s", count=16, batch_tokens=4_000, longest=1_024, passages=(1,))
-    )
-    for row, wanted in zip(tokens.tolist(), labels.tolist(), strict=True):
+    batch = next(exercise_batches(maker, tokenizer, "s", count=16, batch_tokens=4_000, longest=8_000, passages=(1,)))
+    for row, wanted in zip(batch.tokens.tolist(), batch.labels.tolist(), strict=True):
         learnt = tokenizer.decode([label for label in wanted if label != IGNORED], skip_special_tokens=False)
-        assert learnt.endswith("<|im_end|>\n")
+        assert learnt.endswith("<|im_end|>")
         assert "Question:" not in learnt
-        assert learnt.removesuffix("<|im_end|>\n") in tokenizer.decode(row)
+        assert all(answer in tokenizer.decode(row) for answer in learnt.split("<|im_end|>"))
+
+
+def test_a_branch_is_computed_as_if_its_question_had_been_asked_alone(base: Path) -> None:
+    """The same tokens, and the same scores for each, whatever else is asked in the row."""
+    model = LlamaForCausalLM.from_pretrained(str(base), dtype=torch.float32)
+    tokenizer = load_tokenizer(base)
+    documents: list[tuple[str, ...]] = [
+        ("The pool opens Monday.", "The garage is free for 20 minutes.", "Call 515-555-0120.")
+    ]
+    reading = ExerciseMaker(Texts(documents=documents), [], []).draw(Random(5), passages=2)
+    row = encode(tokenizer, reading)
+    batch = collate([row, row], pad=0)
+    state = model.model(input_ids=batch.tokens, position_ids=batch.positions, attention_mask=batch.mask)
+    scores = model.lm_head(state.last_hidden_state)[1]
+    at = len(row.head)
+    assert len(row.branches) == len(reading.asked) > 1
+    for asked, (ids, _) in zip(reading.asked, row.branches, strict=True):
+        alone = tokenizer.encode(conversation(user_message(reading.passages, asked.question), asked.answer)).ids[:-1]
+        assert alone == row.head + ids
+        wanted = model(input_ids=torch.tensor([alone])).logits[0, len(row.head) :]
+        torch.testing.assert_close(scores[at : at + len(ids)], wanted, atol=1e-4, rtol=1e-4)
+        at += len(ids)
 
 
 def test_the_loss_equals_the_models_own(base: Path) -> None:
@@ -141,7 +197,8 @@ def test_the_loss_equals_the_models_own(base: Path) -> None:
     tokens = torch.arange(3, 43).view(2, 20)
     labels = tokens.clone()
     labels[:, :12] = IGNORED
-    torch.testing.assert_close(answer_loss(model, tokens, labels), model(input_ids=tokens, labels=labels).loss)
+    batch = Batch(tokens, labels, torch.arange(20).expand_as(tokens))
+    torch.testing.assert_close(answer_loss(model, batch), model(input_ids=tokens, labels=labels).loss)
 
 
 def test_schedule() -> None:

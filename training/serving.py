@@ -1,0 +1,71 @@
+"""Answers through the engine that serves patients: vLLM is started for a model folder, asked, and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from app.contracts.prompt import PromptMessage
+from app.engine.command import SOCKET_NAME, detect_device, engine_command, engine_environment
+from app.engine.launcher import EngineLauncher
+from app.engine.protocol import Delta, Engine, Limits
+from app.engine.vllm import VllmEngine
+from app.errors import EngineUnavailable
+
+_NAME = "base"
+_START_S = 600.0
+LIMITS = Limits(max_tokens=128, first_token_s=300, token_s=120, total_s=600)
+"""Greedy, at most 128 tokens; generous times, since a batch may wait for its turn on a small machine."""
+
+
+@asynccontextmanager
+async def served(model: Path) -> AsyncIterator[VllmEngine]:
+    """An engine of its own for ``model``. Raises EngineUnavailable with the end of its log when it does not start."""
+    log: list[str] = []
+    device = detect_device()
+    with tempfile.TemporaryDirectory(prefix="bs-") as folder:
+        socket = Path(folder) / SOCKET_NAME
+        launcher = EngineLauncher(
+            engine_command(str(model), socket, served_name=_NAME, device=device),
+            engine_environment(socket, inherited=os.environ, device=device),
+            socket,
+            on_log=log.append,
+            model=_NAME,
+            grace_s=10.0,
+        )
+        await launcher.start()
+        try:
+            if not await launcher.wait_ready(_START_S):
+                raise EngineUnavailable("vLLM did not become ready:\n" + "\n".join(log[-20:]))
+            engine = VllmEngine(model=_NAME, uds=str(socket))
+            try:
+                yield engine
+            finally:
+                await engine.aclose()
+        finally:
+            await launcher.stop()
+
+
+async def answer_all(
+    engine: Engine,
+    prompts: Sequence[str],
+    *,
+    adapter: str | None = None,
+    at_once: int = 16,
+    done: Callable[[], None] = lambda: None,
+) -> list[str]:
+    """One greedy answer for each user message, in their order. ``done`` is called after each."""
+    places = asyncio.Semaphore(at_once)
+
+    async def one(prompt: str) -> str:
+        async with places:
+            events = engine.stream([PromptMessage("user", prompt)], adapter, LIMITS)
+            text = "".join([item.text async for item in events if isinstance(item, Delta)])
+        done()
+        return text.strip()
+
+    return list(await asyncio.gather(*[one(prompt) for prompt in prompts]))
