@@ -1,6 +1,6 @@
 """The policy bundle: every safety rule and text as data, read, checked and hashed.
 
-A bundle is a folder of YAML files: ``bundle.yaml`` (version, limits), ``lexicon.yaml`` (concepts), ``context.yaml``
+A bundle is a folder of YAML files: ``bundle.yaml`` (version, limits), ``lexicon*.yaml`` (concepts), ``context*.yaml``
 (cues), ``triage_*.yaml`` (red flags), ``scope.yaml``, ``injection.yaml`` and ``texts_*.yaml`` (what patients read).
 """
 
@@ -163,11 +163,11 @@ def load_bundle(folder: Path, *, strict: bool = False, today: date | None = None
         raise ConfigurationError(f"{folder} is not a policy bundle: bundle.yaml is missing")
     files = sorted([*folder.glob("*.yaml"), *folder.glob("*.txt")])
     header = _validated(BundleHeader, _read(folder / "bundle.yaml"), "bundle.yaml")
-    lexicon = _phrase_lists(folder / "lexicon.yaml")
-    context = _phrase_lists(folder / "context.yaml")
+    lexicon = _phrase_lists([f for f in files if f.name.startswith("lexicon")])
+    context = _phrase_lists([f for f in files if f.name.startswith("context")])
     unknown = set(context) - set(CUE_KINDS) - {"release"}
     if unknown:
-        raise ConfigurationError(f"context.yaml: unknown lists {', '.join(sorted(unknown))}")
+        raise ConfigurationError(f"context*.yaml: unknown lists {', '.join(sorted(unknown))}")
     triage = [r for f in files if f.name.startswith("triage_") for r in _rules(TriageRule, f)]
     scope = _rules(ScopeRule, folder / "scope.yaml")
     injection = _rules(InjectionRule, folder / "injection.yaml")
@@ -237,7 +237,16 @@ def _rules(model: type[M], path: Path) -> list[M]:
     return rules
 
 
-def _phrase_lists(path: Path) -> dict[str, list[str]]:
+def _phrase_lists(paths: list[Path]) -> dict[str, list[str]]:
+    """Lists by name; a name that stands in several files has the phrases of all."""
+    lists: dict[str, list[str]] = {}
+    for path in paths:
+        for name, phrases in _phrases(path).items():
+            lists.setdefault(name, []).extend(phrases)
+    return lists
+
+
+def _phrases(path: Path) -> dict[str, list[str]]:
     data = _read(path)
     if not isinstance(data, dict):
         raise ConfigurationError(f"{path.name}: must map names to lists of phrases")
@@ -283,7 +292,7 @@ def _check(bundle: PolicyBundle) -> None:
     try:
         Matcher(concepts, [], frozenset(bundle.header.fillers))
     except ValueError as error:
-        raise ConfigurationError(f"lexicon.yaml or context.yaml: {error}") from error
+        raise ConfigurationError(f"lexicon*.yaml or context*.yaml: {error}") from error
     for rule in rules:
         if rule.id in seen:
             raise ConfigurationError(f"rule {rule.id} occurs twice")
