@@ -24,7 +24,7 @@ from app.engine.launcher import EngineLauncher
 from tests.adapter_files import DEMO_MODEL, adapter_tensors, served_name, write_adapter
 
 SERVED_NAME = "base"
-START_S = 300.0
+START_S = 600.0
 
 
 @dataclass(frozen=True)

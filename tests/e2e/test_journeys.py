@@ -11,7 +11,7 @@ from tests.e2e.console_page import ConsolePage
 from tests.e2e.widget_page import WidgetPage
 from tests.live_service import RunningService
 
-pytestmark = [pytest.mark.browser, pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.engine, pytest.mark.timeout(1_200)]
 
 QUESTION = "What should I bring to my first visit?"
 

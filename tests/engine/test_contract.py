@@ -23,7 +23,7 @@ from app.errors import AdapterInvalid, AdapterNotLoaded, EngineTimeout
 from tests.engine_fixtures import RunningVllm, TinyAdapter
 from tests.fakes_engine import Scripted, ScriptedEngine
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1_200)]
 
 PASSAGE = "Two visitors may be with a patient at one time. Children must be with an adult at all times."
 MESSAGES = [

@@ -12,7 +12,7 @@ from app.engine.vllm import VllmEngine
 from app.errors import EngineProtocolError
 from tests.engine_fixtures import RunningVllm, TinyAdapter
 
-pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.timeout(1_200)]
 LIMITS = Limits(max_tokens=24, first_token_s=60, token_s=30, total_s=90)
 
 

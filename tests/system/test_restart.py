@@ -19,7 +19,7 @@ from app.settings import Settings
 from tests.engine_fixtures import RunningVllm
 from tests.live_service import Patient, settings_for
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1_200)]
 
 
 def free_port() -> int:

@@ -13,7 +13,7 @@ from tests.live_service import RunningService
 from tests.system.test_turns import wait_ready
 from tests.unit.adapters.test_service import make_adapter
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1_200)]
 SWAPS, CHATS = 20, 8
 QUESTIONS = ("What are the visiting hours?", "How do I pay my bill?", "When is the pharmacy open?")
 

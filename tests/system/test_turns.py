@@ -11,7 +11,7 @@ import pytest
 
 from tests.live_service import Patient, RunningService, run, settings_for
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1_200)]
 
 
 def wait_ready(url: str, seconds: float = 180) -> dict[str, object]:
