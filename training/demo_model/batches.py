@@ -18,6 +18,8 @@ from training.demo_model.exercises import ExerciseMaker, Reading, user_message
 from training.demo_model.tokenizer import END, PAD, SPECIAL, START, conversation
 
 IGNORED = -100
+EARLY = 4
+"""The first tokens of an answer: they decide which sentence is copied, the others only copy it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +28,14 @@ class Batch:
 
     ``tokens``, ``labels`` and ``positions`` are ``[rows, length]``; a label :data:`IGNORED` carries no loss.
     ``mask`` is ``[rows, 1, length, length]``, true where a token (third axis) may look at another (fourth), or None
-    for plain causal attention.
+    for plain causal attention. ``weights`` ``[rows, length]`` says how much a label counts (None: all alike).
     """
 
     tokens: torch.Tensor
     labels: torch.Tensor
     positions: torch.Tensor
     mask: torch.Tensor | None = None
+    weights: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +60,17 @@ def encode(tokenizer: Tokenizer, reading: Reading) -> Row:
     return Row(tokenizer.encode(head).ids, branches)
 
 
-def collate(rows: list[Row], pad: int) -> Batch:
-    """Put rows into one batch, padded on the right to a multiple of 64: oneDNN builds new kernels for each width."""
+def collate(rows: list[Row], pad: int, *, early: float = 1.0) -> Batch:
+    """Put rows into one batch, padded on the right to a multiple of 64: oneDNN builds new kernels for each width.
+
+    The first tokens of each answer count ``early`` times.
+    """
     width = -(-max(len(row) for row in rows) // 64) * 64
     tokens = torch.full((len(rows), width), pad)
     labels = torch.full((len(rows), width), IGNORED)
     positions = torch.zeros((len(rows), width), dtype=torch.long)
     branch = torch.full((len(rows), width), -1)
+    weights = torch.ones((len(rows), width))
     for index, row in enumerate(rows):
         at = len(row.head)
         tokens[index, :at] = torch.tensor(row.head)
@@ -73,12 +80,13 @@ def collate(rows: list[Row], pad: int) -> Batch:
             end = at + len(ids)
             tokens[index, at:end] = torch.tensor(ids)
             labels[index, at + start : end] = torch.tensor(ids[start:])
+            weights[index, at + start : at + start + EARLY] = early
             positions[index, at:end] = torch.arange(len(row.head), len(row.head) + len(ids))
             branch[index, at:end] = number
             at = end
     keys, queries = branch[:, None, :], branch[:, :, None]
     mask = ((keys == 0) | (keys == queries)) & torch.ones(width, width, dtype=torch.bool).tril()
-    return Batch(tokens, labels, positions, mask[:, None])
+    return Batch(tokens, labels, positions, mask[:, None], weights)
 
 
 def exercise_batches(
@@ -90,6 +98,7 @@ def exercise_batches(
     batch_tokens: int,
     longest: int,
     passages: tuple[int, ...],
+    early: float = 1.0,
 ) -> Iterator[Batch]:
     """One chunk of ``count`` readings, sorted by length, in batches of about ``batch_tokens``, in random order.
 
@@ -106,7 +115,7 @@ def exercise_batches(
     Random(seed).shuffle(groups)
     pad = tokenizer.token_to_id(PAD) or 0
     for group in groups:
-        yield collate(group, pad)
+        yield collate(group, pad, early=early)
 
 
 def reading_batches(

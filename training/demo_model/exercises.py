@@ -81,11 +81,21 @@ class _Material:
 
 
 class ExerciseMaker:
-    """Draws readings from texts, written pages and desk facts. The same arguments and seed give the same readings."""
+    """Draws readings from texts, written pages and desk facts. The same arguments and seed give the same readings.
+
+    ``worded`` is the share of questions made of words of the answering sentence: finding by words is learnt first, and
+    what patients mean after it.
+    """
 
     def __init__(
-        self, texts: Texts, pages: list[dict[str, Any]] | None = None, facts: list[dict[str, Any]] | None = None
+        self,
+        texts: Texts,
+        pages: list[dict[str, Any]] | None = None,
+        facts: list[dict[str, Any]] | None = None,
+        *,
+        worded: float = 0.3,
     ) -> None:
+        self._worded_share = worded
         self._documents = texts.documents
         self._answered = texts.answered
         self._extracts = [item for item in texts.extracts if len(item.sentences) > 1]
@@ -121,13 +131,13 @@ class ExerciseMaker:
         """Add the passages of one source: one, or two near ones where two are wanted."""
         spread = 2 if wanted > 1 and rng.random() < 0.6 else 1
         kind = rng.random()
-        if kind < 0.48 and self._pages:
+        if kind < 0.40 and self._pages:
             lines = self._page(material, rng)
-        elif kind < 0.56 and self._facts:
+        elif kind < 0.46 and self._facts:
             lines = self._desk(rng)
-        elif kind < 0.70 and self._answered:
+        elif kind < 0.56 and self._answered:
             lines = self._answers(rng)
-        elif kind < 0.82 and self._extracts:
+        elif kind < 0.68 and self._extracts:
             lines = self._extract(rng)
         else:
             lines = self._document(rng)
@@ -151,7 +161,8 @@ class ExerciseMaker:
         lines = []
         for fact in facts[:kept]:
             own = values if rng.random() < 0.5 else values | slot_values(rng) | {"name": values["name"]}
-            lines.append(_Line(sentence(fact["a"], own), _written(fact["q"], own)))
+            text = sentence(fact["a"], own)
+            lines.append(_Line(text, self._either(text, fact["q"], own, rng)))
         left = [fill(rng.choice(fact["q"]), values) for fact in facts[kept:]]
         material.unanswered += [as_patient(question, rng) for question in [*left, *page["none"]]]
         if rng.random() < 0.15:
@@ -162,7 +173,8 @@ class ExerciseMaker:
         lines = []
         for fact in rng.sample(self._facts, min(len(self._facts), rng.randint(3, 7))):
             values = slot_values(rng)
-            lines.append(_Line(sentence(fact["a"], values), _written(fact["q"], values)))
+            text = sentence(fact["a"], values)
+            lines.append(_Line(text, self._either(text, fact["q"], values, rng)))
         if rng.random() < 0.3:
             lines.insert(rng.randrange(len(lines)), self._stray(rng))
         return lines
@@ -204,6 +216,9 @@ class ExerciseMaker:
             lines.append(_Line(changed, _worded(changed), with_next=rng.random() < 0.08))
         lines[-1].with_next = False
         return lines
+
+    def _either(self, text: str, questions: list[str], values: dict[str, str], rng: Random) -> Ask:
+        return _worded(text) if rng.random() < self._worded_share else _written(questions, values)
 
     def _stray(self, rng: Random) -> _Line:
         return _Line(_perturbed(rng.choice(rng.choice(self._documents)), rng))

@@ -165,7 +165,7 @@ class Loop:
 
 
 def answer_loss(model: LlamaForCausalLM, batch: Batch, read: Callable[..., Any] | None = None) -> torch.Tensor:
-    """Mean cross-entropy over the labelled tokens; logits are computed at those places only.
+    """Weighted mean cross-entropy over the labelled tokens; logits are computed at those places only.
 
     ``read`` is a compiled form of the model's body, where there is one.
     """
@@ -175,4 +175,8 @@ def answer_loss(model: LlamaForCausalLM, batch: Batch, read: Callable[..., Any] 
     wanted = batch.labels[:, 1:]
     kept = wanted != IGNORED
     logits = model.lm_head(hidden[kept]).float()
-    return functional.cross_entropy(logits, wanted[kept])
+    if batch.weights is None:
+        return functional.cross_entropy(logits, wanted[kept])
+    weights = batch.weights[:, 1:][kept]
+    losses = functional.cross_entropy(logits, wanted[kept], reduction="none")
+    return (losses * weights).sum() / weights.sum()

@@ -51,6 +51,8 @@ class DemoModelSettings(BaseModel):
     passages: tuple[int, ...] = (1, 1, 1, 1, 2)
     learning_rate: float = 2e-3
     reading: float = Field(default=0.45, ge=0, le=1)
+    early: float = Field(default=4.0, gt=0)
+    worded: float = Field(default=0.3, ge=0, le=1)
     decay_from: float = Field(default=0.6, ge=0, lt=1)
     chunk: int = Field(default=512, ge=8)
     seed: int = 7
@@ -68,7 +70,7 @@ def build(
     texts = read(data, settings.files)
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
-    maker = ExerciseMaker(texts)
+    maker = ExerciseMaker(texts, worded=settings.worded)
     work = out / "run"
     # 2. Tokenizer: kept from a stopped run, taken from the earlier model, or trained.
     tokenizer = _tokenizer(work, texts, maker, settings, start_from)
@@ -88,7 +90,7 @@ def build(
         limits = {"count": settings.chunk, "batch_tokens": settings.batch_tokens, "longest": settings.longest}
         if phase == "reading":
             return reading_batches(maker, texts.plain, tokenizer, seed, passages=settings.passages, **limits)
-        return exercise_batches(maker, tokenizer, seed, passages=settings.passages, **limits)
+        return exercise_batches(maker, tokenizer, seed, passages=settings.passages, early=settings.early, **limits)
 
     # 4. Train.
     progress = loop.run(batches, max_steps=settings.max_steps, show=show)
