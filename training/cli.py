@@ -101,18 +101,17 @@ def difference(
 def demo_model(
     data: Annotated[Path, typer.Option(help="Folder with the .jsonl.gz files.")],
     out: Annotated[Path, typer.Option(help="Folder for the model; a stopped run in it goes on.")],
-    minutes: Annotated[float, typer.Option(min=0.01, help="Training time.")] = 90.0,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Training time; 90 if the config does not say.")
+    ] = None,
     start_from: Annotated[Path | None, typer.Option(help="Begin with an earlier model's weights.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with other settings.")] = None,
 ) -> None:
     """Rebuild the demonstration base model from text that you supply."""
-    import yaml
-
-    fields = yaml.safe_load(config.read_text(encoding="utf-8")) if config else {}
     typer.echo("Loading the training libraries ...", err=True)
-    from training.demo_model.recipe import DemoModelSettings, build
+    from training.demo_model.recipe import build, load_settings
 
-    progress = build(data, out, DemoModelSettings(**{**fields, "minutes": minutes}), start_from=start_from)
+    progress = build(data, out, load_settings(config, minutes=minutes), start_from=start_from)
     typer.echo(
         f"{progress.tokens / 1e6:.1f}M tokens in {progress.seconds / 60:.0f} minutes, loss {progress.loss:.3f}: {out}"
     )
@@ -123,13 +122,13 @@ def demo_model_evaluate(
     model: Annotated[Path, typer.Argument(help="Folder of the model.")],
     data: Annotated[Path | None, typer.Option(help="Folder with the .jsonl.gz files, for the extractive set.")] = None,
     against: Annotated[list[Path] | None, typer.Option(help="Other models beside it; may be repeated.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only every N-th question (for a trial).")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Only every N-th question (for a trial).")] = 1,
     answers: Annotated[Path | None, typer.Option(help="Write every answer to this JSONL file.")] = None,
 ) -> None:
     """Measure the demonstration base model on held-out passages and questions, through vLLM; prints a table."""
     from training.demo_model.measure import measure
 
-    typer.echo(measure(model, data, against or [], every=limit or 1, answers=answers))
+    typer.echo(measure(model, data, against or [], every=every, answers=answers))
 
 
 def main() -> None:

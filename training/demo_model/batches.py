@@ -14,6 +14,7 @@ from random import Random
 import torch
 from tokenizers import Tokenizer
 
+from app.errors import ConfigurationError
 from training.demo_model.exercises import ExerciseMaker, Reading, user_message
 from training.demo_model.tokenizer import END, PAD, SPECIAL, START, conversation
 
@@ -102,10 +103,13 @@ def exercise_batches(
 ) -> Iterator[Batch]:
     """One chunk of ``count`` readings, sorted by length, in batches of about ``batch_tokens``, in random order.
 
-    Loss falls on the answers and their end marks only. Readings over ``longest`` tokens are left out.
+    Loss falls on the answers and their end marks only. Questions that asked alone would have over ``longest`` tokens
+    with their passages and answer are left out. Raises ConfigurationError when nothing is left.
     """
-    rows = [encode(tokenizer, reading) for reading in maker.stream(seed, count, passages=passages)]
-    rows = sorted((row for row in rows if len(row) <= longest), key=len)
+    rows = [_fitting(encode(tokenizer, reading), longest) for reading in maker.stream(seed, count, passages=passages)]
+    rows = sorted((row for row in rows if row.branches), key=len)
+    if not rows:
+        raise ConfigurationError(f"No exercise fits into {longest} tokens; raise `longest` (up to 1024).")
     groups: list[list[Row]] = []
     for row in rows:
         if groups and (len(groups[-1]) + 1) * -(-len(row) // 64) * 64 <= batch_tokens:
@@ -116,6 +120,10 @@ def exercise_batches(
     pad = tokenizer.token_to_id(PAD) or 0
     for group in groups:
         yield collate(group, pad, early=early)
+
+
+def _fitting(row: Row, longest: int) -> Row:
+    return Row(row.head, [branch for branch in row.branches if len(row.head) + len(branch[0]) <= longest])
 
 
 def reading_batches(

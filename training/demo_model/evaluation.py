@@ -28,6 +28,7 @@ from training.demo_model.sources import read, sentences
 
 HOSPITAL = Path(__file__).with_name("held_out") / "hospital.jsonl"
 PASSAGES = 4
+_SPEED = Limits(max_tokens=64, first_token_s=120, token_s=60, total_s=240)
 _CITED = re.compile(r"\s*\[(\d{1,2})\]\s*$")
 
 
@@ -110,7 +111,7 @@ def _extractive(data: Path, rng: Random) -> list[Item]:
     for item in extracts:
         low = max(0, min(item.target - 1, len(item.sentences) - 3))
         text = " ".join(item.sentences[low : low + 3])
-        others = [other for other in extracts if other.sentences != item.sentences and text not in other.sentences]
+        others = [other for other in extracts if text not in " ".join(other.sentences)]
         near = [" ".join(other.sentences[:3]) for other in rng.sample(others, PASSAGES - 1)]
         texts, right = _among(text, near, rng)
         found.append(Item("extractive", texts, item.question, right, item.answer))
@@ -158,7 +159,7 @@ async def _speed(engine: Engine, prompts: Sequence[str]) -> Speed:
     rates = []
     for prompt in prompts:
         first, count = 0.0, 0
-        async for item in engine.stream([PromptMessage("user", prompt)], None, Limits(max_tokens=64, total_s=120)):
+        async for item in engine.stream([PromptMessage("user", prompt)], None, _SPEED):
             if isinstance(item, Delta):
                 first = first or time.perf_counter()
             else:

@@ -20,6 +20,7 @@ import torch.nn.functional as functional
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import LlamaForCausalLM
 
+from app.errors import ConfigurationError
 from training.demo_model.batches import IGNORED, Batch
 
 Phase = str
@@ -148,6 +149,11 @@ class Loop:
         self._optimizer.step()
         self._publish()
         now, value = self.progress, float(loss.item())
+        if not math.isfinite(value):
+            raise ConfigurationError(
+                "The loss is not a number any more; lower `learning_rate` and run the command again: it goes on from "
+                "the last checkpoint."
+            )
         now.loss = value if math.isnan(now.loss) else 0.98 * now.loss + 0.02 * value
         now.step += 1
         now.tokens += batch.tokens.numel()

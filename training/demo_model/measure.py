@@ -31,18 +31,21 @@ def measure(
         if not (folder / "config.json").is_file():
             raise ConfigurationError(f"{folder} is not a model folder: it has no config.json")
     asked = items(data)[::every]
-    results, speeds, written = {}, [], []
+    results, speeds = {}, []
+    if answers is not None:
+        answers.write_text("", encoding="utf-8")
     with Progress() as bar:
         for folder in (model, *against):
             task = bar.add_task(str(folder), total=len(asked))
             said, speed = through_vllm(folder, asked, lambda task=task: bar.advance(task))  # type: ignore[misc]
             results[str(folder)] = judge(asked, said)
             speeds.append(f"{folder}: {speed.tokens_s:.0f} tokens a second, one stream (median of {speed.streams})")
-            written += [_row(folder, item, text) for item, text in zip(asked, said, strict=True)]
+            if answers is not None:
+                with answers.open("a", encoding="utf-8") as out:
+                    for item, text in zip(asked, said, strict=True):
+                        out.write(json.dumps(_row(folder, item, text)) + "\n")
     results["first passage"] = judge(asked, first_passage(asked))
     results["random passage"] = judge(asked, random_passage(asked))
-    if answers is not None:
-        answers.write_text("".join(json.dumps(row) + "\n" for row in written), encoding="utf-8")
     return "\n".join([table(results), "", *speeds])
 
 

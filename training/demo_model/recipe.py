@@ -16,10 +16,12 @@ from random import Random
 from typing import Any, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from app.errors import ConfigurationError
 from training.demo_model.batches import Batch, exercise_batches, reading_batches
 from training.demo_model.exercises import ExerciseMaker, user_message
 from training.demo_model.loop import Loop, Progressed, Schedule
@@ -47,7 +49,7 @@ class DemoModelSettings(BaseModel):
     layers: int = 8
     heads: int = 6
     batch_tokens: int = Field(default=6_144, ge=64)
-    longest: int = Field(default=512, ge=64, le=1024)
+    longest: int = Field(default=900, ge=64, le=1024)
     passages: tuple[int, ...] = (1, 1, 1, 1, 2)
     learning_rate: float = 2e-3
     reading: float = Field(default=0.45, ge=0, le=1)
@@ -60,6 +62,26 @@ class DemoModelSettings(BaseModel):
     files: tuple[str, ...] = tuple(FILES)
     compiled: bool = False
     max_steps: int | None = None
+
+
+def load_settings(config: Path | None, *, minutes: float | None = None) -> DemoModelSettings:
+    """Settings from a YAML file, if one is given, and the time budget on top of it.
+
+    Raises ConfigurationError that names the file and the field.
+    """
+    fields: Any = {}
+    if config is not None:
+        try:
+            fields = yaml.safe_load(config.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigurationError(f"{config} cannot be read: {error}") from None
+        if not isinstance(fields, dict):
+            raise ConfigurationError(f"{config} must hold `field: value` lines")
+    try:
+        return DemoModelSettings.model_validate(fields | ({} if minutes is None else {"minutes": minutes}))
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise ConfigurationError(f"{config or 'settings'}: {faults}") from None
 
 
 def build(

@@ -84,6 +84,8 @@ def read(folder: Path, names: tuple[str, ...] = tuple(FILES), *, measuring: bool
     """
     if not folder.is_dir():
         raise ConfigurationError(f"The data folder {folder} does not exist. Pass the folder with the .jsonl.gz files.")
+    if measuring:
+        names = tuple(name for name in names if FILES[name][0] == "extracts")
     missing = [name for name in names if not (folder / f"{name}.jsonl.gz").is_file()]
     if missing:
         listed = ", ".join(f"{name}.jsonl.gz" for name in missing)
@@ -91,8 +93,6 @@ def read(folder: Path, names: tuple[str, ...] = tuple(FILES), *, measuring: bool
     texts = Texts()
     for name in names:
         kind, credit = FILES[name]
-        if measuring and kind != "extracts":
-            continue
         path = folder / f"{name}.jsonl.gz"
         for number, row in enumerate(_rows(path), start=1):
             try:

@@ -3,20 +3,23 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from datetime import date
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
-from app.contracts.prompt import NOT_IN_ARTICLES
+from app.contracts.passages import Passage
+from app.contracts.prompt import NOT_IN_ARTICLES, PromptLimits, render
 from app.errors import ConfigurationError
 from tests.unit.training.tiny import make_data
 from training.demo_model.batches import IGNORED, Batch, collate, encode, exercise_batches
 from training.demo_model.exercises import ExerciseMaker, Reading, load_facts, load_pages, user_message, word_question
 from training.demo_model.loop import Progressed, Schedule, answer_loss
-from training.demo_model.recipe import DemoModelSettings, build
+from training.demo_model.recipe import DemoModelSettings, build, load_settings
 from training.demo_model.slots import phone_number
 from training.demo_model.sources import FILES, Texts, held_out, read, sentences
 from training.demo_model.tokenizer import conversation, load_tokenizer, train_tokenizer
@@ -190,6 +193,40 @@ def test_a_branch_is_computed_as_if_its_question_had_been_asked_alone(base: Path
         wanted = model(input_ids=torch.tensor([alone])).logits[0, len(row.head) :]
         torch.testing.assert_close(scores[at : at + len(ids)], wanted, atol=1e-4, rtol=1e-4)
         at += len(ids)
+
+
+def test_an_exercise_is_written_as_serving_writes_its_prompt(data: Path) -> None:
+    """Training and serving render one and the same user message."""
+    limits = PromptLimits(passages=4)
+    for reading in ExerciseMaker(read(data)).stream("seed", 60, passages=(1, 4)):
+        passages = [
+            Passage(f"a#{n}", "a", 1, "", "", text, reviewed=date.min, review_by=date.max)
+            for n, text in enumerate(reading.passages)
+        ]
+        for one in reading.asked:
+            served = render(one.question, passages, site="Cedar", limits=limits)[-1].content
+            assert " ".join(served.split()) == " ".join(user_message(reading.passages, one.question).split())
+
+
+def test_questions_too_long_with_their_passages_are_left_out_and_nothing_left_is_an_error(data: Path) -> None:
+    tokenizer = train_tokenizer(["Question: [1] what"], vocabulary=300)
+    maker = ExerciseMaker(read(data))
+    options: dict[str, Any] = {"count": 24, "batch_tokens": 4_000, "passages": (1,)}
+    for batch in exercise_batches(maker, tokenizer, "s", longest=700, **options):
+        assert int(batch.positions.max()) < 700
+    with pytest.raises(ConfigurationError, match="raise `longest`"):
+        next(exercise_batches(maker, tokenizer, "s", longest=20, **options))
+
+
+def test_settings_of_a_run(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("minutes: 3\nworded: 0.9\n")
+    assert (load_settings(path).minutes, load_settings(path, minutes=7).minutes) == (3, 7)
+    assert load_settings(None).minutes == 90
+    for text, word in (("", "field: value"), ("wordy: 1", "wordy"), ("minutes: [", "cannot be read")):
+        path.write_text(text)
+        with pytest.raises(ConfigurationError, match=word):
+            load_settings(path)
 
 
 def test_the_loss_equals_the_models_own(base: Path) -> None:
