@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 
 from app.engine.protocol import EngineHealth, EngineState
+from app.logging import logger
 
 _GUARD = Path(__file__).with_name("guard.py")
 _LONGEST_LINE = 2_000
@@ -115,15 +116,20 @@ class EngineLauncher:
         attempt = 0
         try:
             while True:
-                if not self._acquire():
-                    await self._follow()
-                    continue
-                ready_s, status = await self._run_once()
+                try:
+                    if not self._acquire():
+                        await self._follow()
+                        continue
+                    ready_s, status = await self._run_once()
+                    cause = f" ({self._cause})" if self._cause else ""
+                    how = f"ended with status {status}{cause}"
+                except Exception as error:  # no process, no file handle, no folder: that may pass
+                    logger("engine").error("engine could not be run", exc_info=error)
+                    ready_s, how = 0.0, f"could not be run ({type(error).__name__})"
                 attempt = 0 if ready_s >= 60 else attempt + 1
                 pause = min(self._backoff_s[1], self._backoff_s[0] * 2 ** max(0, attempt - 1))
                 pause *= random.uniform(0.8, 1.2)
-                cause = f" ({self._cause})" if self._cause else ""
-                self._set("down", f"The engine ended with status {status}{cause}; next start in {pause:.0f} s.")
+                self._set("down", f"The engine {how}; next start in {pause:.0f} s.")
                 await asyncio.sleep(pause)
         finally:
             self._release()

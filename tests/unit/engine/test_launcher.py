@@ -154,6 +154,26 @@ async def test_a_stale_socket_is_removed(socket: Path) -> None:
     await subject.launcher.stop()
 
 
+async def test_tries_again_after_the_system_refused_to_start_it(socket: Path) -> None:
+    subject = Subject(socket / "folder" / "engine.sock")
+    await subject.launcher.start()
+    await until(lambda: subject.launcher.health().state == "down")
+    assert "could not be run (FileNotFoundError)" in subject.launcher.health().detail
+    await subject.launcher.stop()
+
+
+async def test_tries_again_after_the_socket_could_not_be_removed(socket: Path) -> None:
+    os.mkdir(socket)
+    subject = Subject(socket)
+    await subject.launcher.start()
+    await until(lambda: subject.launcher.health().state == "down")
+    assert "could not be run (IsADirectoryError)" in subject.launcher.health().detail
+    os.rmdir(socket)
+    assert await subject.launcher.wait_ready(60)
+    await subject.launcher.stop()
+    assert not any(map(alive, subject.pids()))
+
+
 async def test_a_second_launcher_uses_the_engine_and_takes_over(socket: Path) -> None:
     first, second = Subject(socket), Subject(socket)
     await first.launcher.start()
