@@ -132,8 +132,8 @@ class AdaptersService:
     async def promote(self, version: str, actor: str, expected_epoch: int | None = None) -> Live:
         """Make a version live on every replica, then move the pointer.
 
-        Raises NotFound, NotPromotable (no passing gate report, changed files), VersionConflict (somebody else promoted
-        meanwhile) or EngineError; the pointer is unchanged then.
+        Raises NotFound, NotPromotable (no passing gate report), AdapterInvalid (changed files, or an engine that cannot
+        load them), VersionConflict (somebody else promoted meanwhile) or EngineError; the pointer is unchanged then.
         """
         before = await self.live()
         if expected_epoch is not None and expected_epoch != before.epoch:
@@ -153,7 +153,7 @@ class AdaptersService:
     async def rollback(self, actor: str) -> Live:
         """Give patients the previous version again (or the base model, if there was none).
 
-        Raises NotPromotable, VersionConflict or EngineError.
+        Raises NotPromotable, AdapterInvalid, VersionConflict or EngineError.
         """
         before = await self.live()
         if before.epoch == 0:
@@ -177,14 +177,16 @@ class AdaptersService:
     async def _bring_up(self, version: str, path: str, keep: set[str | None]) -> None:
         if not self._engines:
             raise EngineUnavailable("no engine is configured; start one before promoting")
-        try:
-            await asyncio.gather(*(bring_up(engine, version, path) for engine in self._engines.values()))
-        except EngineError:
-            if version not in keep:
-                for engine in self._engines.values():
-                    with contextlib.suppress(EngineError):
-                        await engine.unload_adapter(version)
-            raise
+        results = await asyncio.gather(
+            *(bring_up(engine, version, path) for engine in self._engines.values()), return_exceptions=True
+        )  # all have ended: none loads it after it was unloaded
+        for error in results:
+            if error is not None:
+                if version not in keep:
+                    for engine in self._engines.values():
+                        with contextlib.suppress(EngineError):
+                            await engine.unload_adapter(version)
+                raise error
 
     async def try_out(self, version: str) -> None:
         """Load a registered version on every replica without making it live. Raises NotFound, EngineError."""
@@ -209,11 +211,18 @@ class AdaptersService:
                     loaded = await engine.list_adapters()
                     for version, path in wanted.items():
                         if version not in loaded:
-                            await engine.load_adapter(version, path)
-                            self._log.info("adapter loaded", adapter=version)
+                            await self._load(engine, version, path)
                     loaded = await engine.list_adapters()
             async with self._database.session() as session:
                 await repository.note_replica(session, address, health.state, loaded)
+
+    async def _load(self, engine: Engine, version: str, path: str) -> None:
+        try:
+            await engine.load_adapter(version, path)
+        except AdapterInvalid as error:  # this replica lacks the folder, say: the others go on
+            self._log.warning("adapter not loaded", adapter=version, exc_info=error)
+        else:
+            self._log.info("adapter loaded", adapter=version)
 
     def start(self, every_s: float = 3.0) -> None:
         """Reconcile now and every ``every_s`` seconds, in a task of its own."""
@@ -238,7 +247,7 @@ class AdaptersService:
 async def bring_up(engine: Engine, version: str, path: str) -> None:
     """Load a version on one replica, see it listed, and have it answer a canary prompt (which also warms it).
 
-    Raises EngineError.
+    Raises EngineError, or AdapterInvalid if it cannot load the files.
     """
     await engine.load_adapter(version, path)
     if version not in await engine.list_adapters():

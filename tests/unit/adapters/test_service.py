@@ -68,9 +68,24 @@ async def fresh(template_url: str) -> AsyncIterator[Database]:
     await database.dispose()
 
 
+class Folderless(ScriptedEngine):
+    """A replica on a machine without the adapters' folder."""
+
+    async def load_adapter(self, name: str, path: str) -> None:
+        raise AdapterInvalid("There is no adapter in this folder.")
+
+
+class Slow(ScriptedEngine):
+    """A replica that takes a while to load."""
+
+    async def load_adapter(self, name: str, path: str) -> None:
+        await asyncio.sleep(0.1)
+        await super().load_adapter(name, path)
+
+
 class Setup:
     def __init__(self, database: Database, root: Path) -> None:
-        self.engines = {"one": ScriptedEngine(), "two": ScriptedEngine()}
+        self.engines: dict[str, ScriptedEngine] = {"one": ScriptedEngine(), "two": ScriptedEngine()}
         self.service = AdaptersService(
             database,
             AdapterStore(root / "store"),
@@ -180,6 +195,25 @@ async def test_reconciling_loads_what_a_restarted_replica_lost(setup: Setup, tmp
     setup.engines["two"].adapters.clear()
     await setup.service.reconcile()
     assert view.version in setup.engines["two"].adapters
+
+
+async def test_a_replica_without_the_files_leaves_the_others_in_step(setup: Setup, tmp_path: Path) -> None:
+    view = await setup.service.add(make_adapter(tmp_path / "a", 1))
+    await setup.service.promote(view.version, "ana")
+    setup.engines["two"].adapters.clear()
+    setup.engines["one"] = Folderless()
+    await setup.service.reconcile()
+    assert view.version in setup.engines["two"].adapters
+
+
+async def test_a_failed_promotion_unloads_what_was_still_loading(setup: Setup, tmp_path: Path) -> None:
+    view = await setup.service.add(make_adapter(tmp_path / "a", 1))
+    setup.engines |= {"one": Slow(), "two": Folderless()}
+    with pytest.raises(AdapterInvalid, match="no adapter in this folder"):
+        await setup.service.promote(view.version, "ana")
+    await asyncio.sleep(0.3)
+    assert setup.engines["one"].adapters == {}
+    assert setup.engines["one"].loads == 1
 
 
 async def test_unknown_versions_are_not_found(setup: Setup) -> None:
