@@ -209,8 +209,11 @@ class VllmEngine:
             begun = False
             due = first_by
             while True:
+                what = "more text" if begun else "a first token"
+                if self._clock() >= due:  # a timer alone lets through what already lies in the buffer
+                    raise _late(what)
                 with _HttpErrors():
-                    chunk = await self._within(due, anext(chunks, None), "more text" if begun else "a first token")
+                    chunk = await self._within(due, anext(chunks, None), what)
                 if chunk is None:
                     parser.close()
                     return
@@ -234,7 +237,7 @@ class VllmEngine:
             with anyio.fail_after(max(0.0, due - self._clock())):
                 return await awaitable
         except TimeoutError as error:
-            raise EngineTimeout(f"The engine did not send {what} within the limit.") from error
+            raise _late(what) from error
 
     async def _control(
         self, method: str, path: str, body: dict[str, str] | None = None, *, seconds: float = _CONTROL_S
@@ -244,6 +247,10 @@ class VllmEngine:
                 self._clock() + seconds, self._http.request(method, path, json=body), "an answer"
             )
         return response
+
+
+def _late(what: str) -> EngineTimeout:
+    return EngineTimeout(f"The engine did not send {what} within the limit.")
 
 
 def tokens_per_event(running: int) -> int:

@@ -244,6 +244,18 @@ async def test_an_error_event_in_the_middle(engine: VllmEngine, socket: Path) ->
     assert SECRET not in str(caught.value)
 
 
+async def test_an_answer_that_is_here_but_too_late_is_refused(socket: Path) -> None:
+    """As when the process was stopped meanwhile: a timer alone would let the waiting bytes through."""
+    times = iter((0.0, 0.0))
+    subject = VllmEngine(
+        model="base", uds=str(socket), clock=lambda: next(times, 100.0), breaker=CircuitBreaker(lambda: 0.0)
+    )
+    async with serve(socket, sends(EVENTS + COMPLETE)):
+        with pytest.raises(EngineTimeout):
+            await collect(subject, limits=Limits(first_token_s=10, total_s=30))
+    await subject.aclose()
+
+
 @pytest.mark.parametrize(
     ("begin", "limits"),
     [
