@@ -36,6 +36,9 @@ from app.errors import StoreUnavailable
 from app.logging import logger
 from app.redaction.vault import MemoryVault
 
+_NOT_TRIAGED = frozenset({"failed:triage", "turn_attempts", "turn_failed"})
+"""Reasons of a handoff after which nobody knows whether the message was an emergency."""
+
 
 class FenceClosed(Exception):
     """Somebody else speaks now: the reply must not be stored."""
@@ -230,7 +233,10 @@ class Answering:
                 raise FenceClosed
 
     async def _settle(self, run: Run, reply: Reply) -> None:
-        """Keep the outcome: an emergency always speaks, the assistant only while it may, else nobody."""
+        """Keep the outcome: an emergency always speaks, the assistant only while it may, else nobody.
+
+        A message that triage did not finish with may be an emergency: a person is called for it in any case.
+        """
         redacted = reply.question_redacted or await self._redact(run)
         reply = dataclasses.replace(reply, question_redacted=redacted)
         emergency = reply.kind is ReplyKind.EMERGENCY
@@ -239,13 +245,13 @@ class Answering:
                 return
         elif run.claim["may_answer"] and await self._finish(run, reply, author="system", fenced=True):
             return  # the pipeline asked for consent
-        if not emergency:
+        if not emergency and reply.handoff not in _NOT_TRIAGED:
             run.question_redacted = redacted
             return await self._close(run, "superseded" if run.claim["answers"] else "silent")
-        await self._emergency_beside(run, reply)
+        await self._beside(run, reply)
 
-    async def _emergency_beside(self, run: Run, reply: Reply) -> None:
-        """Crisis text while a person holds the conversation (or has just taken it): written beside her."""
+    async def _beside(self, run: Run, reply: Reply) -> None:
+        """What must be said while a person holds the conversation (or has just taken it): written beside her."""
         written = await self._finish(run, reply, author="system", fenced=False)
         if not written or run.position is not None:
             await self._close(run, "superseded")
@@ -259,7 +265,8 @@ class Answering:
         events = self._final_events(run, reply, author, message, fresh, at)
         emergency = reply.kind is ReplyKind.EMERGENCY
         hand_off = emergency or reply.handoff is not None
-        priority = 0 if emergency else 1 if reply.tier >= Tier.SAME_DAY else 2
+        urgent = reply.tier >= Tier.SAME_DAY or reply.handoff in _NOT_TRIAGED
+        priority = 0 if emergency else 1 if urgent else 2
         total_ms = (time.perf_counter() - run.started) * 1000
         tokens, values = self._pseudonyms.unsaved(run.vault)
         statement = self._fence(run) | self._sealed(events) | {

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import text
 
+from app.chat.protocols import Turn
+from app.contracts.replies import Reply, ReplyEvent, ReplyKind
 from app.contracts.site import Site
 from app.db.cipher import TextCipher
 from app.db.session import Database
@@ -197,6 +200,58 @@ async def test_a_failing_pipeline_ends_in_a_safe_reply_and_a_handoff(
         last = (await it.service.messages(owner, conversation)).items[-1]
         assert (last.kind, last.routes[0].route) == ("handoff", "human")
         assert (await it.service.get(owner, conversation)).handler == "waiting"
+
+
+class Untriaged(ScriptedResponder):
+    """Triage fails in every turn, as the pipeline reports it."""
+
+    async def respond(self, turn: Turn) -> AsyncIterator[ReplyEvent]:
+        self.turns.append(turn)
+        yield Reply("A person will read this.", "", ReplyKind.HANDOFF, routes=("human",), handoff="failed:triage")
+
+
+CALLED = "SELECT priority || ' ' || reason FROM escalations WHERE conversation_id = :c"
+
+
+@pytest.mark.parametrize(
+    ("responder", "words", "reason"),
+    [
+        (Untriaged(), "my chest", "failed:triage"),
+        (ScriptedResponder(), "please raise", "turn_failed"),
+        (ScriptedResponder(), "person", "asked"),
+    ],
+)
+async def test_a_message_that_was_not_triaged_calls_a_person_urgently(
+    database: Database, site: Site, cipher: TextCipher, responder: ScriptedResponder, words: str, reason: str
+) -> None:
+    owner, _token = await add_patient(database, site)
+    async with wired(database, site, cipher, responder) as it:
+        conversation = (await it.service.create(owner, "en")).id
+        await it.service.post_message(owner, conversation, words)
+        await it.settled()
+        assert await scalar(database, CALLED, c=conversation) == f"{2 if reason == 'asked' else 1} {reason}"
+
+
+@pytest.mark.parametrize("holder", ["staff", "queue"])
+async def test_a_message_that_was_not_triaged_is_not_silent_while_a_person_holds_the_conversation(
+    database: Database, site: Site, cipher: TextCipher, holder: str
+) -> None:
+    owner, _token = await add_patient(database, site)
+    nurse = await add_staff(database)
+    async with wired(database, site, cipher, Untriaged()) as it:
+        conversation = (await it.service.create(owner, "en")).id
+        if holder == "staff":
+            async with database.session() as session:
+                await it.service.ownership.take_over(session, conversation, nurse, None, utc_now())
+        else:
+            await it.service.hand_off(owner, conversation)
+        before = (await it.service.get(owner, conversation)).handler
+        await it.service.post_message(owner, conversation, "my chest")
+        await it.settled()
+        last = (await it.service.messages(owner, conversation)).items[-1]
+        assert (last.author, last.kind, last.text) == ("system", "handoff", "A person will read this.")
+        assert await scalar(database, CALLED, c=conversation) == "1 failed:triage"
+        assert (await it.service.get(owner, conversation)).handler == before
 
 
 async def test_replaced_text_is_retracted(database: Database, site: Site, cipher: TextCipher) -> None:
