@@ -12,7 +12,7 @@ from app.chat.steps import StepFailed, Steps
 from app.contracts.passages import Citation, Passage
 from app.contracts.prompt import NOT_IN_ARTICLES, PromptMessage
 from app.contracts.replies import GuardrailHit
-from app.engine.protocol import Delta, Engine, Finished, Limits
+from app.engine.protocol import Delta, Engine, Limits
 from app.errors import EngineError
 from app.guardrails.output import OutputChecks, OutputVerdict
 from app.guardrails.stream_gate import GateResult, StreamGate
@@ -52,6 +52,8 @@ class Generation:
             async with aclosing(self._results(gate, messages, turn)) as batches:
                 async for results in batches:
                     for result in results:
+                        if result.passed and not result.text:
+                            continue  # a citation mark by itself says nothing
                         if not self._admit(result, passages):
                             return
                         lead = " " if len(self._draft.sent) > 1 else ""
@@ -86,8 +88,11 @@ class Generation:
                     if not _MAY_END.isdisjoint(event.text):
                         ready, waiting = waiting, ""
                         yield await self._steps.run("checks", list, lambda text=ready: gate.feed(text))  # type: ignore[misc]
-                elif isinstance(event, Finished) and event.reason == "stop":
+                elif event.reason == "stop":
                     yield await self._steps.run("checks", list, lambda text=waiting: [*gate.feed(text), *gate.finish()])  # type: ignore[misc]
+                else:  # whole sentences of an answer cut for its length stay; an aborted answer is replaced
+                    self._draft.hit("engine", event.reason)
+                    self.failed = event.reason != "length"
 
     def _check(self, sentence: str, passages: Sequence[Passage], question: str, turn: Turn) -> OutputVerdict:
         if sentence.strip() == NOT_IN_ARTICLES:
@@ -106,7 +111,7 @@ class Generation:
         if result.text.strip() == NOT_IN_ARTICLES:
             self.said_no_answer = not self._draft.sent
             return False
-        if _plain(result.text) in _plain(" ".join(self._draft.sent)):
+        if _plain(result.text) in map(_plain, self._draft.sent):
             self._draft.hit(
                 "output", "output.said_before"
             )  # the model goes round in circles: what was said is the answer
@@ -119,4 +124,4 @@ class Generation:
 
 
 def _plain(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.lower())) if text else " "
+    return " ".join(re.findall(r"\w+", text.lower()))

@@ -308,6 +308,38 @@ async def test_a_model_that_goes_round_in_circles_is_stopped_where_it_began() ->
     assert "".join(sentences) == reply.text == "The garage costs $2 an hour."
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("Visit is free. It is free. Is free. [1]", "Visit is free. It is free. Is free."),
+        ("[1]\nThe garage costs $2 an hour.", "The garage costs $2 an hour."),
+    ],
+)
+async def test_only_a_whole_sentence_that_was_said_before_ends_the_answer(words: str, said: str) -> None:
+    approve = Stage(lambda: OutputVerdict(passed=True, hits=()))
+    sentences, reply = await Parts(engine=ScriptedEngine([words]), checks=approve).respond()
+    assert reply.kind is ReplyKind.ANSWER
+    assert "".join(sentences) == reply.text == said
+    assert reply.hits == ()
+
+
+async def test_an_answer_that_the_engine_aborts_is_replaced() -> None:
+    engine = ScriptedEngine([Scripted("The garage costs $2 an hour. [1] The lots", reason="abort")])
+    sentences, reply = await Parts(engine=engine).respond()
+    assert sentences == ["The garage costs $2 an hour."]
+    assert reply.kind is ReplyKind.FALLBACK
+    assert reply.replaces
+    assert ("engine", "abort") in [(hit.stage, hit.rule) for hit in reply.hits]
+
+
+async def test_an_answer_that_is_cut_for_its_length_keeps_its_whole_sentences_and_is_noted() -> None:
+    engine = ScriptedEngine([Scripted("The garage costs $2 an hour. [1] The lots", reason="length")])
+    sentences, reply = await Parts(engine=engine).respond()
+    assert reply.kind is ReplyKind.ANSWER
+    assert "".join(sentences) == reply.text == "The garage costs $2 an hour."
+    assert [(hit.stage, hit.rule) for hit in reply.hits] == [("engine", "length")]
+
+
 async def test_an_identifier_that_the_patient_did_not_give_never_comes_out() -> None:
     parts = Parts(engine=ScriptedEngine([PASSAGE.text + " [1]"]), leaks=lambda *_given: ["somebody"])
     sentences, reply = await parts.respond()
