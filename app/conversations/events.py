@@ -26,9 +26,9 @@ _READ = text(
 BATCH = 200
 """Events of one read."""
 
-_DELTAS = text(
-    "SELECT payload_encrypted FROM events WHERE conversation_id = :conversation AND seq > :after AND seq <= :until "
-    "AND type = 'message.delta' ORDER BY seq"
+_STREAMED = text(
+    "SELECT type, payload_encrypted FROM events WHERE conversation_id = :conversation AND seq > :after "
+    "AND seq <= :until AND type IN ('message.delta', 'message.retracted') ORDER BY seq"
 )
 
 
@@ -52,11 +52,14 @@ class EventLog:
         return [self._open(row.seq, row.type, row.payload_encrypted) for row in rows]
 
     async def shown(self, session: Executor, conversation: str, message: str, after: int, until: int) -> str:
-        """What was streamed of a message so far, up to event ``until``."""
+        """What was streamed of a message up to event ``until`` and not retracted by then."""
         values = {"conversation": conversation, "after": after, "until": until}
-        rows = (await session.execute(_DELTAS, values)).all()
-        parts = (json.loads(self._cipher.decrypt(row.payload_encrypted)) for row in rows)
-        return "".join(part["text"] for part in parts if part["message_id"] == message)
+        parts: list[str] = []
+        for row in (await session.execute(_STREAMED, values)).all():
+            data = json.loads(self._cipher.decrypt(row.payload_encrypted))
+            if data["message_id"] == message:
+                parts = [*parts, data["text"]] if row.type == "message.delta" else []
+        return "".join(parts)
 
     async def follow(
         self, conversation: str, after: int, status: Callable[[], Awaitable[dict[str, Any] | None]]

@@ -71,6 +71,27 @@ async def test_what_could_not_be_drained_is_taken_up_again(database: Database, s
         assert events[-1].data["message"]["position"] == created[0].seq
 
 
+async def test_withdrawn_text_is_not_shown_again_while_the_answer_is_repeated(
+    database: Database, site: Site, cipher: TextCipher
+) -> None:
+    owner, _token = await add_patient(database, site)
+    dead, alive = asyncio.Semaphore(1), asyncio.Semaphore(1)
+    async with wired(database, site, cipher, ScriptedResponder(gate=dead.acquire), drain_s=0.1) as it:
+        conversation = (await it.service.create(owner, "en")).id
+        await it.service.post_message(owner, conversation, "parking?")
+        await begun(it, conversation)
+    async with wired(database, site, cipher, ScriptedResponder(gate=alive.acquire)) as it:
+        async with asyncio.timeout(30):
+            while [e.type for e in await it.log.read(conversation, 0)].count("message.delta") < 2:
+                await asyncio.sleep(0.01)
+        last = (await it.service.messages(owner, conversation)).items[-1]
+        assert (last.status, last.text) == ("streaming", SENTENCES[0])
+        alive.release()
+        alive.release()
+        await it.settled()
+        assert (await it.service.messages(owner, conversation)).items[-1].text == WHOLE
+
+
 async def test_a_crash_is_noticed_by_its_lease(database: Database, site: Site, cipher: TextCipher) -> None:
     owner, _token = await add_patient(database, site)
     never = asyncio.Semaphore(1)
