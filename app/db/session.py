@@ -18,6 +18,10 @@ Executor = AsyncSession | AsyncConnection
 """What statements of repositories run on: a session's transaction, or a connection for a single statement."""
 
 
+_WRONG_STATE = "25"
+"""SQLSTATE class of a read-only server (a standby, say) and of transactions that it timed out: no OperationalError."""
+
+
 class Database:
     """A PostgreSQL by SQLAlchemy URL (``postgresql+psycopg://…``), with a pool of ``pool`` connections."""
 
@@ -74,6 +78,8 @@ def _as_unavailable() -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise StoreUnavailable("the database connection was lost; try again in a moment") from error
+        if (getattr(error.orig, "sqlstate", None) or "").startswith(_WRONG_STATE):
+            raise StoreUnavailable("the database cannot write now; try again in a moment") from error
         raise
 
 
