@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from app.adapters.service import CHANGED, Live
 from app.db.notify import Listener
-from app.errors import DependencyError
+from app.logging import logger
 
 
 class LivePointer:
@@ -16,6 +16,7 @@ class LivePointer:
 
     def __init__(self, read: Callable[[], Awaitable[Live]], listener: Listener, every_s: float = 2.0) -> None:
         self._read, self._listener, self._every_s = read, listener, every_s
+        self._log = logger("adapters")
         self._version: str | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -39,5 +40,7 @@ class LivePointer:
         with self._listener.subscribe(CHANGED) as wake:
             while True:
                 await wake.wait(self._every_s)
-                with contextlib.suppress(DependencyError):  # the database is away: the version known last stays right
+                try:
                     self._version = (await self._read()).version
+                except Exception as error:  # the database is away, say: the version known last stays right
+                    self._log.warning("reading the adapter pointer failed", exc_info=error)
