@@ -134,17 +134,26 @@ class Answering:
         return found
 
     async def _load(self, claim: RowMapping) -> Run:
-        """What the pipeline needs to know."""
-        words = [self._cipher.decrypt(text) for text in claim["asked_encrypted"]]
+        """What the pipeline needs to know; after the last attempt without what cannot be decrypted."""
         redacted = claim["asked_redacted"]
+        spent = claim["attempt"] > MOST_ATTEMPTS
+        try:
+            words = [self._cipher.decrypt(text) for text in claim["asked_encrypted"]]
+            vault = self._pseudonyms.vault(claim["tokens"], claim["token_values"])
+        except Exception:
+            if not spent:
+                raise
+            self._log.error("message not read", conversation_id=claim["conversation_id"], exc_info=True)
+            withheld = redacted[-1] or text("withheld", "en")
+            return Run(claim, "", withheld, (), (), MemoryVault(), None, time.perf_counter(), claim["begun"])
         return Run(
             claim=claim,
             question=words[-1],
             question_redacted=redacted[-1],
             earlier=tuple(words[:-1]),
             earlier_redacted=tuple(redacted[:-1]),
-            vault=self._pseudonyms.vault(claim["tokens"], claim["token_values"]),
-            adapter=await self._adapter() if claim["may_answer"] and claim["consented"] else None,
+            vault=vault,
+            adapter=await self._adapter() if claim["may_answer"] and claim["consented"] and not spent else None,
             started=time.perf_counter(),
             position=claim["begun"],
         )

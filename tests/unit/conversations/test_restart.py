@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 
 import pytest
 from sqlalchemy import text
@@ -152,6 +153,27 @@ async def test_a_turn_that_never_succeeds_ends_with_a_person(
         assert reply.kind == "handoff"
         assert len(dying.turns) == 3
         assert (await it.service.get(owner, conversation)).handler == "waiting"
+
+
+async def test_a_message_whose_key_is_lost_ends_with_a_person(
+    database: Database, site: Site, cipher: TextCipher
+) -> None:
+    owner, _token = await add_patient(database, site)
+    async with wired(database, site, cipher) as it:
+        conversation = (await it.service.create(owner, "en")).id
+        it.service._cipher = TextCipher([secrets.token_bytes(32)])
+        posted = await it.service.post_message(owner, conversation, "my chest")
+        assert posted.reply_id is not None
+        reply = await it.service.wait_reply(conversation, posted.reply_id, 15)
+        assert reply is not None
+        assert reply.kind == "handoff"
+        assert it.responder.turns == []
+        async with database.session() as session:
+            staff = await it.service.staff_view(session, conversation)
+            query = text("SELECT priority, reason FROM escalations WHERE conversation_id = :c")
+            called = (await session.execute(query, {"c": conversation})).one()
+        assert staff.messages[0].text.startswith("[This message is kept from view")
+        assert tuple(called) == (1, "turn_attempts")
 
 
 async def test_an_emergency_does_not_wait_for_the_answer_before_it(
