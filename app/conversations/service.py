@@ -109,16 +109,8 @@ class ConversationService:
         InvalidContent, NotFound, ConversationClosed, IdempotencyMismatch, StoreUnavailable (then nothing is stored).
         """
         words = self._checked(words)
-        message, turn, at = new_id(), new_id(), self._now()
-        view = MessageView(
-            id=message, position=0, author="patient", author_name="", text=words, status="complete", created_at=at
-        )
-        values = {
-            "conversation": conversation, "session": owner, "message": message, "turn": turn, "now": at,
-            "text_encrypted": self._cipher.encrypt(words),
-            "payload": self._events.seal({"message": view.model_dump(mode="json")}),
-            "typing": self._events.seal({"who": "assistant", "on": True}),
-        }  # fmt: skip
+        view, values = self._new_message(owner, conversation, words)
+        message, turn, at = view.id, values["turn"], view.created_at
         if key is None:
             async with self._database.statement() as single:
                 stored = await self._repository.post(single, values)
@@ -190,18 +182,24 @@ class ConversationService:
     async def hand_off(self, owner: str, conversation: str, reason: str = "") -> ConversationView:
         """The patient asks for a person; asking again changes nothing. Raises NotFound, ConversationClosed.
 
-        A ``reason`` is kept as a message of the patient's: staff see it, triage too.
+        A ``reason`` is kept as a message of the patient's, in the same transaction: staff see it, triage too. Raises
+        what ``post_message`` raises if it cannot be one; then nobody is asked.
         """
-        at = self._now()
+        words = self._checked(reason) if reason.strip() else ""
+        at, turn = self._now(), ""
         async with self._database.session() as session:
             view = await self._view(session, conversation, owner)
             if view.handler == "closed":
                 raise ConversationClosed("this conversation has ended; start a new one. In an emergency call 911.")
             due = self._due(NORMAL_PRIORITY, at)
-            await self.ownership.hand_off(session, conversation, "patient_asked", NORMAL_PRIORITY, due, at)
+            changed = await self.ownership.hand_off(session, conversation, "patient_asked", NORMAL_PRIORITY, due, at)
             view = await self._view(session, conversation, owner)
-        if reason.strip():
-            await self.post_message(owner, conversation, reason)
+            if changed and words:
+                _message, values = self._new_message(owner, conversation, words)
+                await self._repository.post(session, values)
+                turn = values["turn"]
+        if turn:
+            self._runner.wake(conversation, turn)
         return view
 
     async def close(self, owner: str, conversation: str) -> ConversationView:
@@ -289,6 +287,19 @@ class ConversationService:
         row = await self._found(session, conversation, None)
         rows = await self._repository.page(session, conversation, 0, 10_000)
         return [self._views.message(found, row["language"]) for found in rows]
+
+    def _new_message(self, owner: str, conversation: str, words: str) -> tuple[MessageView, dict[str, Any]]:
+        """A message of the patient's and what ``ConversationRepository.post`` needs to store it."""
+        view = MessageView(
+            id=new_id(), position=0, author="patient", author_name="", text=words, status="complete",
+            created_at=self._now(),
+        )  # fmt: skip
+        return view, {
+            "conversation": conversation, "session": owner, "message": view.id, "turn": new_id(),
+            "now": view.created_at, "text_encrypted": self._cipher.encrypt(words),
+            "payload": self._events.seal({"message": view.model_dump(mode="json")}),
+            "typing": self._events.seal({"who": "assistant", "on": True}),
+        }  # fmt: skip
 
     def _checked(self, words: str) -> str:
         """The text, if it can be a message."""
