@@ -182,8 +182,8 @@ class ConversationService:
     async def hand_off(self, owner: str, conversation: str, reason: str = "") -> ConversationView:
         """The patient asks for a person; asking again changes nothing. Raises NotFound, ConversationClosed.
 
-        A ``reason`` is kept as a message of the patient's, in the same transaction: staff see it, triage too. Raises
-        what ``post_message`` raises if it cannot be one; then nobody is asked.
+        A ``reason`` is kept as a message of the patient's, in the same transaction: staff see it, triage too, also when
+        a person was asked for before. Raises what ``post_message`` raises if it cannot be one; then nobody is asked.
         """
         words = self._checked(reason) if reason.strip() else ""
         at, turn = self._now(), ""
@@ -192,9 +192,9 @@ class ConversationService:
             if view.handler == "closed":
                 raise ConversationClosed("this conversation has ended; start a new one. In an emergency call 911.")
             due = self._due(NORMAL_PRIORITY, at)
-            changed = await self.ownership.hand_off(session, conversation, "patient_asked", NORMAL_PRIORITY, due, at)
+            await self.ownership.hand_off(session, conversation, "patient_asked", NORMAL_PRIORITY, due, at)
             view = await self._view(session, conversation, owner)
-            if changed and words:
+            if words:
                 _message, values = self._new_message(owner, conversation, words)
                 await self._repository.post(session, values)
                 turn = values["turn"]

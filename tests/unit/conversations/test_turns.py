@@ -171,22 +171,35 @@ async def test_while_waiting_only_an_emergency_is_answered(database: Database, s
         assert staff.messages[0].text == "<PERSON_1> is still here"
 
 
-async def test_a_reason_is_checked_before_and_kept_once(database: Database, site: Site, cipher: TextCipher) -> None:
+async def test_a_reason_is_checked_before_and_kept_with_the_handoff(
+    database: Database, site: Site, cipher: TextCipher
+) -> None:
     owner, _token = await add_patient(database, site)
     async with wired(database, site, cipher) as it:
         conversation = (await it.service.create(owner, "en")).id
         with pytest.raises(MessageTooLong):
             await it.service.hand_off(owner, conversation, "x" * 4_001)
         assert (await it.service.get(owner, conversation)).handler == "assistant"
-        for _ in range(2):
-            view = await it.service.hand_off(owner, conversation, "Maria Gonzalez needs help")
-            assert view.handler == "waiting"
+        view = await it.service.hand_off(owner, conversation, "Maria Gonzalez needs help")
+        assert view.handler == "waiting"
         await it.settled()
         page = await it.service.messages(owner, conversation)
         assert [(m.author, m.text) for m in page.items] == [("patient", "Maria Gonzalez needs help")]
         async with database.session() as session:
             staff = await it.service.staff_view(session, conversation)
         assert staff.messages[0].text == "<PERSON_1> needs help"
+
+
+async def test_triage_sees_the_reason_of_a_second_call_too(database: Database, site: Site, cipher: TextCipher) -> None:
+    owner, _token = await add_patient(database, site)
+    async with wired(database, site, cipher) as it:
+        conversation = (await it.service.create(owner, "en")).id
+        await it.service.hand_off(owner, conversation)
+        await it.service.hand_off(owner, conversation, "now it is an emergency")
+        await it.settled()
+        first, last = (await it.service.messages(owner, conversation)).items
+        assert (first.author, first.text) == ("patient", "now it is an emergency")
+        assert (last.author, last.text, last.kind) == ("system", CRISIS, "emergency")
 
 
 async def test_without_consent_only_an_emergency_is_answered(
