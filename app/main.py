@@ -145,8 +145,8 @@ async def _start(app: FastAPI, settings: Settings, measured: Metrics, stack: Asy
     )
     app.state.started = Started(parts.site, parts.engine.front, parts.adapters, accounts)
     engine_task = asyncio.create_task(_start_engine(parts, app.state.started, say), name="engine start")
-    stack.push_async_callback(_cancel, engine_task)
     stack.push_async_callback(parts.adapters.stop)
+    stack.push_async_callback(_cancel, engine_task)  # ended first: it starts what the line above stops
 
 
 async def _services(
@@ -206,24 +206,25 @@ async def _health(parts: Runtime, measured: Metrics) -> HealthReport:
 
 
 async def _start_engine(parts: Runtime, started: Started, say: Say) -> None:
-    """Bring the engine up, and the adapters in it; then keep them in step."""
-    log = logger("start")
+    """Bring the engine up, and the adapters in it; then keep them in step, unless cancelled before."""
     try:
         if parts.engine.launcher is not None:
             await parts.engine.launcher.start()
-        if parts.engine.front is None:
-            return
-        shipped = await register_shipped_adapters(parts.adapters, parts.settings.adapters, say)
-        while (await parts.engine.front.health()).state != "ready":
-            await asyncio.sleep(0.5)
-        await promote_first(parts.adapters, shipped, say)
-        await parts.adapters.reconcile()
-    except BedsideError as error:
-        log.error("engine preparation failed", exc_info=error)
-        say(f"engine: {error}")
-    finally:
-        parts.adapters.start()
-        started.engine_prepared.set()
+        if parts.engine.front is not None:
+            await _prepare_adapters(parts, parts.engine.front, say)
+    except Exception as error:  # the reconciler tries again
+        logger("start").error("engine preparation failed", exc_info=error)
+        say(f"engine: {error if isinstance(error, BedsideError) else type(error).__name__}")
+    parts.adapters.start()
+    started.engine_prepared.set()
+
+
+async def _prepare_adapters(parts: Runtime, engine: Engine, say: Say) -> None:
+    shipped = await register_shipped_adapters(parts.adapters, parts.settings.adapters, say)
+    while (await engine.health()).state != "ready":
+        await asyncio.sleep(0.5)
+    await promote_first(parts.adapters, shipped, say)
+    await parts.adapters.reconcile()
 
 
 async def _demo_accounts(settings: Settings, parts: Runtime, services: Services) -> list[DemoAccount]:
