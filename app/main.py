@@ -79,7 +79,7 @@ class Started:
 
     async def live_adapter(self) -> str | None:
         """The version that patients get now."""
-        return (await self.adapters.live()).version
+        return (await self.adapters.served()).version
 
 
 class ThreadedRedactor:
@@ -158,7 +158,7 @@ async def _services(
     database, site, due = parts.database, parts.site, due_times(parts.site)
     redactor, log = ThreadedRedactor(parts.redactor), EventLog(parts.database, cipher, listener)
 
-    pointer = LivePointer(parts.adapters.live, listener)
+    pointer = LivePointer(parts.adapters.served, listener)
     await pointer.start()
     stack.push_async_callback(pointer.stop)
     answering = Answering(
@@ -199,7 +199,7 @@ async def _health(parts: Runtime, measured: Metrics) -> HealthReport:
     measured.engine_ready.set(engine.state == "ready")
     try:
         articles = await parts.knowledge.citable()
-        live = (await parts.adapters.live()).version
+        live = (await parts.adapters.served()).version
     except DependencyError:
         return HealthReport(database=False, engine=engine, adapter=None, articles=0)
     return HealthReport(database=True, engine=engine, adapter=live, articles=articles)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,7 @@ class AdaptersService:
         self._database, self._store, self._engines = database, store, engines
         self._base_config, self._base_sha256, self._max_rank = base_config, base_sha256, max_rank
         self._log = logger("adapters")
+        self._left_out: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     async def list(self) -> tuple[list[AdapterView], Live]:
@@ -90,6 +91,13 @@ class AdaptersService:
         """The pointer now."""
         async with self._database.session() as session:
             return _live(await repository.pointer(session, CHANNEL))
+
+    async def served(self) -> Live:
+        """The pointer as turns use it: the base model where the live version does not fit what is served now."""
+        async with self._database.session() as session:
+            live = _live(await repository.pointer(session, CHANNEL))
+            found = None if live.version is None else await repository.get(session, live.version)
+        return live if found is None or self._servable(found[0]) else replace(live, version=None)
 
     async def add(self, folder: Path) -> AdapterView:
         """Validate and register the adapter in ``folder``; registering the same content again is not an error.
@@ -111,15 +119,32 @@ class AdaptersService:
         manifest = read_manifest(folder)
         if self._base_config is not None:  # a hub model's shapes are known to the engine alone; it checks on loading
             validate_adapter(folder, self._base_config, self._max_rank)
-        if manifest.prompt_version != PROMPT_VERSION or manifest.template_sha256 != template_hash():
-            raise AdapterInvalid(
-                f"trained with prompt template {manifest.prompt_version}, here it is {PROMPT_VERSION}: train it again"
-            )
-        if self._base_sha256 is not None and manifest.base_sha256 != self._base_sha256:
-            raise AdapterInvalid(
-                f"trained on another base model ({manifest.base_id}) than the one that the engine serves"
-            )
+        if (reason := self._foreign(manifest.model_dump())) is not None:
+            raise AdapterInvalid(reason)
         return manifest
+
+    def _foreign(self, manifest: Mapping[str, Any]) -> str | None:
+        """Why an adapter with this manifest does not fit the prompt template or base model served now, or None."""
+        prompt, template = manifest.get("prompt_version"), manifest.get("template_sha256")
+        if prompt != PROMPT_VERSION or template != template_hash():
+            return f"trained with prompt template {prompt}, here it is {PROMPT_VERSION}: train it again"
+        if self._base_sha256 is not None and manifest.get("base_sha256") != self._base_sha256:
+            base = manifest.get("base_id")
+            return f"trained on another base model ({base}) than the one that the engine serves"
+        return None
+
+    def _refuse_foreign(self, row: AdapterRow) -> None:
+        if (reason := self._foreign(row.manifest)) is not None:
+            raise NotPromotable(f"{row.version} cannot be served: {reason}")
+
+    def _servable(self, row: AdapterRow) -> bool:
+        """Whether a replica may load it; the log says once that the base model serves instead."""
+        if self._foreign(row.manifest) is None:
+            return True
+        if row.version not in self._left_out:
+            self._left_out.add(row.version)
+            self._log.warning("adapter does not fit the base model or prompt template", adapter=row.version)
+        return False
 
     async def get(self, version: str) -> AdapterView:
         """One version. Raises NotFound."""
@@ -132,8 +157,9 @@ class AdaptersService:
     async def promote(self, version: str, actor: str, expected_epoch: int | None = None) -> Live:
         """Make a version live on every replica, then move the pointer.
 
-        Raises NotFound, NotPromotable (no passing gate report), AdapterInvalid (changed files, or an engine that cannot
-        load them), VersionConflict (somebody else promoted meanwhile) or EngineError; the pointer is unchanged then.
+        Raises NotFound, NotPromotable (no passing gate report, another base model or prompt template), AdapterInvalid
+        (changed files, or an engine that cannot load them), VersionConflict (somebody else promoted meanwhile) or
+        EngineError; the pointer is unchanged then.
         """
         before = await self.live()
         if expected_epoch is not None and expected_epoch != before.epoch:
@@ -146,6 +172,7 @@ class AdaptersService:
         _refuse_ungated(
             version, row.content_sha256, None if report is None else GateReport.model_validate(report.report)
         )
+        self._refuse_foreign(row)
         await asyncio.to_thread(self._store.verify, row.content_sha256)
         await self._bring_up(version, row.path, keep={before.version, before.previous})
         return await self._move(version, before, actor)
@@ -163,6 +190,7 @@ class AdaptersService:
                 found = await repository.get(session, before.previous)
             if found is None:
                 raise NotFound(f"no adapter {before.previous} is registered")
+            self._refuse_foreign(found[0])
             await self._bring_up(before.previous, found[0].path, keep={before.version, before.previous})
         return await self._move(before.previous, before, actor)
 
@@ -201,8 +229,9 @@ class AdaptersService:
             live = _live(await repository.pointer(session, CHANNEL))
             wanted = {}
             for version in (live.version, live.previous):
-                if version is not None and (found := await repository.get(session, version)):
-                    wanted[version] = found[0].path
+                found = None if version is None else await repository.get(session, version)
+                if found is not None and self._servable(found[0]):
+                    wanted[found[0].version] = found[0].path
         for address, engine in self._engines.items():
             health = await engine.health()
             loaded: Sequence[str] = []

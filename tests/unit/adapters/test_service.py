@@ -216,6 +216,33 @@ async def test_a_failed_promotion_unloads_what_was_still_loading(setup: Setup, t
     assert setup.engines["one"].loads == 1
 
 
+async def test_after_a_change_of_the_base_model_the_base_model_serves(
+    setup: Setup, fresh: Database, tmp_path: Path
+) -> None:
+    first = await setup.service.add(make_adapter(tmp_path / "a", 1))
+    second = await setup.service.add(make_adapter(tmp_path / "b", 2))
+    await setup.service.promote(first.version, "ana")
+    await setup.service.promote(second.version, "ana")
+    assert (await setup.service.served()).version == second.version
+    engine = ScriptedEngine()
+    changed = AdaptersService(
+        fresh,
+        AdapterStore(tmp_path / "store"),
+        {"one": engine},
+        base_config=demo_config(),
+        base_sha256="c" * 64,
+        max_rank=64,
+    )
+    await changed.reconcile()
+    with pytest.raises(NotPromotable, match="another base model"):
+        await changed.promote(first.version, "ana")
+    with pytest.raises(NotPromotable, match="another base model"):
+        await changed.rollback("ana")
+    assert engine.loads == 0
+    assert (await changed.served()).version is None
+    assert (await changed.live()).version == second.version, "the pointer stays, for the base model's return"
+
+
 async def test_unknown_versions_are_not_found(setup: Setup) -> None:
     with pytest.raises(NotFound):
         await setup.service.promote("support@000000000000", "ana")
