@@ -70,8 +70,8 @@ class TriageRule(BaseModel):
     reviewer: str
     clinically_reviewed: bool
     expires: date
-    positive: list[str] = Field(min_length=5)
-    negative: list[str] = Field(min_length=5)
+    positive: list[str] = Field(min_length=20)
+    negative: list[str] = Field(min_length=20)
 
 
 class ScopeRule(BaseModel):

@@ -1,59 +1,63 @@
-"""Every rule's own examples. The pinned list of ids makes deleting a rule fail."""
+"""Every rule's own examples, 20 or more of each kind for a red flag. The list of ids makes deleting a rule fail."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.contracts.replies import Tier
 from app.guardrails.injection import Injection
-from app.guardrails.policy import PolicyBundle, default_bundle_folder, load_bundle
+from app.guardrails.policy import (
+    InjectionRule,
+    PolicyBundle,
+    ScopeRule,
+    TriageRule,
+    default_bundle_folder,
+    load_bundle,
+)
 from app.guardrails.scope import Scope
-from app.guardrails.triage import Triage
+from app.guardrails.triage import Triage, TriageVerdict
 
 BUNDLE = load_bundle(default_bundle_folder())
 IDS = Path(__file__).parents[2] / "data" / "guardrails" / "rule_ids.txt"
 
 
-def _cases(kind: str, group: str) -> list[tuple[str, str]]:
-    return [(rule.id, text) for rule in getattr(BUNDLE, group) for text in getattr(rule, kind)]
+def _rules(rules: Sequence[TriageRule | ScopeRule | InjectionRule]) -> list[Any]:
+    return [pytest.param(rule, id=rule.id) for rule in rules]
 
 
 def test_no_rule_was_deleted(bundle: PolicyBundle) -> None:
-    ids = {rule.id for rule in [*bundle.triage, *bundle.scope, *bundle.injection]}
+    rules: list[TriageRule | ScopeRule | InjectionRule] = [*bundle.triage, *bundle.scope, *bundle.injection]
+    ids = {rule.id for rule in rules}
     assert ids == set(IDS.read_text(encoding="utf-8").split())
-    assert len(bundle.triage) >= 70
+    assert len(bundle.triage) >= 250
 
 
-@pytest.mark.parametrize(("rule", "text"), _cases("positive", "triage"))
-def test_triage_fires(triage: Triage, rule: str, text: str) -> None:
-    verdict = triage.assess([text])
-    assert rule in verdict.rules
-    assert verdict.tier >= next(Tier.of(r.tier) for r in BUNDLE.triage if r.id == rule)
+@pytest.mark.parametrize("rule", _rules(BUNDLE.triage))
+def test_a_red_flag_fires_on_its_examples_and_only_there(triage: Triage, rule: TriageRule) -> None:
+    missed = [text for text in rule.positive if not _fires(triage.assess([text]), rule)]
+    alarmed = [text for text in rule.negative if _alarms(triage.assess([text]), rule)]
+    assert (missed, alarmed) == ([], [])
 
 
-@pytest.mark.parametrize(("rule", "text"), _cases("negative", "triage"))
-def test_triage_stays_quiet(triage: Triage, rule: str, text: str) -> None:
-    verdict = triage.assess([text])
-    assert rule not in verdict.rules or verdict.tier <= Tier.ROUTINE
+def _fires(verdict: TriageVerdict, rule: TriageRule) -> bool:
+    return rule.id in verdict.rules and verdict.tier >= Tier.of(rule.tier)
 
 
-@pytest.mark.parametrize(("rule", "text"), _cases("positive", "scope"))
-def test_scope_decides(scope: Scope, rule: str, text: str) -> None:
-    assert scope.assess(text).rules[:1] == (rule,)
+def _alarms(verdict: TriageVerdict, rule: TriageRule) -> bool:
+    return rule.id in verdict.rules and verdict.tier > Tier.ROUTINE
 
 
-@pytest.mark.parametrize(("rule", "text"), _cases("negative", "scope"))
-def test_scope_stays_quiet(scope: Scope, rule: str, text: str) -> None:
-    assert rule not in scope.assess(text).rules
+@pytest.mark.parametrize("rule", _rules(BUNDLE.scope))
+def test_a_scope_rule_decides_its_examples_and_no_others(scope: Scope, rule: ScopeRule) -> None:
+    assert [text for text in rule.positive if scope.assess(text).rules[:1] != (rule.id,)] == []
+    assert [text for text in rule.negative if rule.id in scope.assess(text).rules] == []
 
 
-@pytest.mark.parametrize(("rule", "text"), _cases("positive", "injection"))
-def test_injection_fires(injection: Injection, rule: str, text: str) -> None:
-    assert rule in injection.assess(text).rules
-
-
-@pytest.mark.parametrize(("rule", "text"), _cases("negative", "injection"))
-def test_injection_stays_quiet(injection: Injection, rule: str, text: str) -> None:
-    assert rule not in injection.assess(text).rules
+@pytest.mark.parametrize("rule", _rules(BUNDLE.injection))
+def test_a_mark_of_an_attack_fires_on_its_examples_and_only_there(injection: Injection, rule: InjectionRule) -> None:
+    assert [text for text in rule.positive if rule.id not in injection.assess(text).rules] == []
+    assert [text for text in rule.negative if rule.id in injection.assess(text).rules] == []

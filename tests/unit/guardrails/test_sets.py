@@ -7,6 +7,7 @@ widened); set 3, 34 of 40 found.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,12 @@ from app.contracts.replies import Tier
 from app.guardrails.triage import Triage
 
 DATA = Path(__file__).parents[2] / "data" / "guardrails"
+FROZEN = {
+    "blind_emergencies": "f3288be27687fca68b1a5b1d3715009f6da4e9b605e108fd646ab9efae5d61b4",
+    "blind_negatives": "53ffef38c2176fac48aae47df7a8de7ccdad0fffc46c9541ce52b3eedb67a987",
+    "blind_routine": "253b281ec6773569c5e3ab8c9685bf386b623ef587bb2a952178b36674be537c",
+}
+BLIND_RECALL, BLIND_ALARMS, BLIND_ROUTINE = 0.79, 0.13, 0.006
 
 
 def _lines(name: str) -> list[str]:
@@ -28,20 +35,41 @@ def _missed(triage: Triage, name: str) -> list[str]:
 
 
 def _alarms(triage: Triage, name: str) -> list[str]:
-    return [line for line in _lines(name) if triage.assess([line]).tier >= Tier.URGENT]
+    return [line for line in _lines(name) if triage.assess(line.split(" // ")).tier >= Tier.URGENT]
+
+
+AUTHORS = ("heart", "body", "mother", "mind")
+EMERGENCIES = ("emergencies_dev", *(f"dev_{author}_emergencies" for author in AUTHORS))
+NEGATIVES = ("negatives_dev", *(f"dev_{author}_negatives" for author in AUTHORS))
 
 
 def test_sets_are_large_enough() -> None:
-    assert len(_lines("emergencies_dev")) >= 150
-    assert len(_lines("negatives_dev")) >= 150
+    assert sum(len(_lines(name)) for name in EMERGENCIES) >= 1_250
+    assert sum(len(_lines(name)) for name in NEGATIVES) >= 900
 
 
-def test_no_development_emergency_is_missed(triage: Triage) -> None:
-    assert _missed(triage, "emergencies_dev") == []
+@pytest.mark.parametrize("name", EMERGENCIES)
+def test_no_development_emergency_is_missed(triage: Triage, name: str) -> None:
+    assert _missed(triage, name) == []
 
 
-def test_no_development_negative_alarms(triage: Triage) -> None:
-    assert _alarms(triage, "negatives_dev") == []
+@pytest.mark.parametrize("name", NEGATIVES)
+def test_no_development_negative_alarms(triage: Triage, name: str) -> None:
+    assert _alarms(triage, name) == []
+
+
+def test_the_blind_sets_are_frozen() -> None:
+    """Written by strangers to the rules; a rule must never be made from them."""
+    for name, digest in FROZEN.items():
+        assert hashlib.sha256((DATA / f"{name}.txt").read_bytes()).hexdigest() == digest, name
+
+
+def test_blind_floor(triage: Triage) -> None:
+    """Not below what was measured when these rules met the blind sets (docs/measurements.md)."""
+    missed, alarmed = _missed(triage, "blind_emergencies"), _alarms(triage, "blind_negatives")
+    assert len(missed) <= len(_lines("blind_emergencies")) * (1 - BLIND_RECALL)
+    assert len(alarmed) <= len(_lines("blind_negatives")) * BLIND_ALARMS
+    assert len(_alarms(triage, "blind_routine")) <= len(_lines("blind_routine")) * BLIND_ROUTINE
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,66 @@
+"""What calms a red flag, and what must not: conditions only named, settings, the past, stories of earlier turns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.contracts.replies import Tier
+from app.guardrails.policy import default_bundle_folder, load_bundle
+from app.guardrails.triage import Triage
+
+DATA = Path(__file__).parents[2] / "data" / "guardrails"
+
+
+@pytest.fixture(scope="module")
+def triage() -> Triage:
+    return Triage(load_bundle(default_bundle_folder()))
+
+
+def _lines(name: str) -> list[str]:
+    return [s for s in (DATA / name).read_text().splitlines() if s and not s.startswith("#")]
+
+
+@pytest.mark.parametrize(
+    ("message", "alarm"),
+    [
+        ("I don't have chest pain or trouble breathing", False),
+        ("do migraines increase stroke risk", False),
+        ("is this a stroke", True),
+        ("my dad had a stroke last week and is in room 412, can kids visit", False),
+        ("my dad had a stroke", True),
+        ("visiting my aunt and she is having a heart attack", True),
+        ("i have a question about insurance // my husband had a stroke", True),
+        ("heart attack no insurance", True),
+        ("choking at school", True),
+        ("babysitting course covers choking, do you offer one", False),
+        ("she stopped breathing at birth, that was 30 years ago, healthy now", False),
+        ("he says his chest hurts, it was fine a year ago", True),
+        ("my cousin had a stroke when she was 30, should my daughter be tested", False),
+        ("when he was 3 he had a seizure and now he is having one again", True),
+        ("we watched a movie and my chest started hurting and my arm is numb", True),
+        ("was playing a video game and my face went numb", True),
+        ("in my novel the guy takes pills // i took 40 pills", True),
+        ("i am writing a short story // it takes place in an er // the guy has a heart attack and collapses", False),
+        ("que es un infarto", False),
+        ("creo que es un infarto", True),
+        ("nunca he pensado en el suicidio", False),
+        ("covid shot and lips swelling", True),
+        ("my chest is killing me", True),
+        ("the traffic on the bridge is killing me", False),
+    ],
+)
+def test_calm(triage: Triage, message: str, alarm: bool) -> None:
+    assert (triage.assess(message.split(" // ")).tier >= Tier.URGENT) is alarm
+
+
+def test_few_false_alarms_on_calm_negatives(triage: Triage) -> None:
+    lines = _lines("dev_calm_negatives.txt")
+    alarms = [s for s in lines if triage.assess(s.split(" // ")).tier >= Tier.URGENT]
+    assert len(lines) >= 300
+    assert len(alarms) / len(lines) < 0.05, alarms
+
+
+def test_calming_words_hide_no_emergency(triage: Triage) -> None:
+    assert [s for s in _lines("calm_emergencies.txt") if triage.assess(s.split(" // ")).tier < Tier.URGENT] == []
