@@ -23,6 +23,7 @@ _REASONS = {
     "patient_asked": "The patient asked for a person",
     "failed": "A check failed, so the assistant did not answer",
     "turn_failed": "The assistant could not answer",
+    "turn_attempts": "The assistant tried several times and could not answer: read the message",
     "turn_timeout": "The assistant took too long",
     "no_answer": "No approved article answers the question",
 }
