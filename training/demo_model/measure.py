@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.progress import Progress
@@ -37,7 +38,7 @@ def measure(
     with Progress() as bar:
         for folder in (model, *against):
             task = bar.add_task(str(folder), total=len(asked))
-            said, speed = through_vllm(folder, asked, lambda task=task: bar.advance(task))  # type: ignore[misc]
+            said, speed = through_vllm(folder, asked, partial(bar.advance, task))
             results[str(folder)] = judge(asked, said)
             speeds.append(f"{folder}: {speed.tokens_s:.0f} tokens a second, one stream (median of {speed.streams})")
             if answers is not None:
