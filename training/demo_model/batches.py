@@ -7,6 +7,7 @@ if it had been asked alone in the served format. Six questions over one reading 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
@@ -37,28 +38,62 @@ class Batch:
     positions: torch.Tensor
     mask: torch.Tensor | None = None
     weights: torch.Tensor | None = None
+    aims: dict[str, torch.Tensor] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A question with its answer: ids, where the answer begins, and the answer's span in the passages.
+
+    The span of a question that nothing answers is the prompt's first token.
+    """
+
+    ids: list[int]
+    start: int
+    aim: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A reading as tokens: the passages' ids, and for each branch its ids and where its answer begins."""
+    """A reading as tokens: the passages' ids, the spans of their lines, and a branch for each question."""
 
     head: list[int]
-    branches: list[tuple[list[int], int]]
+    lines: list[tuple[int, int]]
+    branches: list[Branch]
 
     def __len__(self) -> int:
-        return len(self.head) + sum(len(ids) for ids, _ in self.branches)
+        return len(self.head) + sum(len(branch.ids) for branch in self.branches)
 
 
 def encode(tokenizer: Tokenizer, reading: Reading) -> Row:
     """Tokens of a reading. Head and branch together are the tokens of the whole served conversation."""
-    head = conversation(user_message(reading.passages, "")).split("Question:")[0] + "Question:"
+    text = conversation(user_message(reading.passages, "")).split("Question:")[0] + "Question:"
+    head = tokenizer.encode(text)
+    spans = _line_spans(text, reading, head.offsets)
     branches = []
     for asked in reading.asked:
         question = f" {asked.question}{END}\n{START}assistant\n"
         start = len(tokenizer.encode(question).ids)
-        branches.append((tokenizer.encode(f"{question}{asked.answer}{END}").ids, start))
-    return Row(tokenizer.encode(head).ids, branches)
+        aim = (0, 1)
+        if asked.lines is not None:
+            passage, first, count = asked.lines
+            aim = (spans[passage][first][0], spans[passage][first + count - 1][1])
+        branches.append(Branch(tokenizer.encode(f"{question}{asked.answer}{END}").ids, start, aim))
+    return Row(head.ids, [span for passage in spans for span in passage], branches)
+
+
+def _line_spans(text: str, reading: Reading, offsets: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    """Token spans of the lines of each passage. A token belongs to the line in which it ends."""
+    ends = [end for _, end in offsets]
+    spans: list[list[tuple[int, int]]] = []
+    at = 0
+    for lines in reading.lines:
+        spans.append([])
+        for line in lines:
+            at = text.index(line, at)
+            spans[-1].append((bisect_right(ends, at), bisect_left(ends, at + len(line)) + 1))
+            at += len(line)
+    return spans
 
 
 def collate(rows: list[Row], pad: int, *, early: float = 1.0) -> Batch:
@@ -72,22 +107,28 @@ def collate(rows: list[Row], pad: int, *, early: float = 1.0) -> Batch:
     positions = torch.zeros((len(rows), width), dtype=torch.long)
     branch = torch.full((len(rows), width), -1)
     weights = torch.ones((len(rows), width))
+    aims = {guide: torch.zeros((len(rows), width, 2), dtype=torch.long) for guide in ("line", "question", "answer")}
     for index, row in enumerate(rows):
         at = len(row.head)
         tokens[index, :at] = torch.tensor(row.head)
         positions[index, :at] = torch.arange(at)
         branch[index, :at] = 0
-        for number, (ids, start) in enumerate(row.branches, start=1):
-            end = at + len(ids)
-            tokens[index, at:end] = torch.tensor(ids)
-            labels[index, at + start : end] = torch.tensor(ids[start:])
-            weights[index, at + start : at + start + EARLY] = early
-            positions[index, at:end] = torch.arange(len(row.head), len(row.head) + len(ids))
+        for first, last in row.lines:
+            aims["line"][index, first + 1 : last] = torch.tensor((first, first + 1))
+        for number, one in enumerate(row.branches, start=1):
+            end = at + len(one.ids)
+            answer = at + one.start
+            tokens[index, at:end] = torch.tensor(one.ids)
+            labels[index, answer:end] = torch.tensor(one.ids[one.start :])
+            weights[index, answer : answer + EARLY] = early
+            positions[index, at:end] = torch.arange(len(row.head), len(row.head) + len(one.ids))
             branch[index, at:end] = number
+            aims["question"][index, at : answer - 3] = torch.tensor(one.aim)
+            aims["answer"][index, answer - 3 : end - 1] = torch.tensor(one.aim)
             at = end
     keys, queries = branch[:, None, :], branch[:, :, None]
     mask = ((keys == 0) | (keys == queries)) & torch.ones(width, width, dtype=torch.bool).tril()
-    return Batch(tokens, labels, positions, mask[:, None], weights)
+    return Batch(tokens, labels, positions, mask[:, None], weights, aims)
 
 
 def exercise_batches(
@@ -123,7 +164,8 @@ def exercise_batches(
 
 
 def _fitting(row: Row, longest: int) -> Row:
-    return Row(row.head, [branch for branch in row.branches if len(row.head) + len(branch[0]) <= longest])
+    kept = [branch for branch in row.branches if len(row.head) + len(branch.ids) <= longest]
+    return Row(row.head, row.lines, kept)
 
 
 def reading_batches(

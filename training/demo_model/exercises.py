@@ -39,24 +39,34 @@ _ASK = (
     "how {}?", "is it true {}", "question on {} please", "when {}?", "where {}?", "who {}", "do i need {}", "can i {}",
     "why {}?", "should I {}", "what is {}", "i want to know about {}", "info on {}",
 )  # fmt: skip
-CHARACTERS = {1: 1_000, 2: 700, 3: 580, 4: 500}
-"""Number of passages -> characters of each at most, so that a prompt stays within about 500 tokens."""
+CHARACTERS = {1: 1_100, 2: 900, 3: 750, 4: 640}
+"""Number of passages -> characters of each at most, so that a prompt stays within about 800 tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question and the answer that is wanted, with its citation; or the fixed sentence."""
+    """A question and the answer that is wanted, with its citation; or the fixed sentence.
+
+    ``lines`` says where the answer stands: passage, first line and number of lines (all counted from 0); None for the
+    fixed sentence.
+    """
 
     question: str
     answer: str
+    lines: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Passages as they are numbered (from 1), and what is asked about them."""
+    """Passages, each a tuple of lines (sentences), and what is asked about them."""
 
-    passages: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
     asked: tuple[Asked, ...]
+
+    @property
+    def passages(self) -> tuple[str, ...]:
+        """The passages as they are written into the prompt."""
+        return tuple(" ".join(lines) for lines in self.lines)
 
 
 Ask = Callable[[Random, list[str]], str]
@@ -112,7 +122,7 @@ class ExerciseMaker:
 
     def draw(self, rng: Random, *, passages: int = 1, questions: int = 6) -> Reading:
         """Return one reading with about ``questions`` questions, about an eighth of which no passage answers."""
-        most = CHARACTERS[passages]
+        most = round(CHARACTERS[passages] * rng.uniform(0.35, 1.0))
         material = _Material()
         while len(material.passages) < passages:
             self._add(material, rng, passages - len(material.passages))
@@ -125,7 +135,7 @@ class ExerciseMaker:
             Asked(question, NOT_IN_ARTICLES) for question in rng.sample(unanswered, min(share, len(unanswered)))
         ]
         rng.shuffle(asked)
-        return Reading(tuple(" ".join(line.text for line in group) for group in groups), tuple(asked))
+        return Reading(tuple(tuple(line.text for line in group) for group in groups), tuple(asked))
 
     def _add(self, material: _Material, rng: Random, wanted: int) -> None:
         """Add the passages of one source: one, or two near ones where two are wanted."""
@@ -268,7 +278,7 @@ def _answered(groups: list[list[_Line]], rng: Random, most: int) -> list[Asked]:
         if line.with_next and at + 1 < len(groups[number - 1]):
             texts.append(groups[number - 1][at + 1].text)
         question = line.ask(rng, [text for text in everything if text not in texts])
-        asked.append(Asked(question, f"{' '.join(texts)} [{number}]"))
+        asked.append(Asked(question, f"{' '.join(texts)} [{number}]", (number - 1, at, len(texts))))
         if len(asked) == most:
             break
     return asked

@@ -11,7 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from transformers import LlamaForCausalLM
 
 from app.errors import ConfigurationError
 from training.demo_model.batches import IGNORED, Batch
+from training.demo_model.guides import ATTENTION, watching
 
 Phase = str
 MakeBatches = Callable[[Phase, int], Iterator[Batch]]
@@ -30,18 +31,26 @@ MakeBatches = Callable[[Phase, int], Iterator[Batch]]
 
 @dataclass(slots=True)
 class Progressed:
-    """How far a run is: what a checkpoint stores besides tensors."""
+    """How far a run is: what a checkpoint stores besides tensors.
+
+    Running means (nats): ``loss``, the loss of answers' first tokens (``first``), and each guide's.
+    """
 
     seconds: float = 0.0
     step: int = 0
     chunk: int = 0
     tokens: int = 0
     loss: float = math.nan
+    first: float = math.nan
+    guides: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Time budget in seconds, share of it for the first phase (``reading``), and the learning rate with its ends."""
+    """Time budget in seconds, share of it for the first phase (``reading``), and the learning rate with its ends.
+
+    ``guided`` is the weight of the guides' mean loss (0: no head is guided).
+    """
 
     seconds: float
     reading: float = 0.45
@@ -50,6 +59,7 @@ class Schedule:
     decay_from: float = 0.6
     weight_decay: float = 0.1
     checkpoint_seconds: float = 120.0
+    guided: float = 0.0
 
     def rate(self, progress: Progressed) -> float:
         """Learning rate now: linear warm-up, flat, then linear to 2 % of it at the end."""
@@ -68,6 +78,8 @@ class Loop:
     def __init__(self, model: LlamaForCausalLM, schedule: Schedule, folder: Path, *, compiled: bool = False) -> None:
         self._model = model
         self._read: Callable[..., Any] = torch.compile(model.model, dynamic=True) if compiled else model.model
+        if schedule.guided:
+            model.set_attn_implementation(ATTENTION)
         self._schedule = schedule
         self._folder = folder
         self._weights = list(model.parameters())
@@ -138,7 +150,7 @@ class Loop:
 
     def _step(self, batch: Batch) -> None:
         began = time.perf_counter()
-        loss = answer_loss(self._model, batch, self._read)
+        loss = self._loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         for weight, master in zip(self._weights, self._masters, strict=True):
             master.grad = None if weight.grad is None else weight.grad.float()
@@ -154,10 +166,22 @@ class Loop:
                 "The loss is not a number any more; lower `learning_rate` and run the command again: it goes on from "
                 "the last checkpoint."
             )
-        now.loss = value if math.isnan(now.loss) else 0.98 * now.loss + 0.02 * value
+        now.loss = _mean(now.loss, value)
         now.step += 1
         now.tokens += batch.tokens.numel()
         now.seconds += time.perf_counter() - began
+
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        if not self._schedule.guided or batch.aims is None:
+            losses = answer_losses(self._model, batch, self._read)
+            return losses.mean()
+        with watching(self._model, batch.aims) as watch:
+            losses = answer_losses(self._model, batch, self._read)
+        now = self.progress
+        now.first = _mean(now.first, float(losses.first().item()))
+        for name, value in watch.losses.items():
+            now.guides[name] = _mean(now.guides.get(name, math.nan), float(value.item()))
+        return losses.mean() + self._schedule.guided * torch.stack(list(watch.losses.values())).mean()
 
     def _publish(self) -> None:
         with torch.no_grad():
@@ -170,8 +194,30 @@ class Loop:
             out.write(json.dumps(row) + "\n")
 
 
-def answer_loss(model: LlamaForCausalLM, batch: Batch, read: Callable[..., Any] | None = None) -> torch.Tensor:
-    """Weighted mean cross-entropy over the labelled tokens; logits are computed at those places only.
+def _mean(old: float, new: float) -> float:
+    """A running mean that begins with its first value."""
+    return new if math.isnan(old) else 0.98 * old + 0.02 * new
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLosses:
+    """Cross-entropy (nats) of every labelled token, its weight, and whether it is the first of its answer."""
+
+    losses: torch.Tensor
+    weights: torch.Tensor
+    firsts: torch.Tensor
+
+    def mean(self) -> torch.Tensor:
+        """The weighted mean."""
+        return (self.losses * self.weights).sum() / self.weights.sum()
+
+    def first(self) -> torch.Tensor:
+        """The mean over the answers' first tokens."""
+        return self.losses[self.firsts].detach().mean()
+
+
+def answer_losses(model: LlamaForCausalLM, batch: Batch, read: Callable[..., Any] | None = None) -> AnswerLosses:
+    """Losses of the labelled tokens; logits are computed at those places only.
 
     ``read`` is a compiled form of the model's body, where there is one.
     """
@@ -181,8 +227,6 @@ def answer_loss(model: LlamaForCausalLM, batch: Batch, read: Callable[..., Any] 
     wanted = batch.labels[:, 1:]
     kept = wanted != IGNORED
     logits = model.lm_head(hidden[kept]).float()
-    if batch.weights is None:
-        return functional.cross_entropy(logits, wanted[kept])
-    weights = batch.weights[:, 1:][kept]
     losses = functional.cross_entropy(logits, wanted[kept], reduction="none")
-    return (losses * weights).sum() / weights.sum()
+    weights = torch.ones_like(losses) if batch.weights is None else batch.weights[:, 1:][kept]
+    return AnswerLosses(losses, weights, (batch.labels[:, :-1] == IGNORED)[kept])

@@ -56,6 +56,7 @@ class DemoModelSettings(BaseModel):
     early: float = Field(default=4.0, gt=0)
     worded: float = Field(default=0.3, ge=0, le=1)
     decay_from: float = Field(default=0.6, ge=0, lt=1)
+    guided: float = Field(default=0.0, ge=0)
     chunk: int = Field(default=512, ge=8)
     seed: int = 7
     threads: int = Field(default=2, ge=1)
@@ -103,6 +104,7 @@ def build(
         reading=0.0 if start_from else settings.reading,
         learning_rate=settings.learning_rate,
         decay_from=settings.decay_from,
+        guided=settings.guided,
     )
     loop = Loop(model, schedule, work, compiled=settings.compiled)
     loop.resume()

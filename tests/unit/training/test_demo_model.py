@@ -18,7 +18,8 @@ from app.errors import ConfigurationError
 from tests.unit.training.tiny import make_data
 from training.demo_model.batches import IGNORED, Batch, collate, encode, exercise_batches
 from training.demo_model.exercises import ExerciseMaker, Reading, load_facts, load_pages, user_message, word_question
-from training.demo_model.loop import Progressed, Schedule, answer_loss
+from training.demo_model.guides import ATTENTION, GUIDES, watching
+from training.demo_model.loop import Progressed, Schedule, answer_losses
 from training.demo_model.recipe import DemoModelSettings, build, load_settings
 from training.demo_model.slots import phone_number
 from training.demo_model.sources import FILES, Texts, held_out, read, sentences
@@ -187,7 +188,8 @@ def test_a_branch_is_computed_as_if_its_question_had_been_asked_alone(base: Path
     scores = model.lm_head(state.last_hidden_state)[1]
     at = len(row.head)
     assert len(row.branches) == len(reading.asked) > 1
-    for asked, (ids, _) in zip(reading.asked, row.branches, strict=True):
+    for asked, branch in zip(reading.asked, row.branches, strict=True):
+        ids = branch.ids
         alone = tokenizer.encode(conversation(user_message(reading.passages, asked.question), asked.answer)).ids[:-1]
         assert alone == row.head + ids
         wanted = model(input_ids=torch.tensor([alone])).logits[0, len(row.head) :]
@@ -235,7 +237,49 @@ def test_the_loss_equals_the_models_own(base: Path) -> None:
     labels = tokens.clone()
     labels[:, :12] = IGNORED
     batch = Batch(tokens, labels, torch.arange(20).expand_as(tokens))
-    torch.testing.assert_close(answer_loss(model, batch), model(input_ids=tokens, labels=labels).loss)
+    torch.testing.assert_close(answer_losses(model, batch).mean(), model(input_ids=tokens, labels=labels).loss)
+
+
+def test_aims_are_the_lines_and_the_answers(data: Path) -> None:
+    """Every span decodes to its sentence; a question without an answer aims at the prompt's first token."""
+    tokenizer = train_tokenizer(["Question: [1] what"], vocabulary=300)
+    unanswered = 0
+    for reading in ExerciseMaker(read(data)).stream("aims", 20, passages=(1, 3)):
+        row = encode(tokenizer, reading)
+        lines = [line for passage in reading.lines for line in passage]
+        assert [tokenizer.decode(row.head[first:last]).strip() for first, last in row.lines] == lines
+        for asked, branch in zip(reading.asked, row.branches, strict=True):
+            aimed = tokenizer.decode(row.head[slice(*branch.aim)]).strip()
+            assert aimed == ("" if asked.lines is None else asked.answer.rsplit(" [", 1)[0])
+            unanswered += asked.lines is None
+    assert unanswered
+
+
+def test_a_guides_loss_is_the_attention_that_misses_its_aim(base: Path) -> None:
+    model = LlamaForCausalLM.from_pretrained(str(base), dtype=torch.float32, attn_implementation="eager")
+    reading = ExerciseMaker(Texts(documents=[("The pool opens Monday.", "Call 515-555-0120.")]), [], []).draw(Random(5))
+    batch = collate([encode(load_tokenizer(base), reading)], pad=0)
+    assert batch.mask is not None
+    assert batch.aims is not None
+    low = torch.zeros(batch.mask.shape).masked_fill(~batch.mask, torch.finfo(torch.float32).min)
+    inputs = {"input_ids": batch.tokens, "position_ids": batch.positions}
+    chances = model.model(**inputs, attention_mask=low, output_attentions=True).attentions
+    model.set_attn_implementation(ATTENTION)
+    with watching(model, batch.aims) as watch:
+        model.model(**inputs, attention_mask=batch.mask)
+    for name, aim in batch.aims.items():
+        there = chances[GUIDES[name].layer(2)][0, GUIDES[name].head]
+        missed = [-there[at, first:last].sum().log() for at, (first, last) in enumerate(aim[0].tolist()) if last]
+        torch.testing.assert_close(watch.losses[name], torch.stack(missed).mean(), atol=1e-4, rtol=1e-4)
+
+
+def test_guided_heads_learn_where_to_look(data: Path, tmp_path: Path) -> None:
+    settings = TINY.model_copy(update={"guided": 1.0, "max_steps": 40, "learning_rate": 1e-2})
+    build(data, tmp_path / "model", settings, show=False)
+    rows = [json.loads(line) for line in (tmp_path / "model" / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["guides"].keys() == GUIDES.keys()
+    assert rows[-1]["guides"]["line"] < rows[0]["guides"]["line"] - 0.3
+    assert AutoModelForCausalLM.from_pretrained(str(tmp_path / "model")).config.model_type == "llama"
 
 
 def test_schedule() -> None:
