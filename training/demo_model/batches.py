@@ -31,6 +31,10 @@ class Batch:
     ``tokens``, ``labels`` and ``positions`` are ``[rows, length]``; a label :data:`IGNORED` carries no loss.
     ``mask`` is ``[rows, 1, length, length]``, true where a token (third axis) may look at another (fourth), or None
     for plain causal attention. ``weights`` ``[rows, length]`` says how much a label counts (None: all alike).
+
+    For the guides of :mod:`training.demo_model.guides`: ``aims`` has spans ``[rows, length, 2]`` (first place and the
+    one after the last; both 0: none) by the guide's name, ``carried`` ``[rows, length]`` the token that an answer with
+    this word's sentence begins with.
     """
 
     tokens: torch.Tensor
@@ -39,6 +43,7 @@ class Batch:
     mask: torch.Tensor | None = None
     weights: torch.Tensor | None = None
     aims: dict[str, torch.Tensor] | None = None
+    carried: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +60,14 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A reading as tokens: the passages' ids, the spans of their lines, and a branch for each question."""
+    """A reading as tokens: the passages' ids, the spans of their lines, and a branch for each question.
+
+    ``openings`` has the token with which an answer begins that copies the line.
+    """
 
     head: list[int]
     lines: list[tuple[int, int]]
+    openings: list[int]
     branches: list[Branch]
 
     def __len__(self) -> int:
@@ -79,7 +88,8 @@ def encode(tokenizer: Tokenizer, reading: Reading) -> Row:
             passage, first, count = asked.lines
             aim = (spans[passage][first][0], spans[passage][first + count - 1][1])
         branches.append(Branch(tokenizer.encode(f"{question}{asked.answer}{END}").ids, start, aim))
-    return Row(head.ids, [span for passage in spans for span in passage], branches)
+    openings = [tokenizer.encode(line).ids[0] for passage in reading.lines for line in passage]
+    return Row(head.ids, [span for passage in spans for span in passage], openings, branches)
 
 
 def _line_spans(text: str, reading: Reading, offsets: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
@@ -108,13 +118,15 @@ def collate(rows: list[Row], pad: int, *, early: float = 1.0) -> Batch:
     branch = torch.full((len(rows), width), -1)
     weights = torch.ones((len(rows), width))
     aims = {guide: torch.zeros((len(rows), width, 2), dtype=torch.long) for guide in ("line", "question", "answer")}
+    carried = torch.full((len(rows), width), IGNORED)
     for index, row in enumerate(rows):
         at = len(row.head)
         tokens[index, :at] = torch.tensor(row.head)
         positions[index, :at] = torch.arange(at)
         branch[index, :at] = 0
-        for first, last in row.lines:
+        for (first, last), opening in zip(row.lines, row.openings, strict=True):
             aims["line"][index, first + 1 : last] = torch.tensor((first, first + 1))
+            carried[index, first:last] = opening
         for number, one in enumerate(row.branches, start=1):
             end = at + len(one.ids)
             answer = at + one.start
@@ -128,7 +140,7 @@ def collate(rows: list[Row], pad: int, *, early: float = 1.0) -> Batch:
             at = end
     keys, queries = branch[:, None, :], branch[:, :, None]
     mask = ((keys == 0) | (keys == queries)) & torch.ones(width, width, dtype=torch.bool).tril()
-    return Batch(tokens, labels, positions, mask[:, None], weights, aims)
+    return Batch(tokens, labels, positions, mask[:, None], weights, aims, carried)
 
 
 def exercise_batches(
@@ -165,7 +177,7 @@ def exercise_batches(
 
 def _fitting(row: Row, longest: int) -> Row:
     kept = [branch for branch in row.branches if len(row.head) + len(branch.ids) <= longest]
-    return Row(row.head, row.lines, kept)
+    return Row(row.head, row.lines, row.openings, kept)
 
 
 def reading_batches(

@@ -4,7 +4,9 @@ Choosing a sentence takes three heads in a row: one that knows in each word whic
 the question's words in the passages, and one that looks at the chosen sentence when the answer begins. Next-token loss
 alone finds this chain only after tens of millions of tokens, for no part of it lowers the loss without the others. A
 guide adds the missing slope: for one head of one layer, the loss is minus the logarithm of the attention that falls on
-the span where it belongs. The weights stay those of a plain Llama: nothing of the guides is left in the model.
+the span where it belongs. What the last head then finds must say how to begin: so a sample of the passages' words is
+asked, below that head's layer, for the token that opens their sentence (``carried``). The weights stay those of a plain
+Llama: nothing of the guides is left in the model.
 """
 
 from __future__ import annotations
@@ -15,10 +17,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as functional
 from transformers import AttentionInterface, LlamaForCausalLM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from training.demo_model.batches import IGNORED
+
 ATTENTION = "guided"
+CARRIED = 256
+"""Words of a batch that are asked for the opening of their sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +49,10 @@ that answers, or at the prompt's first token if none does. ``answer``: so do the
 class Watch:
     """Collects the guides' losses while a model reads one batch."""
 
-    def __init__(self, model: LlamaForCausalLM, aims: dict[str, torch.Tensor]) -> None:
+    def __init__(self, model: LlamaForCausalLM, aims: dict[str, torch.Tensor], carried: torch.Tensor | None) -> None:
         layers = model.config.num_hidden_layers
+        self.model, self.carried = model, carried
+        self.asked = model.model.layers[GUIDES["answer"].layer(layers)]
         self._aims = [(GUIDES[name].layer(layers), name, aim) for name, aim in aims.items()]
         self.losses: dict[str, torch.Tensor] = {}
 
@@ -52,6 +61,16 @@ class Watch:
         for at, name, aim in self._aims:
             if at == layer:
                 self.losses[name] = _loss(GUIDES[name].head, aim, query, key, mask, scaling)
+
+    def ask(self, hidden: torch.Tensor) -> None:
+        """Note the loss of the sentences' openings in the states ``[rows, length, size]`` below the answer's head."""
+        if self.carried is None:
+            return
+        places = (self.carried != IGNORED).nonzero()
+        places = places[:: max(1, len(places) // CARRIED)]
+        states = hidden[places[:, 0], places[:, 1]]
+        logits = self.model.lm_head(self.model.model.norm(states)).float()
+        self.losses["carried"] = functional.cross_entropy(logits, self.carried[places[:, 0], places[:, 1]])
 
 
 def _loss(
@@ -72,13 +91,17 @@ _watch: list[Watch] = []
 
 
 @contextmanager
-def watching(model: LlamaForCausalLM, aims: dict[str, torch.Tensor]) -> Iterator[Watch]:
+def watching(
+    model: LlamaForCausalLM, aims: dict[str, torch.Tensor], carried: torch.Tensor | None = None
+) -> Iterator[Watch]:
     """Within the block the model's guided heads are watched; the model must use the :data:`ATTENTION` interface."""
-    watch = Watch(model, aims)
+    watch = Watch(model, aims, carried)
     _watch.append(watch)
+    hook = watch.asked.register_forward_pre_hook(lambda _, inputs: watch.ask(inputs[0]))
     try:
         yield watch
     finally:
+        hook.remove()
         _watch.pop()
 
 

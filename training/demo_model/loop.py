@@ -175,7 +175,7 @@ class Loop:
         if not self._schedule.guided or batch.aims is None:
             losses = answer_losses(self._model, batch, self._read)
             return losses.mean()
-        with watching(self._model, batch.aims) as watch:
+        with watching(self._model, batch.aims, batch.carried) as watch:
             losses = answer_losses(self._model, batch, self._read)
         now = self.progress
         now.first = _mean(now.first, float(losses.first().item()))

@@ -248,6 +248,7 @@ def test_aims_are_the_lines_and_the_answers(data: Path) -> None:
         row = encode(tokenizer, reading)
         lines = [line for passage in reading.lines for line in passage]
         assert [tokenizer.decode(row.head[first:last]).strip() for first, last in row.lines] == lines
+        assert all(line.startswith(tokenizer.decode([one])) for line, one in zip(lines, row.openings, strict=True))
         for asked, branch in zip(reading.asked, row.branches, strict=True):
             aimed = tokenizer.decode(row.head[slice(*branch.aim)]).strip()
             assert aimed == ("" if asked.lines is None else asked.answer.rsplit(" [", 1)[0])
@@ -265,8 +266,13 @@ def test_a_guides_loss_is_the_attention_that_misses_its_aim(base: Path) -> None:
     inputs = {"input_ids": batch.tokens, "position_ids": batch.positions}
     chances = model.model(**inputs, attention_mask=low, output_attentions=True).attentions
     model.set_attn_implementation(ATTENTION)
-    with watching(model, batch.aims) as watch:
-        model.model(**inputs, attention_mask=batch.mask)
+    with watching(model, batch.aims, batch.carried) as watch:
+        states = model.model(**inputs, attention_mask=batch.mask, output_hidden_states=True).hidden_states
+    assert batch.carried is not None
+    told = batch.carried[0] != IGNORED
+    logits = model.lm_head(model.model.norm(states[1][0, told]))
+    wanted = torch.nn.functional.cross_entropy(logits, batch.carried[0, told])
+    torch.testing.assert_close(watch.losses["carried"], wanted, atol=1e-4, rtol=1e-4)
     for name, aim in batch.aims.items():
         there = chances[GUIDES[name].layer(2)][0, GUIDES[name].head]
         missed = [-there[at, first:last].sum().log() for at, (first, last) in enumerate(aim[0].tolist()) if last]
@@ -277,7 +283,7 @@ def test_guided_heads_learn_where_to_look(data: Path, tmp_path: Path) -> None:
     settings = TINY.model_copy(update={"guided": 1.0, "max_steps": 40, "learning_rate": 1e-2})
     build(data, tmp_path / "model", settings, show=False)
     rows = [json.loads(line) for line in (tmp_path / "model" / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert rows[-1]["guides"].keys() == GUIDES.keys()
+    assert rows[-1]["guides"].keys() == {*GUIDES, "carried"}
     assert rows[-1]["guides"]["line"] < rows[0]["guides"]["line"] - 0.3
     assert AutoModelForCausalLM.from_pretrained(str(tmp_path / "model")).config.model_type == "llama"
 
