@@ -15,6 +15,7 @@ import shlex
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,9 @@ from app.engine.protocol import Engine, Limits
 from app.engine.replicas import Replicas
 from app.engine.vllm import VllmEngine
 from app.errors import AdapterInvalid, BedsideError, ConfigurationError
-from app.guardrails.catalogue import Catalogue
-from app.guardrails.injection import Injection
-from app.guardrails.output import OutputChecks
+from app.guardrails.active import ActivePolicies, Policies, compiled
 from app.guardrails.policy import PolicyBundle, default_bundle_folder, load_bundle
-from app.guardrails.scope import Scope
-from app.guardrails.triage import Triage
+from app.guardrails.signing import read_public
 from app.knowledge.index import KnowledgeIndex
 from app.knowledge.service import KnowledgeService
 from app.logging import logger
@@ -80,7 +78,7 @@ class Runtime:
 
     settings: Settings
     site: Site
-    bundle: PolicyBundle
+    policies: ActivePolicies
     database: Database
     engine: EngineSetup
     adapters: AdaptersService
@@ -175,9 +173,28 @@ def site_redactor(site: Site, policy: Policy) -> Redactor:
     return Redactor(site_detector(site), policy)
 
 
-def load_policies() -> PolicyBundle:
-    """The policy bundle that ships with the service."""
-    return load_bundle(default_bundle_folder())
+def policy_folder(settings: Settings) -> Path:
+    """Where the policy bundle of this installation lies."""
+    return settings.policy_folder or default_bundle_folder()
+
+
+def load_policies(settings: Settings, folder: Path | None = None) -> PolicyBundle:
+    """The policy bundle of this installation, or the one in ``folder`` under the same conditions.
+
+    Raises ConfigurationError (PolicyRefused with every fault).
+    """
+    key = read_public(settings.policy_key) if settings.policy_key else None
+    return load_bundle(folder or policy_folder(settings), strict=settings.policy_strict, key=key)
+
+
+def open_encoder(settings: Settings) -> Encoder:
+    """The encoder of retrieval and of the learned raise. Blocking; the first time it writes its file (seconds)."""
+    return Encoder.load(settings.state / "encoder")
+
+
+def prepare_policies(settings: Settings, site: Site, encoder: Encoder) -> Policies:
+    """The policy bundle of this installation, ready to judge turns. Blocking (about a second)."""
+    return compiled(load_policies(settings), site, datetime.now(UTC), encoder)
 
 
 def model_facts(base_model: str) -> tuple[dict[str, Any] | None, str | None]:
@@ -204,16 +221,28 @@ def weights_digest(folder: Path) -> str:
 
 
 @asynccontextmanager
-async def runtime(settings: Settings, *, database_name: str = "bedside", say: Say = quiet) -> AsyncIterator[Runtime]:
-    """Build everything that answers a turn; the engine is built but not started. Closed at the end of the block."""
+async def runtime(
+    settings: Settings,
+    encoder: Encoder | None = None,
+    policies: ActivePolicies | None = None,
+    *,
+    database_name: str = "bedside",
+    say: Say = quiet,
+) -> AsyncIterator[Runtime]:
+    """Build everything that answers a turn; the engine is built but not started. Closed at the end of the block.
+
+    ``encoder`` and ``policies`` are those of the settings where none are given.
+    """
     site = load_site(settings.site)
-    bundle = load_policies()
+    if encoder is None:
+        say("loading the encoder")
+        encoder = await asyncio.to_thread(open_encoder, settings)
+    if policies is None:
+        policies = ActivePolicies(await asyncio.to_thread(prepare_policies, settings, site, encoder))
     say("starting the database")
     database = await asyncio.to_thread(functools.partial(open_database, settings, name=database_name))
     engine = build_engine(settings)
     try:
-        say("loading the encoder")
-        encoder = await asyncio.to_thread(Encoder.load, settings.state / "encoder")
         detector = await asyncio.to_thread(site_detector, site)
         redactor = Redactor(detector, "prompt")
         knowledge = KnowledgeService(database, encoder, WEIGHTS_SHA256[:32], site)
@@ -223,8 +252,8 @@ async def runtime(settings: Settings, *, database_name: str = "bedside", say: Sa
             base_config=config, base_sha256=digest, max_rank=settings.max_lora_rank,
         )  # fmt: skip
         index = KnowledgeIndex(database, encoder, site.id)
-        pipeline = build_pipeline(settings, site, bundle, detector, index, engine.front)
-        yield Runtime(settings, site, bundle, database, engine, adapters, knowledge, pipeline, redactor, encoder)
+        pipeline = build_pipeline(settings, site, policies, detector, index, engine.front)
+        yield Runtime(settings, site, policies, database, engine, adapters, knowledge, pipeline, redactor, encoder)
     finally:
         await engine.close()
         await database.dispose()
@@ -233,7 +262,7 @@ async def runtime(settings: Settings, *, database_name: str = "bedside", say: Sa
 def build_pipeline(
     settings: Settings,
     site: Site,
-    bundle: PolicyBundle,
+    policies: ActivePolicies,
     detector: Detector,
     retriever: KnowledgeIndex,
     engine: Engine | None,
@@ -241,14 +270,10 @@ def build_pipeline(
     """The pipeline of a site."""
     return Pipeline(
         site=site,
-        triage=Triage(bundle),
-        scope=Scope(bundle),
-        injection=Injection(bundle),
-        catalogue=Catalogue(bundle.texts),
+        policies=policies,
         redactor=Redactor(detector, "prompt"),
         retriever=retriever,
         engine=engine,
-        checks=OutputChecks(site, bundle.header.support_threshold),
         leaks=functools.partial(foreign_identifiers, detector),
         bounds=Bounds(
             max_characters=settings.max_message_characters,

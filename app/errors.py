@@ -8,6 +8,7 @@
     │   ├── MessageEmpty             nothing left after normalisation
     │   ├── InvalidContent           binary, control characters, wrong encoding, bad file
     │   └── ConfigurationError       a setting, site.yaml, article or policy is wrong; says the file and the mend
+    │       └── PolicyRefused        a policy bundle cannot be used; `reasons` has every fault with file and line
     ├── AccessError
     │   ├── NotSignedIn              no valid session or token
     │   ├── SessionExpired           the token was valid once
@@ -20,6 +21,7 @@
     │   ├── AlreadyClaimed           another member of staff owns the conversation
     │   ├── IdempotencyMismatch      same key, other body
     │   ├── ConversationClosed       nothing can be added any more
+    │   ├── OutcomeRequired          a crisis call is closed with what came of it and a note
     │   └── NotPromotable            no gate report, or a failed one
     └── DependencyError              something that we depend on failed; every one has a safe outcome
         ├── EngineError
@@ -35,6 +37,8 @@
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class BedsideError(Exception):
@@ -62,6 +66,19 @@ class InvalidContent(InputError):
 
 class ConfigurationError(InputError):
     """A setting or a data file of the site is wrong; the message names it and says the mend."""
+
+
+class PolicyRefused(ConfigurationError):
+    """A policy bundle cannot be used; ``reasons`` has a sentence for each fault, with its file and line."""
+
+    SHOWN = 5
+
+    def __init__(self, bundle: str, reasons: Sequence[str]) -> None:
+        self.reasons = tuple(reasons)
+        shown = "; ".join(self.reasons[: self.SHOWN])
+        more = len(self.reasons) - self.SHOWN
+        rest = f"; and {more} more: `bedside policies check --strict` lists all" if more > 0 else ""
+        super().__init__(f"the policy bundle {bundle} is refused: {shown}{rest}")
 
 
 class AccessError(BedsideError):
@@ -114,6 +131,10 @@ class IdempotencyMismatch(ConflictError):
 
 class ConversationClosed(ConflictError):
     """The conversation has ended; nothing can be added."""
+
+
+class OutcomeRequired(ConflictError):
+    """A crisis call ends only with one of the outcomes of crisis calls and a note."""
 
 
 class NotPromotable(ConflictError):

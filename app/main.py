@@ -28,10 +28,21 @@ from app.api.deps import HealthReport, Services
 from app.api.measurements import Metrics
 from app.api.notice import NOTICE_VERSION
 from app.api.rates import RateLimit
+from app.api.refusals import Refusals
 from app.audit.service import AuditLog
 from app.auth.patients import PatientSessions
 from app.auth.staff import Role, StaffAccounts
-from app.bootstrap import Runtime, Say, load_articles, promote_first, quiet, register_shipped_adapters, runtime
+from app.bootstrap import (
+    Runtime,
+    Say,
+    load_articles,
+    open_encoder,
+    prepare_policies,
+    promote_first,
+    quiet,
+    register_shipped_adapters,
+    runtime,
+)
 from app.console.reads import ServiceReads
 from app.console.routes import build_router as console_router
 from app.contracts.site import Site, load_site
@@ -41,11 +52,14 @@ from app.conversations.service import ConversationService
 from app.conversations.turns import TurnRunner
 from app.db.cipher import TextCipher
 from app.db.notify import Listener
+from app.encoder.encoder import Encoder
 from app.engine.protocol import Engine, EngineHealth
 from app.errors import BedsideError, ConfigurationError, ConflictError, DependencyError
 from app.escalations.service import EscalationService
 from app.escalations.sla import due_times
+from app.guardrails.active import ActivePolicies
 from app.logging import logger
+from app.policies.service import PoliciesService
 from app.redaction.redactor import Redactor
 from app.redaction.vault import Vault
 from app.settings import Settings
@@ -94,11 +108,16 @@ class ThreadedRedactor:
 
 
 def create_app(settings: Settings | None = None, say: Say = quiet) -> FastAPI:
-    """The application. Raises ConfigurationError for a site that cannot be served; ``say`` hears what starting does."""
+    """The application; ``say`` hears what starting does.
+
+    Raises ConfigurationError for a site that cannot be served or a policy bundle that is refused.
+    """
     chosen = settings or Settings()
     site = load_site(chosen.site)
     if chosen.environment == "production" and site.demonstration:
         raise ConfigurationError("site.yaml says demonstration: true; a demonstration site is not served in production")
+    encoder = open_encoder(chosen)
+    policies = ActivePolicies(prepare_policies(chosen, site, encoder))
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
@@ -107,7 +126,7 @@ def create_app(settings: Settings | None = None, say: Say = quiet) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            await _start(app, chosen, measured, stack, say)
+            await _start(app, chosen, encoder, policies, measured, stack, say)
             yield
 
     app = FastAPI(
@@ -122,8 +141,17 @@ def create_app(settings: Settings | None = None, say: Say = quiet) -> FastAPI:
     return app
 
 
-async def _start(app: FastAPI, settings: Settings, measured: Metrics, stack: AsyncExitStack, say: Say) -> None:
-    parts = await stack.enter_async_context(runtime(settings, say=say))
+async def _start(
+    app: FastAPI,
+    settings: Settings,
+    encoder: Encoder,
+    policies: ActivePolicies,
+    measured: Metrics,
+    stack: AsyncExitStack,
+    say: Say,
+) -> None:
+    _warn(policies, say)
+    parts = await stack.enter_async_context(runtime(settings, encoder, policies, say=say))
     await load_articles(parts.knowledge, settings.site, say, keep_going=True)
     cipher = TextCipher.from_file(settings.text_key_file, create=settings.environment == "development")
     listener = Listener(parts.database.url)
@@ -147,6 +175,17 @@ async def _start(app: FastAPI, settings: Settings, measured: Metrics, stack: Asy
     engine_task = asyncio.create_task(_start_engine(parts, app.state.started, say), name="engine start")
     stack.push_async_callback(parts.adapters.stop)
     stack.push_async_callback(_cancel, engine_task)  # ended first: it starts what the line above stops
+
+
+def _warn(policies: ActivePolicies, say: Say) -> None:
+    """Tell what speaks against the policies, which are in force all the same."""
+    bundle = policies.current.bundle
+    for warning in bundle.warnings:
+        say(f"policies: {warning}")
+    if bundle.warnings:
+        logger("start").warning(
+            "policy bundle has warnings", policy_hash=bundle.hash, version=bundle.version, count=len(bundle.warnings)
+        )
 
 
 async def _services(
@@ -178,16 +217,23 @@ async def _services(
         life=timedelta(minutes=settings.staff_session_minutes),
         now=now,
     )
+    audit = AuditLog(now)
+    policies = PoliciesService(
+        parts.policies, functools.partial(prepare_policies, settings, site, parts.encoder), database, audit, measured,
+        strict=settings.policy_strict,
+    )  # fmt: skip
     return Services(
         site=site, database=database, listener=listener, conversations=conversations,
-        escalations=EscalationService(database, site.id, conversations.ownership, listener, now=now),
+        escalations=EscalationService(database, cipher, site.id, conversations.ownership, listener, now=now),
         patients=PatientSessions(
             database, site.id, notice_version=NOTICE_VERSION, hours=settings.session_hours, now=now
         ),
-        staff=staff, audit=AuditLog(now), adapters=parts.adapters, articles=parts.knowledge, metrics=measured,
+        staff=staff, audit=audit, adapters=parts.adapters, articles=parts.knowledge, policies=policies,
+        metrics=measured,
         health=functools.partial(_health, parts, measured), now=now,
         patient_rate=RateLimit(settings.requests_per_minute),
         address_rate=RateLimit(settings.requests_per_minute * 10),
+        refusals=Refusals(site, parts.pipeline, measured, max_characters=settings.max_message_characters),
         import_folders=(settings.adapters.resolve(), (settings.state / "training").resolve()),
         secure_cookies=settings.public_url.startswith("https://"),
     )  # fmt: skip

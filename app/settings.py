@@ -23,6 +23,13 @@ class Settings(BaseSettings):
         "development", description="production refuses demo accounts, demo keys and a demonstration site"
     )
     site: Path = Field(_ROOT / "demo", description="folder with site.yaml and articles/")
+    policy_folder: Path | None = Field(
+        None, description="folder of the site's own policy bundle; empty: the shipped one"
+    )
+    policy_key: str = Field("", description="public key (base64, or a path) that policy bundles are signed with")
+    policy_strict: bool = Field(
+        False, description="refuse a policy bundle that is unsigned, expired or not reviewed by a clinician"
+    )
     state: Path = Field(Path("var"), description="folder for the embedded database, keys, caches and adapters")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
@@ -65,6 +72,10 @@ class Settings(BaseSettings):
     def _safe(self) -> Settings:
         if self.engine == "external" and not self.engine_url:
             raise ValueError("BEDSIDE_ENGINE=external needs BEDSIDE_ENGINE_URL, such as http://engine:8000")
+        if self.policy_strict and not self.policy_key:
+            raise ValueError(
+                "BEDSIDE_POLICY_STRICT=true needs BEDSIDE_POLICY_KEY, the public key of whoever signs the bundle"
+            )
         if self.environment == "production":
             if self.demo_accounts:
                 raise ValueError(

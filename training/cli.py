@@ -131,6 +131,57 @@ def demo_model_evaluate(
     typer.echo(measure(model, data, against or [], every=every, answers=answers))
 
 
+encoder = typer.Typer(no_args_is_help=True, help="Heads on the shared encoder.")
+cli.add_typer(encoder, name="encoder")
+Cache = Annotated[Path, typer.Option(help="Folder for the encoder's ONNX file.")]
+CACHE = Path("var/encoder")
+
+
+@encoder.command("triage")
+def encoder_triage(
+    out: Annotated[Path, typer.Option(help="Folder for learned.safetensors and its card.")],
+    development: Annotated[Path, typer.Option(help="Folder of the dev_* sets.")] = Path("tests/data/guardrails"),
+    texts: Annotated[Path | None, typer.Option(help="Folder of public .jsonl.gz texts: harmless questions.")] = None,
+    cache: Cache = CACHE,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
+) -> None:
+    """Train the learned raise of triage on rule examples, development sets, written messages and everyday questions."""
+    from app.guardrails.policy import default_bundle_folder, load_bundle
+
+    bundle = load_bundle(default_bundle_folder())
+    typer.echo("Loading the training libraries ...", err=True)
+    from training.encoder.triage import Settings, train
+    from training.encoder.triage_data import messages
+
+    found = messages(bundle, development, texts, seed)
+    path = train(found, bundle.header.category_order, Settings(seed=seed), out, cache)
+    typer.echo(f"{len(found)} messages; {path} written. Next: bedside-train encoder triage-evaluate {path} SET ...")
+
+
+@encoder.command("triage-evaluate")
+def encoder_triage_evaluate(
+    weights: Annotated[Path, typer.Argument(help="learned.safetensors")],
+    sets: Annotated[list[Path], typer.Argument(help="Files of `category | message` or `message` lines.")],
+    cache: Cache = CACHE,
+) -> None:
+    """Shares of each set that rules and learned raise find at several thresholds; prints a table."""
+    from app.encoder.encoder import Encoder
+    from app.guardrails.learned import Classifier, LearnedRaise
+    from app.guardrails.policy import default_bundle_folder, load_bundle
+    from app.guardrails.triage import Triage
+    from training.encoder.triage_measure import measure
+
+    bundle = load_bundle(default_bundle_folder())
+    if bundle.learned is None:
+        raise ConfigurationError("the policy bundle has no learned.yaml")
+    try:
+        classifier = Classifier(weights.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"{weights} cannot be read: {error.strerror}") from None
+    learned = LearnedRaise(bundle.learned, classifier, Encoder.load(cache))
+    typer.echo(measure(learned, Triage(bundle), sets))
+
+
 def main() -> None:
     """Entry point: errors that we raise on purpose become one line and exit status 1."""
     try:

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.adapters.service import AdapterView, Live
 from app.api.measurements import Metrics
 from app.api.rates import RateLimit
+from app.api.refusals import Refusals, arrived
 from app.audit.service import AuditLog
 from app.auth.patients import Patient, PatientSessions
 from app.auth.staff import Role, Staff, StaffAccounts
@@ -30,6 +31,7 @@ from app.engine.protocol import EngineHealth
 from app.errors import Forbidden, InvalidContent, NotFound, NotSignedIn
 from app.escalations.service import EscalationService
 from app.knowledge.repository import ArticlePage
+from app.policies.service import PoliciesView, Reloaded
 
 STAFF_COOKIE = "bedside_staff"
 CONSOLE_HEADER = "X-Bedside-Console"
@@ -67,6 +69,18 @@ class Adapters(Protocol):
         ...
 
 
+class Policies(Protocol):
+    """Shows and replaces the policies in force (policies.service.PoliciesService)."""
+
+    def view(self) -> PoliciesView:
+        """What is in force."""
+        ...
+
+    async def reload(self, actor: str) -> Reloaded:
+        """Put the bundle in force as it lies in its folder now. Raises ConfigurationError, PolicyRefused."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class HealthReport:
     """What works now. ``articles`` counts approved articles that can be cited; ``adapter`` is the live version."""
@@ -99,11 +113,13 @@ class Services:
     audit: AuditLog
     adapters: Adapters
     articles: Articles
+    policies: Policies
     metrics: Metrics
     health: Callable[[], Awaitable[HealthReport]]
     now: Callable[[], datetime]
     patient_rate: RateLimit
     address_rate: RateLimit
+    refusals: Refusals
     import_folders: tuple[Path, ...] = ()
     secure_cookies: bool = False
     closing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -122,20 +138,25 @@ _staff_cookie = APIKeyCookie(name=STAFF_COOKIE, auto_error=False, scheme_name="s
 
 
 async def get_patient(
-    services: ServicesDep, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_patient_token)]
+    request: Request,
+    services: ServicesDep,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_patient_token)],
 ) -> Patient:
     """The patient session of the request. Raises NotSignedIn, SessionExpired."""
     if bearer is None:
         raise NotSignedIn("start a session first (POST /v1/sessions) and send its token")
-    return await services.patients.authenticate(bearer.credentials)
+    patient = await services.patients.authenticate(bearer.credentials)
+    arrived(request.scope).language = patient.language
+    return patient
 
 
 PatientDep = Annotated[Patient, Depends(get_patient)]
 
 
-async def get_acting_patient(services: ServicesDep, patient: PatientDep) -> Patient:
+async def get_acting_patient(request: Request, services: ServicesDep, patient: PatientDep) -> Patient:
     """The patient session of a request that changes something: within its rate. Raises TooManyRequests too."""
     services.patient_rate.check(patient.session_id)
+    arrived(request.scope).within_rate = True
     return patient
 
 

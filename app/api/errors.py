@@ -10,10 +10,11 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from app import errors
+from app.api.refusals import Aid, aid_for
 from app.logging import logger
 
 MEDIA_TYPE = "application/problem+json"
@@ -60,7 +61,7 @@ _TITLES = {
 }
 
 
-class Problem(BaseModel):
+class Problem(Aid):
     """What every error answer holds."""
 
     type: str = Field(description="/problems/<name>, or about:blank")
@@ -69,6 +70,7 @@ class Problem(BaseModel):
     detail: str = Field(description="one sentence for whoever can mend it; never a patient's words")
     name: str = Field(description="stable name, such as message_too_long")
     mend: str | None = Field(None, description="what to do, where that is known")
+    reasons: list[str] | None = Field(None, description="every fault, where there may be several")
 
 
 def name_of(error: type[BaseException]) -> str:
@@ -82,12 +84,22 @@ def status_of(error: type[BaseException]) -> int:
 
 
 def problem(
-    status: int, name: str, detail: str, *, mend: str | None = None, headers: dict[str, str] | None = None
+    status: int,
+    name: str,
+    detail: str,
+    *,
+    mend: str | None = None,
+    reasons: Sequence[str] | None = None,
+    headers: dict[str, str] | None = None,
+    aid: Aid | None = None,
 ) -> Response:
-    """A problem answer."""
+    """A problem answer; ``aid`` is what the refusal of a patient's message holds too."""
     type_ = f"/problems/{name}" if name != "about_blank" else "about:blank"
-    body = Problem(type=type_, title=_TITLES.get(status, "Error"), status=status, detail=detail, name=name, mend=mend)
-    content = body.model_dump(exclude_none=True)
+    body = Problem(
+        type=type_, title=_TITLES.get(status, "Error"), status=status, detail=detail, name=name, mend=mend,
+        reasons=None if reasons is None else list(reasons), **dict(aid or Aid()),
+    )  # fmt: skip
+    content = body.model_dump(mode="json", exclude_none=True)
     return JSONResponse(content, status, {"Cache-Control": "no-store"} | (headers or {}), media_type=MEDIA_TYPE)
 
 
@@ -122,29 +134,31 @@ def install(app: FastAPI) -> None:
         if status >= 500:
             headers["Retry-After"] = "2"
             log.error("request failed", route=_route(request), method=request.method, status=status, exc_info=error)
-        return problem(status, name_of(type(error)), str(error), headers=headers)
+        reasons = error.reasons if isinstance(error, errors.PolicyRefused) else None
+        aid = await aid_for(request.scope)
+        return problem(status, name_of(type(error)), str(error), reasons=reasons, headers=headers, aid=aid)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        found = error.errors()
+        found, aid = error.errors(), await aid_for(request.scope)
         if any(item["type"] == "json_invalid" for item in found):
-            return problem(400, "invalid_json", "the body is not valid JSON")
-        return problem(422, "invalid_request", _places(found))
+            return problem(400, "invalid_json", "the body is not valid JSON", aid=aid)
+        return problem(422, "invalid_request", _places(found), aid=aid)
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         names = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
-        headers = dict(error.headers or {})
-        return problem(
-            error.status_code, names.get(error.status_code, "http_error"), str(error.detail), headers=headers
-        )
+        headers, aid = dict(error.headers or {}), await aid_for(request.scope)
+        name = names.get(error.status_code, "http_error")
+        return problem(error.status_code, name, str(error.detail), headers=headers, aid=aid)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> Response:
         log.error("request failed unexpectedly", route=_route(request), method=request.method, exc_info=error)
-        return problem(500, "internal_error", "something failed that should not; it was logged")
+        aid = await aid_for(request.scope)
+        return problem(500, "internal_error", "something failed that should not; it was logged", aid=aid)
 
 
 def _places(found: Sequence[Any]) -> str:

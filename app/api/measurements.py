@@ -10,7 +10,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
-    """Counters of one process; implements conversations' TurnObserver and the middleware's RequestMetrics."""
+    """Counters of one process; implements TurnObserver, ReloadObserver, RefusalObserver and RequestMetrics."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
@@ -34,6 +34,10 @@ class Metrics:
         self._ended = Counter("bedside_turn_ended", "Turns that ended without a reply", ["outcome"], registry=registry)
         self._hits = Counter("bedside_guardrail_hits", "Checks that had something to say", ["stage"], registry=registry)
         self._handoffs = Counter("bedside_handoffs", "Replies that called a person", ["tier"], registry=registry)
+        self._refused = Counter(
+            "bedside_refused_messages", "Patients' messages that were refused", ["outcome"], registry=registry
+        )
+        self._reloads = Counter("bedside_policy_reloads", "Reloads of the policies", ["outcome"], registry=registry)
         self.engine_ready = Gauge("bedside_engine_ready", "1 while the engine answers", registry=registry)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -52,6 +56,14 @@ class Metrics:
             self._hits.labels(hit.stage).inc()
         if reply.handoff is not None:
             self._handoffs.labels(reply.tier.label).inc()
+
+    def refused(self, outcome: str) -> None:
+        """See RefusalObserver."""
+        self._refused.labels(outcome).inc()
+
+    def reloaded(self, outcome: str) -> None:
+        """See ReloadObserver of the policies."""
+        self._reloads.labels(outcome).inc()
 
     def ended(self, outcome: str) -> None:
         """See TurnObserver."""

@@ -161,10 +161,19 @@ class TakeOverIn(Body):
 
 
 class ResolveIn(Body):
-    """How it ended."""
+    """How it ended. A crisis call needs one of its four outcomes, and a note."""
 
-    disposition: str = Field(pattern=r"^[A-Za-z0-9_ -]{1,64}$")
-    note: CleanText | None = Field(None, max_length=500)
+    disposition: str = Field(
+        pattern=r"^[A-Za-z0-9_ -]{1,64}$",
+        description="what came of it; of a crisis call: reached, not_reached, emergency_services or crisis_team",
+    )
+    note: CleanText | None = Field(
+        None, max_length=500, description="for the team, kept encrypted; required for a crisis call"
+    )
+    follow_up_minutes: int | None = Field(
+        None, ge=5, le=2_880,
+        description="after not_reached of a crisis call: when the patient is to be tried again; 30 if left out",
+    )  # fmt: skip
 
 
 class RevealIn(Body):
@@ -243,6 +252,27 @@ class ArticleList(BaseModel):
     """All current articles."""
 
     items: list[ArticleOut]
+
+
+class PoliciesOut(BaseModel):
+    """The policy bundle that judges turns in this process."""
+
+    version: str
+    hash: str = Field(description="SHA-256 over the bundle's files; every decision is stored with it")
+    loaded_at: datetime
+    previous_hash: str | None = Field(description="the bundle before; null since the start")
+    rules: int = Field(description="rules of triage, scope and attacks")
+    unreviewed: int = Field(description="triage rules that no clinician has reviewed")
+    signature: Literal["unsigned", "unverified", "valid", "invalid"]
+    strict: bool = Field(description="bundles that are unsigned, expired or unreviewed are refused")
+    warnings: list[str]
+
+
+class ReloadedOut(BaseModel):
+    """What a reload did; `changed` is false if the files are those in force."""
+
+    changed: bool
+    policies: PoliciesOut
 
 
 class AuditEntryOut(BaseModel):

@@ -8,14 +8,15 @@ from dataclasses import replace
 from app.chat.protocols import Turn
 from app.chat.steps import Steps
 from app.contracts.passages import Citation, Passage
-from app.contracts.replies import GuardrailHit, Reply, ReplyKind, Tier
+from app.contracts.replies import GuardrailHit, Reply, ReplyKind, Tier, is_crisis
 from app.contracts.site import Site
-from app.guardrails.catalogue import Catalogue
+from app.guardrails.active import Policies
+from app.guardrails.language import languages
 from app.guardrails.triage import TriageVerdict
 from app.redaction.restore import restore
 
 _FIRST_WORDS = (
-    "If this may be an emergency, call 911 now. Something went wrong here, so a person will read your message."
+    "If this may be an emergency, call {phone} now. Something went wrong here, so a person will read your message."
 )
 """Said when even the catalogue fails; the only patient-facing sentence outside it."""
 
@@ -26,8 +27,8 @@ _NETTED = (ReplyKind.ANSWER, ReplyKind.FALLBACK, ReplyKind.NO_ANSWER)
 class Draft:
     """The reply of one turn while it is being made."""
 
-    def __init__(self, site: Site, catalogue: Catalogue, turn: Turn, steps: Steps, people_here: bool) -> None:
-        self._site, self._catalogue, self._turn, self._steps = site, catalogue, turn, steps
+    def __init__(self, site: Site, policies: Policies, turn: Turn, steps: Steps, people_here: bool) -> None:
+        self._site, self._policies, self._turn, self._steps = site, policies, turn, steps
         self._people_here = people_here
         self._triage: TriageVerdict | None = None
         self._hits: list[GuardrailHit] = []
@@ -37,7 +38,7 @@ class Draft:
         self.sent: list[str] = []  # vetted sentences, redacted form, that went out
 
     def triaged(self, verdict: TriageVerdict) -> None:
-        """Keep triage's verdict: its tier and policy hash go on every reply."""
+        """Keep triage's verdict: its tier goes on every reply."""
         self._triage = verdict
         for rule in verdict.rules:
             self.hit("triage", rule)
@@ -48,14 +49,24 @@ class Draft:
 
     def emergency(self, verdict: TriageVerdict) -> Reply:
         """Fixed crisis text; a person is called."""
-        text = self._text(verdict.text_id)
-        return self._make(
+        text = self._safety(verdict.text_id)
+        reply = self._make(
             ReplyKind.EMERGENCY, text, routes=verdict.routes, handoff=f"{verdict.tier.label}:{verdict.category}"
         )
+        return replace(reply, crisis=is_crisis(verdict.category, verdict.routes))
+
+    def hold(self) -> Reply:
+        """Said to further messages while a crisis call is open: a person was told, and the numbers again."""
+        abuse = self._turn.crisis == "abuse"
+        text = self._safety("hold_abuse" if abuse else "hold_crisis")
+        routes = ("911", "domestic_violence" if abuse else "988")
+        self.hit("crisis", "call_open")
+        return replace(self._make(ReplyKind.HANDOFF, text, routes=routes), category=self._turn.crisis)
 
     def reply(self, kind: ReplyKind, text_id: str, *, routes: Sequence[str] = ()) -> Reply:
         """A fixed text of the catalogue."""
-        return self._make(kind, self._text(text_id), routes=routes)
+        judged = self._triage is not None and text_id == self._triage.text_id
+        return self._make(kind, self._safety(text_id) if judged else self._text(text_id), routes=routes)
 
     def handoff(self, reason: str) -> Reply:
         """A person takes over, on request."""
@@ -66,7 +77,7 @@ class Draft:
         """What is said when a step failed: fixed text, and a person. Sentences that went out are replaced."""
         return self._make(
             ReplyKind.HANDOFF,
-            self._text("error"),
+            self._safety("error"),
             routes=("human",),
             handoff=f"failed:{stage}",
             replaces=bool(self.sent),
@@ -90,14 +101,23 @@ class Draft:
         triage = self._triage
         if triage is None or triage.tier is not Tier.ROUTINE or not triage.text_id:
             return None
-        return self._text(triage.text_id)
+        return self._safety(triage.text_id)
 
-    def _text(self, text_id: str) -> str:
+    def _safety(self, text_id: str) -> str:
+        """A text of triage in the language that the patient writes in now, in both where she mixes them.
+
+        A message that tells no language ("911?") is taken to be in that of her last one that does, else in the chat's.
+        """
+        messages = [self._turn.text, *reversed(self._turn.earlier)]
+        spoken = next(filter(None, map(languages, messages)), (self._turn.language,))
+        return "\n\n".join(dict.fromkeys(self._text(text_id, code) for code in spoken))
+
+    def _text(self, text_id: str, language: str | None = None) -> str:
         try:
-            return self._catalogue.render(text_id, self._turn.language, self._site)
+            return self._policies.catalogue.render(text_id, language or self._turn.language, self._site)
         except Exception:  # a missing text must not silence an emergency
             self.hit("catalogue", "failed", text_id)
-            return _FIRST_WORDS
+            return _FIRST_WORDS.format(phone=self._site.emergency_phone)
 
     def _make(
         self,
@@ -127,7 +147,7 @@ class Draft:
             replaces=replaces,
             adapter=self.adapter,
             prompt_version=self.prompt_version,
-            policy_hash=triage.policy_hash if triage else "",
+            policy_hash=self._policies.bundle.hash,
             question_redacted=self.question_redacted,
             stage_ms=dict(self._steps.milliseconds),
         )

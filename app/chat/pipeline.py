@@ -24,12 +24,11 @@ from app.contracts.replies import ReplyEvent, ReplyKind, Sentence, Tier
 from app.contracts.site import Site
 from app.engine.protocol import Engine, Limits
 from app.errors import InputError
-from app.guardrails.catalogue import Catalogue
-from app.guardrails.injection import Injection, InjectionVerdict
+from app.guardrails.active import ActivePolicies, Policies
+from app.guardrails.injection import InjectionVerdict
 from app.guardrails.normalise import normalise
-from app.guardrails.output import OutputChecks
-from app.guardrails.scope import Scope, ScopeVerdict
-from app.guardrails.triage import Triage, TriageVerdict
+from app.guardrails.scope import ScopeVerdict
+from app.guardrails.triage import TriageVerdict
 from app.logging import logger
 from app.redaction.entities import Redacted
 from app.redaction.redactor import Redactor
@@ -42,6 +41,9 @@ _INTRODUCTION = re.compile(
     r"|born( on)?|card|account|member|policy)( number| id)?( is)?[\s:#]*<[A-Z_]+_\d+>[\s,.;!]*((and|y)\b)?",
     re.IGNORECASE,
 )
+
+_STAYS = "stays from"
+"""How the reason of a verdict begins that only an earlier message gave."""
 
 _SCOPE_REPLIES = {
     "identity": ReplyKind.DISCLOSE,
@@ -78,32 +80,31 @@ class Pipeline:
         self,
         *,
         site: Site,
-        triage: Triage,
-        scope: Scope,
-        injection: Injection,
-        catalogue: Catalogue,
+        policies: ActivePolicies,
         redactor: Redactor,
         retriever: Retriever,
         engine: Engine | None,
-        checks: OutputChecks,
         leaks: Leaks,
         bounds: Bounds | None = None,
         clock: Clock = time.perf_counter,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._site, self._catalogue, self._clock = site, catalogue, clock
-        self._triage, self._scope, self._injection = triage, scope, injection
+        self._site, self._policies, self._clock = site, policies, clock
         self._redactor, self._retriever, self._engine = redactor, retriever, engine
-        self._checks, self._leaks, self._now = checks, leaks, now
+        self._leaks, self._now = leaks, now
         self._bounds = bounds or Bounds()
         self._log = logger("chat")
 
     async def respond(self, turn: Turn) -> AsyncGenerator[ReplyEvent, None]:
-        """Yield vetted sentences as they pass, then exactly one Reply. Never raises for a fault of a step."""
+        """Yield vetted sentences as they pass, then exactly one Reply. Never raises for a fault of a step.
+
+        The turn ends with the policies that it began with.
+        """
+        policies = self._policies.current
         steps = Steps(self._clock, self._bounds.step_s)
-        draft = Draft(self._site, self._catalogue, turn, steps, is_open(self._site, self._now()))
+        draft = Draft(self._site, policies, turn, steps, is_open(self._site, self._now()))
         try:
-            async with aclosing(self._answer(turn, steps, draft)) as events:
+            async with aclosing(self._answer(turn, policies, steps, draft)) as events:
                 async for event in events:
                     yield event
         except StepFailed as failed:
@@ -116,12 +117,17 @@ class Pipeline:
             draft.hit("normalise", type(error).__name__)
             yield draft.reply(ReplyKind.DECLINE, "unreadable")
 
-    async def _answer(self, turn: Turn, steps: Steps, draft: Draft) -> AsyncGenerator[ReplyEvent, None]:
+    async def _answer(
+        self, turn: Turn, policies: Policies, steps: Steps, draft: Draft
+    ) -> AsyncGenerator[ReplyEvent, None]:
         # 1. triage, on the raw text and the patient's earlier messages: nothing may come before it
-        triage = await steps.run("triage", TriageVerdict, lambda: self._triage.assess([*turn.earlier, turn.text]))
+        triage = await steps.run("triage", TriageVerdict, lambda: policies.triage.assess([*turn.earlier, turn.text]))
         draft.triaged(triage)
-        if triage.tier >= Tier.URGENT:
+        if triage.tier >= Tier.URGENT and not (turn.crisis and triage.reason.startswith(_STAYS)):
             yield draft.emergency(triage)
+            return
+        if turn.crisis:  # a person was called for that; until she has closed the call nothing else is answered
+            yield draft.hold()
             return
 
         # 2. normalise; without consent nothing else is answered
@@ -131,7 +137,7 @@ class Pipeline:
             return
 
         # 3. scope: a person wanted, a question about this chat, or one for somebody else
-        scope = await steps.run("scope", ScopeVerdict, lambda: self._scope.assess(text))
+        scope = await steps.run("scope", ScopeVerdict, lambda: policies.scope.assess(text))
         for rule in scope.rules:
             draft.hit("scope", rule)
         if scope.kind == "human":
@@ -145,7 +151,7 @@ class Pipeline:
             return
 
         # 4. attempts to turn the model against its rules
-        injection = await steps.run("injection", InjectionVerdict, lambda: self._injection.assess(text))
+        injection = await steps.run("injection", InjectionVerdict, lambda: policies.injection.assess(text))
         if injection.blocked:
             for rule in injection.rules:
                 draft.hit("injection", rule)
@@ -164,7 +170,7 @@ class Pipeline:
             return
 
         # 7.-9. render, generate, vet sentence by sentence, restore
-        async with aclosing(self._generate(turn, redacted.text, found, steps, draft)) as events:
+        async with aclosing(self._generate(turn, redacted.text, found, policies, steps, draft)) as events:
             async for event in events:
                 yield event
 
@@ -183,7 +189,7 @@ class Pipeline:
         return await self._retriever.search(both, limit=limit)
 
     async def _generate(
-        self, turn: Turn, question: str, found: Sequence[Passage], steps: Steps, draft: Draft
+        self, turn: Turn, question: str, found: Sequence[Passage], policies: Policies, steps: Steps, draft: Draft
     ) -> AsyncGenerator[ReplyEvent, None]:
         if self._engine is None or not turn.model_allowed:
             draft.hit("engine", "not_asked")
@@ -192,7 +198,7 @@ class Pipeline:
         shown = list(found[: self._bounds.prompt.passages])
         messages = render(question, shown, site=self._site.name, limits=self._bounds.prompt)
         draft.adapter, draft.prompt_version = turn.adapter, PROMPT_VERSION
-        generation = Generation(self._engine, self._checks, self._leaks, self._bounds.generation, steps, draft)
+        generation = Generation(self._engine, policies.checks, self._leaks, self._bounds.generation, steps, draft)
         async with aclosing(generation.sentences(messages, shown, question, turn)) as sentences:
             async for sentence in sentences:
                 yield Sentence(sentence)

@@ -30,7 +30,8 @@ class Turn:
 
     ``text`` is raw, as typed. ``earlier`` are the patient's earlier messages of this conversation, raw, oldest first
     (triage adds up red flags over turns). ``earlier_redacted`` are the same with pseudonyms, for follow-up questions.
-    ``adapter`` is the served version resolved once for this turn, None for the base model.
+    ``adapter`` is the served version resolved once for this turn, None for the base model. ``crisis`` is the category
+    of a crisis call that is open in the conversation, '' if there is none: then only numbers are given.
     """
 
     conversation_id: str
@@ -42,3 +43,4 @@ class Turn:
     language: str = "en"
     consented: bool = True
     model_allowed: bool = True
+    crisis: str = ""

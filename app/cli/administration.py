@@ -1,4 +1,4 @@
-"""Commands for those who run an installation: adapters, articles, users, audit; and the two JSON-line tools."""
+"""Commands for those who run an installation: adapters, articles, users, audit; and `bedside redact`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ import typer
 from app.adapters.service import Live
 from app.audit.service import AuditLog
 from app.auth.staff import StaffAccounts
-from app.bootstrap import Runtime, load_policies, runtime, site_redactor
+from app.bootstrap import Runtime, runtime, site_redactor
 from app.cli.lines import Line, write
 from app.contracts.site import load_site
 from app.errors import ConfigurationError, InvalidContent
-from app.guardrails.triage import Triage
 from app.redaction.redactor import Policy
 from app.redaction.vault import MemoryVault
 from app.settings import Settings
@@ -51,25 +50,6 @@ def redaction(settings: Settings, policy: str) -> Callable[[Line], dict[str, Any
     def work(line: Line) -> dict[str, Any]:
         found = redactor.redact(line.text, MemoryVault())
         return {"id": line.id, "text": found.text, "entities": [asdict(entity) for entity in found.entities]}
-
-    return work
-
-
-def triage_work() -> Callable[[Line], dict[str, Any]]:
-    """What `bedside triage` does with a line."""
-    judge = Triage(load_policies())
-
-    def work(line: Line) -> dict[str, Any]:
-        verdict = judge.assess(line.turns)
-        routes = list(verdict.routes)
-        return {
-            "id": line.id,
-            "tier": verdict.tier.label,
-            "route": routes[0] if len(routes) == 1 else routes or None,
-            "category": verdict.category,
-            "rules": list(verdict.rules),
-            "policy_hash": verdict.policy_hash,
-        }
 
     return work
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,10 +17,14 @@ MAX_LINE_BYTES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of input: ``turns`` are the patient's messages, the last one is the one that counts."""
+    """One line of input: ``turns`` are the patient's messages, the last one is the one that counts.
+
+    ``item`` is the whole object.
+    """
 
     id: Any
     turns: list[str]
+    item: dict[str, Any] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -65,7 +69,7 @@ def parse_line(raw: bytes, number: int) -> Line | BadLine:
         return BadLine(
             item.get("id"), number, '"text" must be a string, or "turns" a list of strings that is not empty'
         )
-    return Line(item.get("id"), turns)
+    return Line(item.get("id"), turns, item)
 
 
 def open_source(path: str) -> BinaryIO:

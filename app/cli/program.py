@@ -11,9 +11,10 @@ import typer
 from pydantic import ValidationError
 
 from app import logging as app_logging
-from app.cli import administration, ask, serving
+from app.bootstrap import load_policies, open_encoder
+from app.cli import administration, ask, judging, policies, serving
 from app.cli.lines import convert, open_source, read_lines
-from app.errors import BedsideError
+from app.errors import BedsideError, InvalidContent
 from app.settings import Settings
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 )  # fmt: skip
 app.add_typer(administration.adapters, name="adapters")
 app.add_typer(administration.articles, name="articles")
+app.add_typer(policies.policies, name="policies")
 app.add_typer(administration.users, name="users")
 app.add_typer(administration.audit, name="audit")
 
@@ -104,17 +106,37 @@ def redact(
 
 
 @app.command()
-def triage(source: Source = "-", site: Site = None) -> None:
+def triage(
+    source: Source = "-",
+    site: Site = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Add every rule whose words occur, and why.")] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Add the turns, so that the output can be replayed.")
+    ] = False,
+    replay: Annotated[
+        Path | None, typer.Option("--replay", help="Judge stored decisions anew and print those that differ.")
+    ] = None,
+) -> None:
     """Judge how urgent messages are.
 
     In: {"id","text"} or {"id","turns":[...]} a line (the last turn is judged).
-    Out: {"id","tier","route","category","rules","policy_hash"} a line.
+    Out: {"id","tier","route","category","rules","policy_hash"} a line; with --explain also
+    "explain":[{"rule","tier","outcome","trigger","back","spans":[{"turn","start","end","flags"}],"because"}],
+    offsets in characters of that turn.
+
+    --replay FILE reads lines that hold a decision ("tier","rules","policy_hash") beside the text or turns. Exit status:
+    0 no decision differs, 1 some do, 3 some are lower now, 2 some lines cannot be used.
     """
-    settings(site=site)
-    work = administration.triage_work()
-    with open_source(source) as lines:
-        clean = convert(read_lines(lines), work)
-    raise typer.Exit(0 if clean else 2)
+    chosen = settings(site=site)
+    judge = judging.Judge.of(load_policies(chosen), open_encoder(chosen), explained=explain, recorded=record)
+    if replay is None:
+        with open_source(source) as lines:
+            clean = convert(read_lines(lines), judge.decide)
+        raise typer.Exit(0 if clean else 2)
+    if source != "-":
+        raise InvalidContent("give either lines to judge or --replay, not both")
+    with open_source(str(replay)) as lines:
+        raise typer.Exit(judging.replay(judge, read_lines(lines)))
 
 
 def main() -> None:

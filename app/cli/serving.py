@@ -15,15 +15,21 @@ from fastapi import FastAPI
 from app import logging as app_logging
 from app.bootstrap import Say
 from app.errors import ConfigurationError
+from app.logging import logger
 from app.main import create_app
 from app.settings import Settings
 
 
 def serve(settings: Settings) -> None:
-    """Run until a signal. SIGTERM drains: running turns end or are taken up at the next start."""
+    """Run until a signal. SIGTERM drains: running turns end or are taken up at the next start.
+
+    SIGHUP reloads the policies, unless a terminal is attached: there it means that the terminal is gone.
+    """
     app_logging.configure(settings.log_level, settings.log_format)
     require_free_port(settings.host, settings.port)
-    _server(settings, create_app(settings)).run()
+    server = _server(settings, create_app(settings))
+    server.reloads = sys.stdin is None or not sys.stdin.isatty()
+    server.run()
 
 
 def up(settings: Settings) -> None:
@@ -66,7 +72,7 @@ def _leave(_number: int, _frame: object) -> None:
     sys.exit(0)
 
 
-def _server(settings: Settings, app: FastAPI) -> uvicorn.Server:
+def _server(settings: Settings, app: FastAPI) -> ClosingServer:
     signal.signal(signal.SIGTERM, _leave)
     config = uvicorn.Config(
         app,
@@ -83,7 +89,31 @@ def _server(settings: Settings, app: FastAPI) -> uvicorn.Server:
 
 
 class ClosingServer(uvicorn.Server):
-    """Lets open event streams end before it waits for connections; running turns are drained after that."""
+    """Lets open event streams end before it waits for connections; running turns are drained after that.
+
+    With ``reloads`` SIGHUP puts a changed policy bundle in force.
+    """
+
+    reloads = False
+    _reloading: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn.Server."""
+        await super().startup(sockets)
+        if self.reloads and self.started:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _reload(self) -> None:
+        self._reloading = asyncio.create_task(self._reload_policies(), name="policy reload")
+
+    async def _reload_policies(self) -> None:
+        services = self.config.app.state.services  # type: ignore[union-attr]
+        try:
+            await services.policies.reload("system")
+        except ConfigurationError:
+            pass  # refused; the service has logged and audited why
+        except Exception as error:
+            logger("policies").error("reload failed", exc_info=error)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn.Server."""

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import get_args
 
-from app.contracts.site import Route, Site
-from app.errors import ConfigurationError
+from app.contracts.site import Contact, Route, Site
+from app.errors import ConfigurationError, PolicyRefused
+
+_SITE = ("name", "short_name", "portal", "phone", "retention_days", "assistant")
+_PARTS = ("label", "phone", "reach", "Reach", "hours", "note")
+_NEEDED = {"phone": "phone", "reach": "phone or text_line", "Reach": "phone or text_line", "hours": "hours"}
+_LITERAL_NUMBER = re.compile(r"\d{3,}|\d-\d")
+
+
+def _key(route: str) -> str:
+    """The name of a route in a field, which cannot begin with a digit."""
+    return f"r{route}" if route[0].isdigit() else route
+
+
+_ROUTE_FIELDS = {f"{_key(route)}_{part}": (route, part) for route in get_args(Route) for part in _PARTS}
+FIELDS = frozenset({*_SITE, *_ROUTE_FIELDS})
+"""The fields that a text may use."""
 
 
 class Catalogue:
     """Renders texts with a site's names and numbers.
 
     A text may use ``{name}``, ``{short_name}``, ``{portal}``, ``{phone}``, ``{retention_days}``, ``{assistant}`` and,
-    for each route, ``{route_label}``, ``{route_phone}`` and ``{route_hours}`` (``{r911_phone}`` for 911 and 988).
+    for each route (``r911`` and ``r988`` for those two):
+
+    - ``{route_label}``, ``{route_phone}`` and ``{route_hours}`` ("day and night" for a line that always answers),
+    - ``{route_reach}``: how it is reached, "call or text 988" ("Call or text 988" as ``{route_Reach}``),
+    - ``{route_note}``: whole sentences of the site about the line, often none.
     """
 
     def __init__(self, texts: Mapping[str, Mapping[str, str]]) -> None:
@@ -32,16 +52,39 @@ class Catalogue:
             raise ConfigurationError(f"the policy bundle has no text {text_id!r}")
         code = language.split("-")[0].lower()
         form = forms.get(code) or forms["en"]
-        spanish = code == "es" and "es" in forms
         try:
-            return string.Formatter().vformat(form, (), _values(site, spanish))
+            said = string.Formatter().vformat(form, (), _values(site, code if code in forms else "en"))
         except (KeyError, ValueError, IndexError) as error:
             raise ConfigurationError(
                 f"the text {text_id!r} uses a field that this site does not have: {error}"
             ) from error
+        return re.sub(r" {2,}", " ", said).strip()
+
+    def require(self, site: Site, bundle: str) -> None:
+        """Raise PolicyRefused that names every text, and the route of which it needs what the site does not give.
+
+        A text that writes a number itself is refused too: it would be shown to patients of every country.
+        """
+        if faults := [fault for text_id in self._texts for fault in self._faults(text_id, site)]:
+            raise PolicyRefused(f"{bundle} for the site {site.id}", faults)
+
+    def _faults(self, text_id: str, site: Site) -> Iterator[str]:
+        for language, form in self._texts[text_id].items():
+            values = _values(site, language)
+            for literal, field, _, _ in string.Formatter().parse(form):
+                if number := _LITERAL_NUMBER.search(literal):
+                    yield f"text {text_id}, {language}: write {number[0]!r} as a field, such as {{r911_phone}}"
+                if field is not None and field not in values and field in _ROUTE_FIELDS:
+                    route, part = _ROUTE_FIELDS[field]
+                    needed = _NEEDED.get(part, part) if route in site.contacts else "contact"
+                    yield (
+                        f"text {text_id}, {language}: the site has no {needed} for the route {route}; "
+                        f"give it in site.yaml under contacts"
+                    )
 
 
-def _values(site: Site, spanish: bool) -> dict[str, str]:
+def _values(site: Site, language: str) -> dict[str, str]:
+    """The fields that the site can fill; one that it cannot fill is missing."""
     values = {
         "name": site.name,
         "short_name": site.short_name,
@@ -50,10 +93,29 @@ def _values(site: Site, spanish: bool) -> dict[str, str]:
         "retention_days": str(site.retention_days),
         "assistant": site.assistant_name,
     }
-    for route in get_args(Route):
-        contact = site.contacts.get(route) or site.contacts["human"]
-        key = f"r{route}" if route[0].isdigit() else route
-        values[f"{key}_label"] = (contact.label_es if spanish else "") or contact.label
-        values[f"{key}_phone"] = contact.phone or site.phone
-        values[f"{key}_hours"] = contact.hours
+    for route, contact in site.contacts.items():
+        given = {
+            "label": contact.label_in(language),
+            "phone": contact.phone or "",
+            "reach": (reach := _reach(contact, spanish=language == "es")),
+            "Reach": reach[:1].upper() + reach[1:],
+            "hours": contact.hours_in(language),
+        }
+        values |= {f"{_key(route)}_{part}": words for part, words in given.items() if words}
+        values[f"{_key(route)}_note"] = contact.note_in(language)
     return values
+
+
+def _reach(contact: Contact, *, spanish: bool) -> str:
+    """How a line is reached, as the end of a sentence: by phone, by text, or both."""
+    phone, line, word = contact.phone, contact.text_line, contact.text_word
+    if phone and phone == line and not word:
+        return f"llame o escriba al {phone}" if spanish else f"call or text {phone}"
+    ways = []
+    if phone:
+        ways.append(f"llame al {phone}" if spanish else f"call {phone}")
+    if line and spanish:
+        ways.append(f"envíe la palabra {word} al {line}" if word else f"escriba al {line}")
+    elif line:
+        ways.append(f"text {word} to {line}" if word else f"text {line}")
+    return (" o " if spanish else " or ").join(ways)

@@ -236,6 +236,12 @@ _PILLS = {
 }
 
 
+FACTS = frozenset({
+    "age_days", "temp_f", "glucose", "systolic", "diastolic", "spo2", "pulse", "gest_weeks", "pills", "minutes",
+})  # fmt: skip
+"""The names that a fact may have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """One number with its meaning; ``start`` and ``end`` are word positions (end exclusive)."""

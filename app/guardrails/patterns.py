@@ -78,6 +78,14 @@ def _parse_part(source: str) -> Part:
     return Part(tuple(items), joints)
 
 
+def phrase_words(phrase: str) -> list[str]:
+    """The words of a phrase in matching form, ``*`` as ``qzq``. Raises ValueError if there are none."""
+    words = re.findall(r"[a-z0-9]+(?:[./,]\d+)*", match_form(phrase.replace("*", "qzq")))
+    if not words:
+        raise ValueError(f"the phrase {phrase!r} is empty")
+    return words
+
+
 class _Node:
     __slots__ = ("exact", "outputs", "prefix")
 
@@ -123,10 +131,7 @@ class Matcher:
 
     def _add(self, phrase: str, output: str) -> None:
         node = self._root
-        words = [w for w in re.findall(r"[a-z0-9]+(?:[./,]\d+)*", match_form(phrase.replace("*", "qzq"))) if w]
-        if not words:
-            raise ValueError(f"the phrase {phrase!r} is empty")
-        for word in words:
+        for word in phrase_words(phrase):
             if word.endswith("qzq"):
                 stem = word[:-3]
                 self.prefixes.add(stem)

@@ -7,9 +7,9 @@ from itertools import accumulate
 
 from app.guardrails.context import Context, last_turn_start
 from app.guardrails.facts import NUMBER_WORDS, read_facts
-from app.guardrails.patterns import Found, Matcher, Span, Trigger
+from app.guardrails.patterns import MASKED, Found, Matcher, Span, Trigger
 from app.guardrails.policy import PolicyBundle
-from app.guardrails.tokens import SENTENCE, Speller, Words, read
+from app.guardrails.tokens import SENTENCE, Place, Speller, Words, places, read
 
 
 class Reading:
@@ -48,9 +48,15 @@ class Reader:
         """The compiled form of a trigger that was given to the constructor."""
         return self.matcher.triggers[source]
 
-    def read(self, turns: Sequence[str]) -> Reading:
-        """Read the patient's turns, oldest first."""
+    def places(self, turns: Sequence[str]) -> list[Place]:
+        """Where each word of the reading of ``turns`` was typed."""
+        return places(turns, self.speller)
+
+    def read(self, turns: Sequence[str], *, masked: bool = True) -> Reading:
+        """Read the patient's turns, oldest first. ``masked``: words that mean something else here are no signs."""
         words = read(turns, self.speller, self.fillers)
         phrases = self.matcher.phrases(words)
         flags = Context(words, phrases).flags()
+        if not masked:
+            flags = [flag & ~MASKED for flag in flags]
         return Reading(words, self.matcher.match(words, phrases, flags, read_facts(words)))

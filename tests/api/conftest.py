@@ -25,6 +25,7 @@ from app.api.deps import HealthReport, Services
 from app.api.measurements import Metrics
 from app.api.notice import NOTICE_VERSION
 from app.api.rates import RateLimit
+from app.api.refusals import Refusals
 from app.audit.service import AuditLog
 from app.auth.patients import PatientSessions
 from app.auth.staff import StaffAccounts
@@ -34,9 +35,13 @@ from app.db.session import Database
 from app.engine.protocol import EngineHealth
 from app.errors import NotFound, NotPromotable
 from app.escalations.service import EscalationService
+from app.guardrails.active import ActivePolicies, Policies, compiled
+from app.guardrails.policy import load_bundle
 from app.knowledge.repository import ArticlePage
+from app.policies.service import PoliciesService
 from tests.factories import Wired, utc_now, wired
 from tests.fakes_conversations import ScriptedResponder
+from tests.policy_files import write_bundle
 
 FAST_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PASSWORD = "correct horse battery"
@@ -100,6 +105,7 @@ class House:
     wired: Wired
     clock: Clock
     app: FastAPI
+    bundle: Path
     engine: EngineHealth = field(default_factory=lambda: EngineHealth("starting", "loading", "base"))
 
     async def patient(self, *, consent: bool = True) -> dict[str, str]:
@@ -173,21 +179,31 @@ async def build_house(
         async def health() -> HealthReport:
             return HealthReport(await database.ping(), house.engine, None, 1)
 
+        bundle = write_bundle(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "tiny")
+
+        def load() -> Policies:
+            return compiled(load_bundle(bundle), site, clock())
+
+        audit = AuditLog(clock)
+        policies = PoliciesService(ActivePolicies(load()), load, database, audit, metrics, strict=False)
         services = Services(
             site=site, database=database, listener=parts.listener, conversations=parts.service,
-            escalations=EscalationService(database, site.id, parts.service.ownership, parts.listener, now=clock),
+            escalations=EscalationService(
+                database, cipher, site.id, parts.service.ownership, parts.listener, now=clock
+            ),
             patients=PatientSessions(database, site.id, notice_version=NOTICE_VERSION, hours=24, now=clock),
             staff=StaffAccounts(
                 database, idle=timedelta(minutes=15), life=timedelta(hours=8), now=clock, hasher=FAST_HASHER
             ),
-            audit=AuditLog(clock), adapters=FakeAdapters(), articles=FakeArticles(), metrics=metrics, health=health,
-            now=clock, patient_rate=RateLimit(per_minute), address_rate=RateLimit(10_000),
+            audit=audit, adapters=FakeAdapters(), articles=FakeArticles(), policies=policies, metrics=metrics,
+            health=health, now=clock, patient_rate=RateLimit(per_minute), address_rate=RateLimit(10_000),
+            refusals=Refusals(site, parts.responder, metrics),
             import_folders=(Path("/allowed"),),
         )  # fmt: skip
         app.state.services = services
         client = await stack.enter_async_context(served(app))
         stack.callback(services.closing.set)
-        house = House(client, services, parts, clock, app)
+        house = House(client, services, parts, clock, app, bundle)
         yield house
 
 

@@ -23,6 +23,7 @@ def test_the_defaults_need_no_configuration() -> None:
         ({"environment": "production", "demo_accounts": False, "key_file": "k", "public_url": "http://x"}, "https://"),
         ({"engine": "external"}, "BEDSIDE_ENGINE_URL"),
         ({"port": 99999}, "port"),
+        ({"policy_strict": True}, "BEDSIDE_POLICY_KEY"),
     ],
 )
 def test_unsafe_settings_are_refused_with_the_mend(values: dict[str, object], mend: str) -> None:

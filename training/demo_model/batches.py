@@ -136,7 +136,7 @@ def collate(rows: list[Row], pad: int, *, early: float = 1.0) -> Batch:
             positions[index, at:end] = torch.arange(len(row.head), len(row.head) + len(one.ids))
             branch[index, at:end] = number
             aims["question"][index, at : answer - 3] = torch.tensor(one.aim)
-            aims["answer"][index, answer - 3 : end - 1] = torch.tensor(one.aim)
+            aims["answer"][index, answer - 3 : answer + EARLY - 1] = torch.tensor(one.aim)
             at = end
     keys, queries = branch[:, None, :], branch[:, :, None]
     mask = ((keys == 0) | (keys == queries)) & torch.ones(width, width, dtype=torch.bool).tril()

@@ -42,7 +42,7 @@ class Guide:
 
 GUIDES = {"line": Guide(0.25), "question": Guide(0.5), "answer": Guide(0.75)}
 """``line``: a word looks at the first token of its sentence. ``question``: the question's tokens look at the sentence
-that answers, or at the prompt's first token if none does. ``answer``: so do the tokens that the answer is written from.
+that answers, or at the prompt's first token if none does. ``answer``: so do the tokens that its beginning comes from.
 """
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from app.contracts.prompt import NOT_IN_ARTICLES
 from app.contracts.replies import Reply, ReplyEvent, ReplyKind, Sentence, Tier
 from app.contracts.site import load_site
 from app.engine.protocol import Limits
+from app.guardrails.active import ActivePolicies, Policies
 from app.guardrails.catalogue import Catalogue
 from app.guardrails.injection import InjectionVerdict
 from app.guardrails.output import OutputChecks, OutputVerdict
@@ -81,10 +82,15 @@ class Parts:
         self.retrieve = changed.get("retrieve", Stage(lambda: [PASSAGE]))
         self.checks = changed.get("checks", OutputChecks(SITE, BUNDLE.header.support_threshold))
         self.engine = changed.get("engine", ScriptedEngine())
+        self.policies = ActivePolicies(
+            Policies(
+                BUNDLE, self.triage, self.scope, self.injection, Catalogue(BUNDLE.texts), self.checks,
+                datetime(2026, 11, 1, tzinfo=UTC),
+            )
+        )  # fmt: skip
         self.pipeline = Pipeline(
-            site=SITE, triage=self.triage, scope=self.scope, injection=self.injection,
-            catalogue=Catalogue(BUNDLE.texts),
-            redactor=self.redact, retriever=self.retrieve, engine=self.engine, checks=self.checks,
+            site=SITE, policies=self.policies,
+            redactor=self.redact, retriever=self.retrieve, engine=self.engine,
             leaks=changed.get("leaks", lambda *_given: []),
             bounds=Bounds(
                 step_s=changed.get("step_s", 10.0),
@@ -364,6 +370,24 @@ async def test_without_an_engine_the_approved_passage_answers() -> None:
     assert reply.kind is ReplyKind.FALLBACK
     assert reply.policy_hash == BUNDLE.hash
     assert reply.adapter is None
+
+
+async def test_a_turn_under_way_ends_with_the_policies_that_it_began_with() -> None:
+    parts = Parts(engine=ScriptedEngine([PASSAGE.text + " [1]"] * 2))
+    first = parts.policies.current
+    other = dataclasses.replace(
+        first, bundle=BUNDLE.model_copy(update={"hash": "b" * 64}), triage=Stage(lambda: CRISIS), checks=Stage(broken)
+    )
+
+    def search() -> list[Passage]:
+        parts.policies.swap(other)
+        return [PASSAGE]
+
+    parts.retrieve._work = search
+    _, reply = await parts.respond()
+    assert (reply.kind, reply.policy_hash) == (ReplyKind.ANSWER, BUNDLE.hash)
+    _, following = await parts.respond()
+    assert (following.kind, following.policy_hash) == (ReplyKind.EMERGENCY, "b" * 64)
 
 
 @pytest.mark.parametrize(

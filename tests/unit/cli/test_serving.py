@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import uvicorn
 from fastapi import FastAPI
 
 from app import logging as app_logging
-from app.cli.serving import _server, require_free_port
-from app.errors import ConfigurationError
+from app.cli.serving import ClosingServer, _server, require_free_port
+from app.errors import ConfigurationError, PolicyRefused
 from app.settings import Settings
 
 
@@ -32,6 +37,45 @@ def test_unexpected_errors_reach_the_log_without_their_words(capsys: pytest.Capt
     shown = capsys.readouterr()
     assert "Exception in ASGI application (ValueError)" in shown.err
     assert "Maria" not in shown.err + shown.out
+
+
+class Reloads:
+    """Stands in for the policies: notes who asked for a reload, and refuses it."""
+
+    def __init__(self) -> None:
+        self.actors: list[str] = []
+        self.asked = asyncio.Event()
+
+    async def reload(self, actor: str) -> None:
+        self.actors.append(actor)
+        self.asked.set()
+        raise PolicyRefused("tiny", ["scope.yaml:3: broken"])
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("handler_kept")
+async def test_a_hangup_reloads_the_policies_and_the_service_goes_on(tmp_path: Path) -> None:
+    app, policies = FastAPI(), Reloads()
+    app.state.services = SimpleNamespace(policies=policies, closing=asyncio.Event())
+    server = ClosingServer(uvicorn.Config(app, uds=str(tmp_path / "s"), log_config=None, lifespan="off"))
+    server.reloads = True
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    task = asyncio.create_task(server.serve())
+    try:
+        while not server.started:
+            await asyncio.sleep(0.01)
+        for expected in (1, 2):  # a refusal does not end the service
+            policies.asked.clear()
+            os.kill(os.getpid(), signal.SIGHUP)
+            async with asyncio.timeout(10):
+                await policies.asked.wait()
+            await asyncio.sleep(0.05)
+            assert (policies.actors, task.done()) == (["system"] * expected, False)
+    finally:
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, before)
+        server.should_exit = True
+        await task
 
 
 def test_a_port_in_use_is_said_with_the_mend() -> None:

@@ -14,7 +14,7 @@ from app.cli.program import app as program
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "CHANGELOG.md"]
 DECISIONS = sorted((ROOT / "docs/decisions").glob("*.md"))
-COMMAND = re.compile(r"(?:^|(?<=\s))bedside ((?:[a-z]+ ?){1,2})", re.MULTILINE)
+COMMAND = re.compile(r"(?:^|(?<=\s))bedside ((?:[a-z][a-z-]* ?){1,2})", re.MULTILINE)
 
 
 def anchors(text: str) -> set[str]:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from app.encoder.encoder import Encoder
+from app.guardrails.active import triage_of
 from app.guardrails.injection import Injection
 from app.guardrails.policy import PolicyBundle, default_bundle_folder, load_bundle
 from app.guardrails.scope import Scope
@@ -16,6 +18,12 @@ def bundle() -> PolicyBundle:
 @pytest.fixture(scope="session")
 def triage(bundle: PolicyBundle) -> Triage:
     return Triage(bundle)
+
+
+@pytest.fixture(scope="session")
+def whole(bundle: PolicyBundle, tmp_path_factory: pytest.TempPathFactory) -> Triage:
+    """Triage as it is served: rules and learned raise."""
+    return triage_of(bundle, Encoder.load(tmp_path_factory.mktemp("encoder")))
 
 
 @pytest.fixture(scope="session")

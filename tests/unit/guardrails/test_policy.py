@@ -63,7 +63,7 @@ def test_expired_rules_warn_or_stop(folder: Path) -> None:
         ),
         ("triage_1_heart_breath_brain.yaml", "tier: emergency", "tier: huge", "huge"),
         ("triage_1_heart_breath_brain.yaml", 'routes: ["911"]', 'routes: ["912"]', "routes"),
-        ("triage_1_heart_breath_brain.yaml", "rules:\n", "rules:\n  bad: [\n", "line"),
+        ("triage_1_heart_breath_brain.yaml", "rules:\n", "rules:\n  bad: [\n", r"brain\.yaml:4: not valid YAML"),
         ("scope.yaml", "- id: scope.identity", "- id: scope.harm", "twice"),
         ("bundle.yaml", "injection_threshold: 0.6", "injection_threshold: 7", "injection_threshold"),
         ("lexicon.yaml", 'chest: "chest,', 'chest: "@chest, chest,', "refers to itself"),

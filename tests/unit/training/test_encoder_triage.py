@@ -1,0 +1,120 @@
+"""Training of the learned raise: what is read, how messages are varied, that layers are written as they are read."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from app.errors import ConfigurationError
+from app.guardrails.learned import NONE, Classifier, LearnedPolicy, LearnedRaise, Raised
+from app.guardrails.policy import PolicyBundle, load_bundle
+from app.guardrails.triage import Triage
+from tests.policy_files import write_bundle
+from training.encoder import triage_data
+from training.encoder.triage import SCALE, Settings, fit, varied, write
+from training.encoder.triage_data import Message, messages
+from training.encoder.triage_measure import measure, read_messages
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> PolicyBundle:
+    return load_bundle(write_bundle(tmp_path_factory.mktemp("bundle") / "tiny"), today=date(2026, 11, 1))
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundle: PolicyBundle) -> Path:
+    folder = tmp_path / "messages"
+    folder.mkdir()
+    category = bundle.triage[0].category
+    (folder / "one.txt").write_text(f"# a comment\n\nnone | where do i park // thanks\n{category} | something awful\n")
+    monkeypatch.setattr(triage_data, "WRITTEN", folder)
+    return folder
+
+
+def test_examples_written_messages_and_everyday_questions_are_read(bundle: PolicyBundle, written: Path) -> None:
+    found = messages(bundle, None, None, 7)
+    by_turns = {one.turns: one for one in found}
+    rule = next(rule for rule in bundle.triage if rule.tier == "emergency")
+    assert by_turns[(rule.positive[0],)].category == rule.category
+    assert by_turns["where do i park", "thanks"].category == NONE
+    assert by_turns[("something awful",)].category == bundle.triage[0].category
+    everyday = [one for one in found if one.weight < 1]
+    assert len(everyday) > 5_000
+    assert {one.category for one in everyday} == {NONE}
+    assert messages(bundle, None, None, 7) == found
+
+
+@pytest.mark.parametrize("line", ["cardiak | my chest", "no category here", "none | "])
+def test_a_broken_line_is_named(bundle: PolicyBundle, written: Path, line: str) -> None:
+    (written / "two.txt").write_text(f"# comment\n{line}\n")
+    with pytest.raises(ConfigurationError, match=r"two\.txt, line 2"):
+        messages(bundle, None, None, 7)
+
+
+def test_blind_and_held_out_sets_are_never_read(bundle: PolicyBundle, written: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "sets"
+    folder.mkdir()
+    category = bundle.triage[0].category
+    for name, text in (("dev_a_emergencies", f"{category} | in development"), ("emergencies_dev", f"{category} | too"),
+                       ("negatives_dev", "calm"), ("blind_emergencies", f"{category} | secret"),
+                       ("emergencies_heldout", f"{category} | secret too")):  # fmt: skip
+        (folder / f"{name}.txt").write_text(text + "\n")
+    turns = {one.turns for one in messages(bundle, folder, None, 7)}
+    assert {("in development",), ("too",), ("calm",)} <= turns
+    assert not {("secret",), ("secret too",)} & turns
+
+
+def test_varied_copies_keep_their_class_and_their_words() -> None:
+    found = [Message(("first", "my chest is crushed"), "cardiac"), Message(("where do i park",), NONE),
+             Message(("how do i pay",), NONE, 0.25)] * 40  # fmt: skip
+    copies = varied(found, Settings(careless=0))
+    assert len(copies) == 80
+    assert all("my chest is crushed" in one.turns[-1] for one in copies if one.category == "cardiac")
+    assert len({one.turns for one in copies}) > 8
+    assert copies == varied(found, Settings(careless=0))
+
+
+def test_layers_are_read_as_they_were_trained(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    centres = np.eye(3, 384, dtype=np.float32)
+    labels = rng.integers(0, 3, 600)
+    noisy = centres[labels] + rng.normal(0, 0.02, (600, 384)).astype(np.float32)
+    vectors = (noisy / np.linalg.norm(noisy, axis=1, keepdims=True)).astype(np.float32)
+    classes = [NONE, "cardiac", "stroke"]
+    found = [Message((str(n),), classes[label]) for n, label in enumerate(labels)]
+    inner, outer, loss = fit(vectors, found, classes, Settings(epochs=40, batch=64, hidden=16))
+    assert loss < 0.5
+    read = Classifier(write(inner, outer, classes, tmp_path / "learned.safetensors").read_bytes())
+    assert read.classes == classes
+    chances = read.chances(centres)
+    assert chances.argmax(axis=1).tolist() == [0, 1, 2]
+    with torch.no_grad():
+        wanted = outer(torch.relu(inner(torch.from_numpy(centres) * SCALE))).softmax(-1).numpy()
+    np.testing.assert_allclose(chances, wanted, atol=5e-3)
+
+
+def test_the_table_counts_rules_and_raise(tmp_path: Path, bundle: PolicyBundle) -> None:
+    path = tmp_path / "set.txt"
+    path.write_text(f"# set\ncardiac | {bundle.triage[0].positive[0]}\nstroke | one // two\n")
+    assert read_messages(path).turns[1] == ["one", "two"]
+
+    class Encoder:
+        def embed(self, texts: list[str]) -> np.ndarray:
+            return np.tile(np.eye(1, 384, dtype=np.float32), (len(texts), 1))
+
+    inner, outer = torch.nn.Linear(384, 2), torch.nn.Linear(2, 2)
+    torch.nn.init.zeros_(outer.weight)
+    torch.nn.init.zeros_(outer.bias)
+    classifier = Classifier(write(inner, outer, [NONE, "cardiac"], tmp_path / "w.safetensors").read_bytes())
+    raised = Raised(routes=["911"], text="t", means="a heart emergency")
+    policy = LearnedPolicy(threshold=0.5, base="0" * 64, reviewer="", clinically_reviewed=False,
+                           categories={"cardiac": raised})  # fmt: skip
+    table = measure(LearnedRaise(policy, classifier, Encoder()), Triage(bundle), [path])  # type: ignore[arg-type]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    assert rows[2][:4] == ["set", "2", "learned alone", ""]
+    assert rows[2][4:8] == ["1.000", "1.000", "1.000", "0.000"]
+    assert rows[3][3] == "0.500"
