@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup run test check format bench bench-knowledge train clean lock browser
+.PHONY: help setup run test check format bench bench-knowledge bench-safety redteam mutate-policies train clean lock browser
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,15 @@ bench: setup ## measure the service against raw vLLM in one run; writes docs/mea
 
 bench-knowledge: setup ## measure the search: right article at 1, 3, 5 against its baselines
 	@$(BIN)/python -m tests.bench_knowledge $(ARGS)
+
+bench-safety: setup ## measure the guardrails: recall, alarms, mutations, changed figures, faults, times
+	@$(BIN)/python -m tests.bench_safety $(ARGS)
+
+redteam: setup ## attack the pipeline, its engine saying what attackers want; fails over the bounds
+	@$(BIN)/python -m tests.redteam $(ARGS)
+
+mutate-policies: setup ## weaken each safety rule in turn; every time a test of the rules must fail
+	@$(BIN)/python -m tests.mutate_policies $(ARGS)
 
 train: setup ## fine-tune the demo adapter, gate it and say whether it may be promoted
 	@$(BIN)/bedside-train finetune demo/adapters/support.yaml
