@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.contracts.site import Site
 from app.conversations.answering import Answering
 from app.conversations.events import EventLog
-from app.conversations.protocols import TurnObserver
+from app.conversations.protocols import DueTime, Responder, TurnObserver
 from app.conversations.service import ConversationService
 from app.conversations.turns import TurnRunner
 from app.db.cipher import TextCipher
@@ -30,7 +30,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def due_in_minutes(priority: int, at: datetime) -> datetime:
+def due_in_minutes(priority: int, at: datetime, *, any_hour: bool = False) -> datetime:
     """A DueTime for tests: 1, 10 and 60 minutes."""
     return at + timedelta(minutes=(1, 10, 60)[priority])
 
@@ -78,7 +78,7 @@ class Wired:
 
     service: ConversationService
     runner: TurnRunner
-    responder: ScriptedResponder
+    responder: Responder
     redactor: NameRedactor
     observer: Observations
     log: EventLog
@@ -103,7 +103,7 @@ async def wired(
     database: Database,
     site: Site,
     cipher: TextCipher,
-    responder: ScriptedResponder | None = None,
+    responder: Responder | None = None,
     *,
     drain_s: float = 5.0,
     lease_s: float = 10.0,
@@ -111,6 +111,7 @@ async def wired(
     adapter: Callable[[], Awaitable[str | None]] = no_adapter,
     now: Callable[[], datetime] = utc_now,
     observer: TurnObserver | None = None,
+    due: DueTime = due_in_minutes,
 ) -> AsyncIterator[Wired]:
     """Services for the length of the block; at its end turns are drained."""
     await add_site(database, site)
@@ -118,12 +119,12 @@ async def wired(
     listener = Listener(database.url)
     log = EventLog(database, cipher, listener, poll_s=1.0)
     answering = Answering(
-        database, cipher, site, responder, redactor, log, adapter=adapter, due=due_in_minutes, now=now,
+        database, cipher, site, responder, redactor, log, adapter=adapter, due=due, now=now,
         observer=observer or remembered,
     )  # fmt: skip
     runner = TurnRunner(database, answering.answer, ahead=answering.look_ahead, lease_s=lease_s, sweep_s=sweep_s)
     service = ConversationService(
-        database, cipher, site, runner, redactor, log, listener, due=due_in_minutes, now=now, max_characters=4_000
+        database, cipher, site, runner, redactor, log, listener, due=due, now=now, max_characters=4_000
     )  # fmt: skip
     await listener.start()
     await runner.start()

@@ -19,14 +19,16 @@ CITATION = Citation(
 )
 SENTENCES = ("Parking is free.", "The garage is by the East Entrance.", "It is open all night.")
 CRISIS = "Call 911 now."
+HOLD = "A person has been told. Call 911 or 988."
 
 
 @dataclass
 class ScriptedResponder:
     """Answers with :data:`SENTENCES`; some words of the patient change what happens.
 
-    ``emergency`` gives crisis text, ``person`` a handoff, ``raise`` an exception, ``silence`` ends without a reply,
-    ``replace`` withdraws what was shown. ``gate``, if set, is awaited before each sentence.
+    ``emergency`` gives crisis text, ``suicide`` and ``abuse`` too and a crisis call, ``person`` a handoff, ``raise`` an
+    exception, ``silence`` ends without a reply, ``replace`` withdraws what was shown. ``gate``, if set, is
+    awaited before each sentence.
     """
 
     sentences: tuple[str, ...] = SENTENCES
@@ -47,6 +49,16 @@ class ScriptedResponder:
                 CRISIS, CRISIS, ReplyKind.EMERGENCY, Tier.EMERGENCY, "cardiac", ("911", "nurse_line"),
                 hits=(GuardrailHit("triage", "chest_pain"),), handoff="emergency",
             )  # fmt: skip
+            return
+        category = next((word for word in ("suicide", "abuse") if word in turn.text), "")
+        if category:
+            yield Reply(
+                CRISIS, CRISIS, ReplyKind.EMERGENCY, Tier.EMERGENCY, category, ("911", "988"),
+                handoff=f"emergency:{category}", crisis=True,
+            )  # fmt: skip
+            return
+        if turn.crisis:
+            yield Reply(HOLD, HOLD, ReplyKind.HANDOFF, category=turn.crisis, routes=("911", "988"))
             return
         if not turn.consented:
             yield Reply("Please accept the notice first.", "Please accept the notice first.", ReplyKind.DECLINE)

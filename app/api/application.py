@@ -13,13 +13,14 @@ from app.api import (
     escalations,
     health,
     metrics,
+    policies,
     sessions,
     staff_sessions,
 )
 from app.api.measurements import Metrics
 from app.api.middleware import BodyLimit, Headers
 
-ROUTERS = (sessions, conversations, staff_sessions, escalations, adapters, articles, audit, health, metrics)
+ROUTERS = (sessions, conversations, staff_sessions, escalations, adapters, articles, policies, audit, health, metrics)
 
 
 def install(app: FastAPI, *, measured: Metrics, https: bool = False) -> None:

@@ -69,5 +69,5 @@ def _page(site: Site, article: ArticlePage) -> str:
         f'{escape(site.name)}</title><meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<style>{_STYLE}</style></head>"
         f"<body><main>{heading}{body}</main><footer>{escape(site.name)}, {escape(site.phone)}. Reviewed {reviewed}. "
-        "In an emergency call 911.</footer></body></html>"
+        f"In an emergency call {escape(site.emergency_phone)}.</footer></body></html>"
     )

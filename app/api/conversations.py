@@ -114,7 +114,12 @@ def _add_messages(router: APIRouter) -> None:
         key: KeyDep = None,
         prefer: Annotated[str, Header(description="wait=30 waits up to 30 s for the whole reply")] = "",
     ) -> PostedOut:
-        """Store the message. The reply is written apart from this request and comes by events, or with Prefer: wait."""
+        """Store the message. The reply is written apart from this request and comes by events, or with Prefer: wait.
+
+        Every refusal holds ``emergency``, a sentence with the site's emergency number. If the text reads urgent, it
+        holds ``safety_text`` and ``routes`` too, also without a session; show them at once. How many messages of
+        strangers and over the rate limit are triaged for that is bounded: then ``emergency`` comes alone.
+        """
         owner = patient.session_id
         posted = await services.conversations.post_message(owner, conversation_id, body.text, key)
         out = PostedOut(message=posted.message, reply_id=posted.reply_id)

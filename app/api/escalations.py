@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -34,15 +35,18 @@ from app.errors import (
     MessageTooLong,
     NotFound,
     NotSignedIn,
+    OutcomeRequired,
     SessionExpired,
     StoreUnavailable,
     VersionConflict,
 )
+from app.escalations.service import Ending
 
 _ALWAYS = (NotSignedIn, SessionExpired, Forbidden, StoreUnavailable)
 _ONE = (*_ALWAYS, NotFound)
 _WRITE = (*_ONE, ConversationClosed, IdempotencyMismatch, MessageEmpty, MessageTooLong, InvalidContent)
 _CHANGE = (*_ONE, AlreadyClaimed, VersionConflict, ConversationClosed)
+_END = (*_CHANGE, OutcomeRequired)
 
 
 def build_router() -> APIRouter:
@@ -62,7 +66,10 @@ def _add_queue(router: APIRouter) -> None:
         staff: StaffDep,
         status: Annotated[Literal["waiting", "claimed", "all"], Query()] = "waiting",
     ) -> EscalationList:
-        """Calls for a person, most urgent first (priority, then due time). Previews are redacted."""
+        """Calls for a person, most urgent first (priority, then due time). Previews are redacted.
+
+        A waiting call with `follow_up_at` is a crisis call whose patient was not reached; it is due then.
+        """
         return EscalationList(items=await services.escalations.listed(session, status))
 
     @router.post(
@@ -72,7 +79,10 @@ def _add_queue(router: APIRouter) -> None:
     async def claim_next(
         services: ServicesDep, session: SessionDep, staff: StaffDep, body: Empty | None = None
     ) -> ClaimedOut | Response:
-        """Claim a call and silence the assistant in one step; no two callers get the same one."""
+        """Claim a call and silence the assistant in one step; no two callers get the same one.
+
+        A crisis call whose patient was not reached is left alone until its follow-up is due.
+        """
         claimed = await services.escalations.claim_next(session, staff.id)
         if claimed is None:
             return Response(status_code=204)
@@ -132,7 +142,10 @@ def _add_speaking(router: APIRouter) -> None:
         conversation_id: Id, services: ServicesDep, session: SessionDep, staff: StaffDep, if_match: VersionDep,
         response: Response, body: TakeOverIn | None = None,
     ) -> StaffConversation:  # fmt: skip
-        """Become the speaker; the assistant is silenced in the same statement."""
+        """Become the speaker; the assistant is silenced in the same statement.
+
+        Of a conversation that has ended only the call is taken, if one waits.
+        """
         version = if_match if if_match is not None else (body.version if body is not None else None)
         await services.escalations.take_over(session, conversation_id, staff.id, version)
         return await _changed(services, session, staff.username, "conversation.take_over", conversation_id, response)
@@ -161,35 +174,53 @@ def _add_speaking(router: APIRouter) -> None:
 
     @router.post(
         "/conversations/{conversation_id}/release", summary="Return to the assistant", response_model=StaffConversation,
-        responses=documented(*_CHANGE),
+        responses=documented(*_END),
     )  # fmt: skip
     async def release(
         conversation_id: Id, services: ServicesDep, session: SessionDep, staff: StaffDep, if_match: VersionDep,
         response: Response, body: Empty | None = None,
     ) -> StaffConversation:  # fmt: skip
-        """The assistant speaks again; the call counts as released."""
+        """The assistant speaks again; the call counts as released. Refused for a crisis call: resolve it."""
         await services.escalations.release(session, conversation_id, staff.id, if_match)
         return await _changed(services, session, staff.username, "conversation.release", conversation_id, response)
 
     @router.post(
         "/conversations/{conversation_id}/resolve", summary="Close the call", response_model=StaffConversation,
-        responses=documented(*_CHANGE),
+        responses=documented(*_END),
     )  # fmt: skip
     async def resolve(
         conversation_id: Id, body: ResolveIn, services: ServicesDep, session: SessionDep, staff: StaffDep,
         if_match: VersionDep, response: Response,
     ) -> StaffConversation:  # fmt: skip
-        """Close the call with its outcome; the assistant speaks again unless the conversation has ended."""
-        await services.escalations.resolve(session, conversation_id, staff.id, body.disposition, if_match)
-        return await _changed(services, session, staff.username, "conversation.resolve", conversation_id, response)
+        """Close the call with what came of it; the assistant speaks again unless the conversation has ended.
+
+        A crisis call (`escalation.crisis`) ends only with one of the outcomes `reached`, `not_reached`,
+        `emergency_services` and `crisis_team`, and a note. After `not_reached` it stays open: the conversation waits
+        for a person, the assistant stays silent, and the call is due again after `follow_up_minutes`, or at once when
+        the patient writes. Audited with the outcome, without the note.
+        """
+        wait = None if body.follow_up_minutes is None else timedelta(minutes=body.follow_up_minutes)
+        ending = Ending(body.disposition, body.note or "", wait)
+        closed = await services.escalations.resolve(session, conversation_id, staff.id, ending, if_match)
+        details = {"disposition": body.disposition}
+        if closed is not None and closed.follow_up_at is not None:
+            details["follow_up_at"] = closed.follow_up_at.isoformat()
+        action = "conversation.crisis_outcome" if closed is not None and closed.crisis else "conversation.resolve"
+        return await _changed(services, session, staff.username, action, conversation_id, response, details)
 
 
 async def _changed(
-    services: Services, session: AsyncSession, actor: str, action: str, conversation: str, response: Response
+    services: Services,
+    session: AsyncSession,
+    actor: str,
+    action: str,
+    conversation: str,
+    response: Response,
+    details: Mapping[str, str] | None = None,
 ) -> StaffConversation:
-    """The conversation after a change, which is audited."""
+    """The conversation after a change, which is audited with ``details``."""
     found = await _conversation(services, session, conversation)
-    await services.audit.append(session, actor, action, conversation, {"version": found.version})
+    await services.audit.append(session, actor, action, conversation, {"version": found.version, **(details or {})})
     response.headers["ETag"] = f'"{found.version}"'
     return found
 

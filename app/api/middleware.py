@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from typing import Protocol
 
@@ -9,9 +11,15 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.errors import problem
+from app.api.refusals import aid_for, arrived
 
 BODY_LIMIT = 64 * 1024
 """Bytes of a request body."""
+
+MOST_DROPPED = 16 * BODY_LIMIT
+"""Bytes over the limit that are still read, for at most :data:`DROPPING_S` seconds, to keep the last of them."""
+
+DROPPING_S = 3.0
 
 MOST_NESTED = 32
 """Levels of nesting in a JSON body; no request of ours has more than three."""
@@ -51,15 +59,14 @@ class BodyLimit:
             body.append(message.get("body", b""))
             size += len(body[-1])
             if size > self._limit:
-                answer = problem(
-                    413, "too_large", f"a request body may have {self._limit} bytes. In an emergency call 911."
-                )
-                return await answer(scope, _nothing, send)
+                await self._too_large(scope, receive, send, b"".join(body), message.get("more_body", False))
+                return None
             if not message.get("more_body", False):
                 break
-        whole = b"".join(body)
+        whole = arrived(scope).body = b"".join(body)
         if _depth(whole) > MOST_NESTED:
-            answer = problem(400, "invalid_json", f"JSON may be nested {MOST_NESTED} levels deep")
+            detail = f"JSON may be nested {MOST_NESTED} levels deep"
+            answer = problem(400, "invalid_json", detail, aid=await aid_for(scope))
             return await answer(scope, _nothing, send)
         sent = False
 
@@ -71,6 +78,24 @@ class BodyLimit:
             return {"type": "http.request", "body": whole, "more_body": False}
 
         await self._app(scope, replay, send)
+
+    async def _too_large(self, scope: Scope, receive: Receive, send: Send, body: bytes, more: bool) -> None:
+        """Refuse a body; of a patient's message the beginning and the end are looked at all the same."""
+        found = arrived(scope)
+        found.body, found.tail = body[: self._limit], body[self._limit :]
+        dropped = len(found.tail)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DROPPING_S):
+                while more and dropped < MOST_DROPPED:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        return  # the client is gone
+                    found.tail = (found.tail + message.get("body", b""))[-self._limit :]
+                    dropped += len(message.get("body", b""))
+                    more = message.get("more_body", False)
+        detail = f"a request body may have {self._limit} bytes. In an emergency call the emergency services."
+        answer = problem(413, "too_large", detail, aid=await aid_for(scope))
+        await answer(scope, _nothing, send)
 
 
 class Headers:

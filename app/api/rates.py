@@ -36,5 +36,6 @@ class RateLimit:
             self._buckets.popitem(last=False)
         if not allowed:
             raise TooManyRequests(
-                "too many requests; wait a moment. In an emergency call 911.", (1 - left) / self._rate
+                "too many requests; wait a moment. In an emergency call the emergency services.",
+                (1 - left) / self._rate,
             )

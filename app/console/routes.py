@@ -18,7 +18,9 @@ from app.auth.staff import Role, Staff
 from app.console import wording
 from app.console.reads import ConsoleReads
 from app.contracts.site import Site
+from app.conversations.schemas import StaffConversationView
 from app.errors import NotFound, NotSignedIn, SessionExpired
+from app.escalations.schemas import EscalationView
 
 COOKIE = "bedside_staff"
 """The cookie that signing in sets."""
@@ -54,10 +56,13 @@ class Pages:
             lstrip_blocks=True,
         )  # fmt: skip
         self._templates.globals.update(site=site, idle_minutes=idle_minutes, priorities=wording.PRIORITIES)
-        self._templates.globals.update(dispositions=wording.DISPOSITIONS)
-        self._templates.filters.update(
-            reason=wording.reason, label=wording.label, span=wording.span, local=partial(wording.local, zone=zone)
+        self._templates.globals.update(
+            dispositions=wording.DISPOSITIONS, crisis_outcomes=wording.CRISIS_OUTCOMES, follow_ups=wording.FOLLOW_UPS
         )
+        self._templates.filters.update(
+            reason=wording.reason, label=wording.label, ending=wording.ending, span=wording.span,
+            local=partial(wording.local, zone=zone),
+        )  # fmt: skip
 
     def html(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """A rendered page or fragment."""
@@ -84,21 +89,35 @@ class Pages:
             return self.html("message.html", 404, staff=staff, title="Not found", text=text)
 
     async def queue(self, staff: Staff) -> dict[str, Any]:
-        """Values of the queue: who waits, and who is with staff."""
-        waiting = await self._reads.escalations(staff, "waiting")
+        """Values of the queue: who waits, whom to try again later, and who is with staff."""
+        called = await self._reads.escalations(staff, "waiting")
         claimed = await self._reads.escalations(staff, "claimed")
-        return {"staff": staff, "page": "queue", "waiting": waiting, "claimed": claimed}
+        now = datetime.now(UTC)
+        later = [e for e in called if e.follow_up_at is not None and e.follow_up_at > now]
+        waiting = [e for e in called if e not in later]
+        return {"staff": staff, "page": "queue", "waiting": waiting, "later": later, "claimed": claimed}
 
     async def conversation(self, staff: Staff, conversation_id: str, *, opened: bool) -> dict[str, Any]:
         """Values of a conversation's page."""
         talk, escalation = await self._reads.conversation(staff, conversation_id, opened=opened)
-        owned = talk.handler == "staff" and talk.staff_id == staff.id
-        return {"staff": staff, "page": "conversation", "talk": talk, "escalation": escalation, "owned": owned}
+        state = _state(talk, escalation, staff)
+        return {"staff": staff, "page": "conversation", "talk": talk, "escalation": escalation, "state": state}
 
     async def adapters(self, staff: Staff) -> dict[str, Any]:
         """Values of the adapters' page."""
         adapters, live = await self._reads.adapters(staff)
         return {"staff": staff, "page": "adapters", "adapters": adapters, "live": live}
+
+
+def _state(talk: StaffConversationView, escalation: EscalationView | None, staff: Staff) -> str:
+    """What the member of staff may do: decides which part of the composer is shown."""
+    if talk.handler == "staff":
+        return "owned" if talk.staff_id == staff.id else "other"
+    if talk.handler != "closed":
+        return "waiting" if talk.handler == "waiting" else "free"
+    if escalation is not None and escalation.status == "claimed" and escalation.staff_id == staff.id:
+        return "ended-owned"
+    return "ended-waiting" if escalation is not None and escalation.status == "waiting" else "closed"
 
 
 def build_router(site: Site, reads: ConsoleReads, *, idle_minutes: float = 15.0) -> APIRouter:

@@ -19,6 +19,17 @@ DISPOSITIONS = {
 }
 """How a call for a person can end."""
 
+CRISIS_OUTCOMES = {
+    "reached": "Reached the patient",
+    "not_reached": "Could not reach the patient",
+    "emergency_services": "Emergency services called",
+    "crisis_team": "Handed to the crisis team",
+}
+"""How a crisis call can end; after the second it is due again."""
+
+FOLLOW_UPS = {15: "15 minutes", 30: "30 minutes", 60: "1 hour", 120: "2 hours", 240: "4 hours", 1_440: "1 day"}
+"""When a patient who was not reached is tried again, by minutes."""
+
 _REASONS = {
     "patient_asked": "The patient asked for a person",
     "failed": "A check failed, so the assistant did not answer",
@@ -34,6 +45,11 @@ def reason(code: str) -> str:
     head, _, rest = code.partition(":")
     words = _REASONS.get(code) or _REASONS.get(head) or head.replace("_", " ").capitalize()
     return f"{words}: {rest.replace('_', ' ')}" if rest else words
+
+
+def ending(code: str) -> str:
+    """How somebody's part of a call ended."""
+    return {**DISPOSITIONS, **CRISIS_OUTCOMES}.get(code) or label(code)
 
 
 def label(code: str) -> str:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from app.contracts.passages import Citation
+
+CRISIS_CATEGORIES = frozenset({"suicide", "abuse", "violence"})
+"""Categories of triage after which the assistant stays silent until staff have said what came of the call."""
+
+
+def is_crisis(category: str, routes: Sequence[str]) -> bool:
+    """Whether an emergency is a crisis: by its category, or because it sends to the crisis line (988)."""
+    return category in CRISIS_CATEGORIES or "988" in routes
 
 
 class Tier(IntEnum):
@@ -66,7 +75,8 @@ class Reply:
 
     ``text`` is what the patient reads; ``text_redacted`` the same with pseudonyms. ``replaces`` is true when
     sentences that already went out are to be retracted and replaced by ``text``. ``handoff`` is the reason for
-    which a person is called, or None. ``stage_ms`` are milliseconds by stage.
+    which a person is called, or None; after a ``crisis`` call the assistant is silent until staff close it with an
+    outcome. ``stage_ms`` are milliseconds by stage.
     """
 
     text: str
@@ -78,6 +88,7 @@ class Reply:
     citations: tuple[Citation, ...] = ()
     hits: tuple[GuardrailHit, ...] = ()
     handoff: str | None = None
+    crisis: bool = False
     replaces: bool = False
     adapter: str | None = None
     prompt_version: str = ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from app.errors import ConfigurationError
 
@@ -29,16 +30,45 @@ Route = Literal[
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
+ALWAYS = "always"
+"""The hours of a line that answers day and night; any other hours are plain words."""
+
+_NUMBER = r"^[+(]?\d[\d ().-]*$"
+
+
 class Contact(BaseModel):
-    """A route that a patient can be sent to. ``phone`` is written as it is shown; ``hours`` is plain words."""
+    """A route that a patient can be sent to.
+
+    ``phone`` and ``text_line`` are written as they are shown; ``text_word`` is what has to be sent to the text line.
+    ``chat`` is a page of the line's own. Spanish forms (``_es``) may be left out.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     label: str
     label_es: str = ""
-    phone: str | None = None
+    phone: str | None = Field(None, pattern=_NUMBER)
+    text_line: str | None = Field(None, pattern=_NUMBER)
+    text_word: str = Field("", pattern=r"^\w*$")
+    chat: str | None = Field(None, pattern=r"^https://[^\s\"<>]+$")
     hours: str = ""
+    hours_es: str = ""
     note: str = ""
+    note_es: str = ""
+
+    def label_in(self, language: str) -> str:
+        """The name in a language (English where there is no Spanish form; the same for notes and hours)."""
+        return (self.label_es if language == "es" else "") or self.label
+
+    def note_in(self, language: str) -> str:
+        """What the site says about the line."""
+        return (self.note_es if language == "es" else "") or self.note
+
+    def hours_in(self, language: str) -> str:
+        """When it answers, in words."""
+        if self.hours == ALWAYS:
+            return "de día y de noche" if language == "es" else "day and night"
+        return (self.hours_es if language == "es" else "") or self.hours
 
 
 class OpenBlock(BaseModel):
@@ -63,7 +93,11 @@ class Department(BaseModel):
 
 
 class Site(BaseModel):
-    """One hospital. Texts marked ``_es`` are its Spanish forms."""
+    """One hospital. Texts marked ``_es`` are its Spanish forms.
+
+    National lines that ``contacts`` does not name come from the file of ``country`` (two letters, ISO 3166), if there
+    is one; the lines of another country are never taken.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -72,7 +106,7 @@ class Site(BaseModel):
     short_name: str
     tagline: str = ""
     timezone: str
-    country: str = "US"
+    country: str = Field(pattern=r"^[A-Z]{2}$")
     address: str
     phone: str
     website: str
@@ -86,6 +120,19 @@ class Site(BaseModel):
     departments: list[Department] = Field(default_factory=list)
     allowed_links: list[str] = Field(default_factory=list)
     frame_ancestors: list[str] = Field(default_factory=list)
+    safe_exit_url: str = Field("https://www.weather.gov/", pattern=r"^https://[^\s\"<>]+$")
+
+    @property
+    def emergency_phone(self) -> str:
+        """The number of the emergency services."""
+        return self.contacts["911"].phone or ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _national_lines(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("contacts"), dict):
+            return data
+        return {**data, "contacts": {**national_lines(str(data.get("country"))), **data["contacts"]}}
 
     @field_validator("timezone")
     @classmethod
@@ -102,7 +149,21 @@ class Site(BaseModel):
         missing = {"911", "988", "poison_control", "nurse_line", "care_team", "human"} - set(value)
         if missing:
             raise ValueError(f"contacts must name these routes too: {', '.join(sorted(missing))}")
+        if not value["911"].phone:
+            raise ValueError("the route 911 (emergency services) needs the phone that is called in your country")
         return value
+
+
+@functools.cache
+def _lines_of(country: str) -> dict[str, dict[str, Any]]:
+    path = Path(__file__).parent / "countries" / f"{country.lower()}.yaml"
+    found: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
+
+
+def national_lines(country: str) -> dict[str, dict[str, Any]]:
+    """Contacts by route that every site of a country has unless it names its own; none for an unknown country."""
+    return dict(_lines_of(country)) if country.isalpha() and len(country) == 2 else {}
 
 
 def load_site(folder: Path) -> Site:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import RowMapping
 
@@ -57,6 +57,7 @@ class Run:
     adapter: str | None
     started: float
     position: int | None = None
+    model_allowed: bool = False
     said: bool = False
     shown: str = ""
     pending: list[str] = field(default_factory=list)
@@ -146,6 +147,8 @@ class Answering:
             self._log.error("message not read", conversation_id=claim["conversation_id"], exc_info=True)
             withheld = redacted[-1] or text("withheld", "en")
             return Run(claim, "", withheld, (), (), MemoryVault(), None, time.perf_counter(), claim["begun"])
+        may_answer = bool(claim["may_answer"] and claim["consented"] and not spent)
+        adapter, known = await self._served(may_answer, claim["conversation_id"])
         return Run(
             claim=claim,
             question=words[-1],
@@ -153,10 +156,21 @@ class Answering:
             earlier=tuple(words[:-1]),
             earlier_redacted=tuple(redacted[:-1]),
             vault=vault,
-            adapter=await self._adapter() if claim["may_answer"] and claim["consented"] and not spent else None,
+            adapter=adapter,
             started=time.perf_counter(),
             position=claim["begun"],
+            model_allowed=may_answer and known,
         )
+
+    async def _served(self, may_answer: bool, conversation: str) -> tuple[str | None, bool]:
+        """The adapter of a turn and whether it is known: without it the model is not asked, all else is answered."""
+        if not may_answer:
+            return None, True
+        try:
+            return await self._adapter(), True
+        except Exception:
+            self._log.error("adapter not known", conversation_id=conversation, exc_info=True)
+            return None, False
 
     async def _reply(self, run: Run) -> Reply:
         """Ask the pipeline, showing sentences as they come; a safe reply if it fails in whatever way."""
@@ -183,7 +197,8 @@ class Answering:
             adapter=run.adapter,
             language=claim["language"],
             consented=bool(claim["consented"]),
-            model_allowed=may_answer,
+            model_allowed=run.model_allowed,
+            crisis=claim["crisis"],
         )
         reply: Reply | None = None
         try:
@@ -244,50 +259,61 @@ class Answering:
     async def _settle(self, run: Run, reply: Reply) -> None:
         """Keep the outcome: an emergency always speaks, the assistant only while it may, else nobody.
 
-        A message that triage did not finish with may be an emergency: a person is called for it in any case.
+        A message that triage did not finish with may be an emergency: a person is called for it in any case. While a
+        crisis call waits for a person, the patient is told so and given the numbers again.
         """
         redacted = reply.question_redacted or await self._redact(run)
         reply = dataclasses.replace(reply, question_redacted=redacted)
         emergency = reply.kind is ReplyKind.EMERGENCY
         if run.claim["may_answer"] and (run.claim["consented"] or emergency):
-            if await self._finish(run, reply, author="assistant", fenced=True):
+            if await self._finish(run, reply, author="assistant", fence="assistant"):
                 return
-        elif run.claim["may_answer"] and await self._finish(run, reply, author="system", fenced=True):
+        elif run.claim["may_answer"] and await self._finish(run, reply, author="system", fence="assistant"):
             return  # the pipeline asked for consent
-        if not emergency and reply.handoff not in _NOT_TRIAGED:
-            run.question_redacted = redacted
-            return await self._close(run, "superseded" if run.claim["answers"] else "silent")
-        await self._beside(run, reply)
+        run.question_redacted = redacted
+        if emergency or reply.handoff in _NOT_TRIAGED:
+            return await self._beside(run, reply)
+        if run.claim["crisis"] and await self._finish(run, reply, author="system", fence="waiting"):
+            return
+        await self._close(run, "superseded" if run.claim["answers"] else "silent")
 
     async def _beside(self, run: Run, reply: Reply) -> None:
         """What must be said while a person holds the conversation (or has just taken it): written beside her."""
-        written = await self._finish(run, reply, author="system", fenced=False)
+        written = await self._finish(run, reply, author="system", fence="open")
         if not written or run.position is not None:
             await self._close(run, "superseded")
 
-    async def _finish(self, run: Run, reply: Reply, *, author: str, fenced: bool) -> bool:
-        """One statement that stores everything; False if the fence is closed."""
+    async def _finish(
+        self, run: Run, reply: Reply, *, author: str, fence: Literal["assistant", "waiting", "open"]
+    ) -> bool:
+        """One statement that stores everything; False if the fence is closed.
+
+        ``fence``: the assistant must still hold the conversation, it must wait for a person, or it must not be closed.
+        """
         begun = run.position is not None
+        fenced = fence == "assistant"
         message = run.turn_id if fenced or not begun else new_id()
         fresh = not begun or message != run.turn_id
         at = self._now()
         events = self._final_events(run, reply, author, message, fresh, at)
         emergency = reply.kind is ReplyKind.EMERGENCY
         hand_off = emergency or reply.handoff is not None
-        urgent = reply.tier >= Tier.SAME_DAY or reply.handoff in _NOT_TRIAGED
-        priority = 0 if emergency else 1 if urgent else 2
+        unknown = reply.handoff in _NOT_TRIAGED  # it may be an emergency, also at night
+        priority = 0 if emergency else 1 if unknown or reply.tier >= Tier.SAME_DAY else 2
         total_ms = (time.perf_counter() - run.started) * 1000
         tokens, values = self._pseudonyms.unsaved(run.vault)
         statement = self._fence(run) | self._sealed(events) | {
-            "reply": message, "message": run.claim["message_id"], "fenced": fenced, "ends": fenced or not begun,
+            "reply": message, "message": run.claim["message_id"], "fence": fence, "ends": fenced or not begun,
             "author": author, "author_name": self._author_name(author),
             "text_encrypted": self._cipher.encrypt(reply.text),
             "text_redacted": reply.text_redacted, "kind": reply.kind.value, "tier": reply.tier.label,
+            "crisis": reply.crisis,
             "routes": json.dumps(list(reply.routes)), "adapter": reply.adapter, "prompt_version": reply.prompt_version,
             "policy_hash": reply.policy_hash, "citations": _json(reply.citations), "hits": _json(reply.hits),
             "stage_ms": json.dumps(reply.stage_ms), "total_ms": total_ms, "question_redacted": reply.question_redacted,
             "tokens": tokens, "values": values, "hand_off": hand_off, "escalation": new_id(), "priority": priority,
-            "reason": reply.handoff or "emergency", "category": reply.category, "due_at": self._due(priority, at),
+            "reason": reply.handoff or "emergency", "category": reply.category,
+            "due_at": self._due(priority, at, any_hour=unknown),
         }  # fmt: skip
         async with self._database.statement() as session:
             stored = await self._turns.finish(session, statement)
@@ -342,10 +368,10 @@ class Answering:
 
     def _safe(self, run: Run, reason: str) -> Reply:
         """What is said when the pipeline gave nothing usable."""
-        language = run.claim["language"]
+        phone = self._site.emergency_phone
         return Reply(
-            text=text("failed", language),
-            text_redacted=text("failed", "en"),
+            text=text("failed", run.claim["language"], emergency=phone),
+            text_redacted=text("failed", "en", emergency=phone),
             kind=ReplyKind.HANDOFF,
             routes=("human", "nurse_line"),
             handoff=f"turn_{reason}",
@@ -355,7 +381,7 @@ class Answering:
     def _fence(self, run: Run) -> dict[str, Any]:
         return {
             "turn": run.turn_id, "attempt": run.claim["attempt"], "conversation": run.claim["conversation_id"],
-            "epoch": run.claim["epoch"], "fenced": True, "now": self._now(),
+            "epoch": run.claim["epoch"], "fence": "assistant", "now": self._now(),
         }  # fmt: skip
 
     def _sealed(self, events: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
@@ -387,6 +413,7 @@ class Answering:
             status=status,
             kind=reply.kind.value if reply else "",
             tier=reply.tier.label if reply else "none",
+            category=reply.category if reply else "",
             routes=self._views.routes(reply.routes, run.claim["language"]) if reply else [],
             citations=self._views.citations(reply.citations) if reply else [],
             in_reply_to=run.claim["message_id"],

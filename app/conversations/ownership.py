@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.models import new_id
 from app.db.notify import CHANNEL
-from app.errors import AlreadyClaimed, ConversationClosed, Forbidden, NotFound, VersionConflict
+from app.errors import AlreadyClaimed, ConversationClosed, Forbidden, NotFound, OutcomeRequired, VersionConflict
 
 _NOTIFY = "pg_notify(:channel, 'conversation:' || c.id), pg_notify(:channel, 'staff:' || c.site_id)"
 _STATUS_EVENT = """
@@ -22,6 +22,9 @@ ev AS (
   INSERT INTO events (conversation_id, seq, type, payload_encrypted, created_at)
   SELECT c.id, c.last_seq, 'conversation.status', :payload, :now FROM c)
 """
+
+_IN_CRISIS = """EXISTS (SELECT 1 FROM escalations o WHERE o.conversation_id = conversations.id AND o.crisis
+                    AND o.status IN ('waiting', 'claimed'))"""
 
 _TAKE_OVER = text(f"""
 WITH c AS (
@@ -31,7 +34,7 @@ WITH c AS (
     AND (CAST(:version AS int) IS NULL OR version = :version)
   RETURNING id, site_id, last_seq, version),
 e AS (
-  UPDATE escalations SET status = 'claimed', staff_id = :staff, claimed_at = :now FROM c
+  UPDATE escalations SET status = 'claimed', staff_id = :staff, claimed_at = :now, follow_up_at = NULL FROM c
   WHERE escalations.conversation_id = c.id AND escalations.status = 'waiting' RETURNING escalations.id),
 fresh AS (
   INSERT INTO escalations
@@ -50,10 +53,27 @@ WITH c AS (
          last_seq = last_seq + 1, updated_at = :now
   WHERE id = :conversation AND site_id = :site AND handler = 'staff' AND staff_id = :staff
     AND (CAST(:version AS int) IS NULL OR version = :version)
+    AND (:with_outcome OR NOT {_IN_CRISIS})
   RETURNING id, site_id, last_seq, version),
 e AS (
   UPDATE escalations SET status = 'resolved', disposition = left(:disposition, 64), resolved_at = :now FROM c
   WHERE escalations.conversation_id = c.id AND escalations.status IN ('waiting', 'claimed') RETURNING escalations.id),
+{_STATUS_EVENT}
+SELECT (SELECT id FROM e) AS escalation_id, c.version, {_NOTIFY} FROM c
+""")
+
+_SET_ASIDE = text(f"""
+WITH c AS (
+  UPDATE conversations SET handler = 'waiting', staff_id = NULL, epoch = epoch + 1, version = version + 1,
+         last_seq = last_seq + 1, updated_at = :now
+  WHERE id = :conversation AND site_id = :site AND handler = 'staff' AND staff_id = :staff
+    AND (CAST(:version AS int) IS NULL OR version = :version)
+  RETURNING id, site_id, last_seq, version),
+e AS (
+  UPDATE escalations SET status = 'waiting', staff_id = NULL, claimed_at = NULL,
+         follow_up_at = CAST(:follow_up_at AS timestamptz),
+         due_at = coalesce(CAST(:follow_up_at AS timestamptz), least(due_at, :now))
+  FROM c WHERE escalations.conversation_id = c.id AND escalations.status = 'claimed' RETURNING escalations.id),
 {_STATUS_EVENT}
 SELECT (SELECT id FROM e) AS escalation_id, c.version, {_NOTIFY} FROM c
 """)
@@ -110,14 +130,44 @@ class Ownership:
         return str(row["escalation_id"])
 
     async def give_back(
-        self, session: AsyncSession, conversation: str, staff: str, version: int | None, disposition: str, at: datetime
+        self,
+        session: AsyncSession,
+        conversation: str,
+        staff: str,
+        version: int | None,
+        disposition: str,
+        at: datetime,
+        *,
+        with_outcome: bool = False,
     ) -> str | None:
         """End the part of the member of staff who owns it: the escalation is resolved, the assistant speaks again.
 
-        Returns the escalation's id. Raises NotFound, Forbidden (somebody else owns it), VersionConflict.
+        A crisis call only ``with_outcome``. Returns the escalation's id. Raises NotFound, Forbidden (somebody else
+        owns it), VersionConflict, OutcomeRequired.
         """
-        values = {"staff": staff, "version": version, "disposition": disposition}
+        values = {"staff": staff, "version": version, "disposition": disposition, "with_outcome": with_outcome}
         row = await self._run(session, _RETURN, conversation, at, values)
+        if row is None:
+            await self._explain(session, conversation, staff, version, leaving=True)
+        assert row is not None
+        return None if row["escalation_id"] is None else str(row["escalation_id"])
+
+    async def set_aside(
+        self,
+        session: AsyncSession,
+        conversation: str,
+        staff: str,
+        version: int | None,
+        follow_up_at: datetime | None,
+        at: datetime,
+    ) -> str | None:
+        """End the part of the member of staff who owns it, but not the call: it waits again, due at ``follow_up_at``.
+
+        Without such a time it is due now. The assistant stays silent. Returns the escalation's id. Raises what
+        ``give_back`` raises.
+        """
+        values = {"staff": staff, "version": version, "follow_up_at": follow_up_at}
+        row = await self._run(session, _SET_ASIDE, conversation, at, values)
         if row is None:
             await self._explain(session, conversation, staff, version)
         assert row is not None
@@ -148,7 +198,9 @@ class Ownership:
         found = await session.execute(statement, {k: v for k, v in (common | values).items() if k in names})
         return found.mappings().first()
 
-    async def _explain(self, session: AsyncSession, conversation: str, staff: str, version: int | None) -> None:
+    async def _explain(
+        self, session: AsyncSession, conversation: str, staff: str, version: int | None, *, leaving: bool = False
+    ) -> None:
         """Raise the error that says why a compare-and-swap found nothing to change."""
         query = text("SELECT handler, staff_id, version FROM conversations WHERE id = :id AND site_id = :site")
         row = (await session.execute(query, {"id": conversation, "site": self._site})).first()
@@ -160,6 +212,8 @@ class Ownership:
             raise AlreadyClaimed("another member of staff owns this conversation")
         if version is not None and row.version != version:
             raise VersionConflict("the conversation has changed; read it again")
+        if row.handler == "staff" and leaving:
+            raise OutcomeRequired("this is a crisis call: close it with what came of it and a note")
         if row.handler == "staff":
             raise AlreadyClaimed("you own this conversation already")
         raise Forbidden("take the conversation over first")

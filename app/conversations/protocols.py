@@ -42,8 +42,14 @@ class TurnObserver(Protocol):
 AdapterChoice = Callable[[], Awaitable[str | None]]
 """Resolves the adapter version that a turn beginning now uses; None is the base model."""
 
-DueTime = Callable[[int, datetime], datetime]
-"""When a person should have come, for a priority and the moment of the call."""
+
+class DueTime(Protocol):
+    """When a person should have come (escalations.sla.due_times)."""
+
+    def __call__(self, priority: int, at: datetime, *, any_hour: bool = False) -> datetime:
+        """For a priority and the moment of the call; ``any_hour``: counted from then even if nobody is at the chat."""
+        ...
+
 
 Now = Callable[[], datetime]
 """The time now, UTC."""

@@ -35,7 +35,10 @@ typing AS (
   SELECT c.id, c.last_seq, 'typing', :typing, :now FROM c WHERE c.handler = 'assistant'),
 t AS (
   INSERT INTO turns (id, conversation_id, message_id, position, epoch, answers, state, attempt, runner, created_at)
-  SELECT :turn, c.id, :message, c.position, c.epoch, c.handler = 'assistant', 'queued', 0, '', :now FROM c)
+  SELECT :turn, c.id, :message, c.position, c.epoch, c.handler = 'assistant', 'queued', 0, '', :now FROM c),
+reached AS (
+  UPDATE escalations SET due_at = :now, follow_up_at = NULL FROM c
+  WHERE escalations.conversation_id = c.id AND escalations.status = 'waiting' AND escalations.follow_up_at > :now)
 SELECT c.position, c.handler, pg_notify(:channel, 'conversation:' || c.id) FROM c
 """)
 
@@ -102,7 +105,10 @@ class ConversationRepository:
         return (await session.execute(_CONVERSATION, values)).mappings().first()
 
     async def post(self, session: Executor, values: dict[str, Any]) -> RowMapping | None:
-        """Store a patient message, its events and its turn, in one statement; None if the conversation is not open."""
+        """Store a patient message, its events and its turn, in one statement; None if the conversation is not open.
+
+        A follow-up that waits for its time is due at once: the patient is there.
+        """
         return (await session.execute(_POST, values | {"channel": CHANNEL})).mappings().first()
 
     async def say(self, session: Executor, values: dict[str, Any]) -> RowMapping | None:

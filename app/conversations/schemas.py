@@ -13,12 +13,15 @@ Status = Literal["streaming", "complete", "retracted", "superseded"]
 
 
 class RouteView(BaseModel):
-    """Somebody to call, from site.yaml, in the language of the conversation."""
+    """Somebody to call, from site.yaml and the lines of its country, in the language of the conversation."""
 
     route: str
     label: str
     phone: str | None
-    note: str
+    text_line: str | None = Field(None, description="number for text messages")
+    text_word: str = Field("", description="what the text message must say; empty if anything will do")
+    chat: str | None = Field(None, description="the line's own page")
+    note: str = Field(description="what the site says about the line, else its hours")
 
 
 class CitationView(BaseModel):
@@ -42,6 +45,9 @@ class MessageView(BaseModel):
     status: Status
     kind: str = Field("", description="how a reply came about: answer, fallback, redirect, emergency, …")
     tier: str = Field("none", description="urgency that triage saw")
+    category: str = Field(
+        "", description="what triage saw, such as cardiac or abuse; after abuse or violence offer a quick way to leave"
+    )
     routes: list[RouteView] = Field(default_factory=list)
     citations: list[CitationView] = Field(default_factory=list)
     in_reply_to: str | None = None

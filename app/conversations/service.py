@@ -123,10 +123,10 @@ class ConversationService:
                 stored = await self._repository.post(session, values)
                 if stored is None:
                     await self._found(session, conversation, owner)
-                    raise ConversationClosed("this conversation has ended; start a new one. In an emergency call 911.")
+                    raise self._ended()
         if stored is None:
             await self.get(owner, conversation)
-            raise ConversationClosed("this conversation has ended; start a new one. In an emergency call 911.")
+            raise self._ended()
         self._runner.wake(conversation, turn)
         view.position = stored["position"]
         return Posted(message=view, reply_id=turn if stored["handler"] == "assistant" else None)
@@ -190,7 +190,7 @@ class ConversationService:
         async with self._database.session() as session:
             view = await self._view(session, conversation, owner)
             if view.handler == "closed":
-                raise ConversationClosed("this conversation has ended; start a new one. In an emergency call 911.")
+                raise self._ended()
             due = self._due(NORMAL_PRIORITY, at)
             await self.ownership.hand_off(session, conversation, "patient_asked", NORMAL_PRIORITY, due, at)
             view = await self._view(session, conversation, owner)
@@ -301,11 +301,16 @@ class ConversationService:
             "typing": self._events.seal({"who": "assistant", "on": True}),
         }  # fmt: skip
 
+    def _ended(self) -> ConversationClosed:
+        phone = self._site.emergency_phone
+        return ConversationClosed(f"this conversation has ended; start a new one. In an emergency call {phone}.")
+
     def _checked(self, words: str) -> str:
         """The text, if it can be a message."""
         if len(words) > self.max_characters:
             raise MessageTooLong(
-                f"a message may have {self.max_characters} characters; shorten it. In an emergency call 911."
+                f"a message may have {self.max_characters} characters; shorten it. "
+                f"In an emergency call {self._site.emergency_phone}."
             )
         if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\r\t" for c in words):
             raise InvalidContent("a message must be text, without control characters")

@@ -1,7 +1,8 @@
 """The SQL of turns: claim, stream, finish. Every write of a reply is fenced in the very statement that makes it.
 
 The fence: the conversation still has the epoch of the turn, the assistant still holds it, and the turn is still this
-run's (``attempt``). An emergency text is written without the first two, but never into a closed conversation.
+run's (``attempt``). An emergency text is written without the first two, but never into a closed conversation; what is
+said to further messages of a crisis call, only while the conversation waits for a person.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ SELECT t.id, t.conversation_id, t.message_id, t.position, t.epoch, t.answers, t.
        c.language, c.site_id, c.session_id,
        (t.answers AND c.handler = 'assistant' AND c.epoch = t.epoch) AS may_answer,
        EXISTS (SELECT 1 FROM consents k WHERE k.session_id = c.session_id) AS consented,
+       coalesce((SELECT e.category FROM escalations e WHERE e.conversation_id = t.conversation_id AND e.crisis
+                 AND e.status IN ('waiting', 'claimed')), '') AS crisis,
        (SELECT r.position FROM messages r WHERE r.id = t.id AND r.status = 'streaming') AS begun,
        a.asked_encrypted, a.asked_redacted, p.tokens, p.token_values
 FROM t JOIN conversations c ON c.id = t.conversation_id
@@ -49,7 +52,8 @@ _CLAIM_ONE = text(_TAKE.format(which="id = :turn AND state = 'queued'"))
 
 _FENCE = """
   AND EXISTS (SELECT 1 FROM turns WHERE id = :turn AND state = 'running' AND attempt = :attempt)
-  AND (CASE WHEN :fenced THEN epoch = :epoch AND handler = 'assistant' ELSE handler <> 'closed' END)
+  AND (CASE CAST(:fence AS text) WHEN 'assistant' THEN epoch = :epoch AND handler = 'assistant'
+       WHEN 'waiting' THEN handler = 'waiting' ELSE handler <> 'closed' END)
 """
 
 _APPEND = f"""
@@ -64,7 +68,7 @@ e AS (
 
 _MESSAGE_COLUMNS = (
     "(id, conversation_id, position, author, author_name, in_reply_to, status, text_encrypted, text_redacted, kind, "
-    "tier, routes, adapter_version, prompt_version, policy_hash, created_at, completed_at)"
+    "tier, category, routes, adapter_version, prompt_version, policy_hash, created_at, completed_at)"
 )
 
 _BEGIN = text(
@@ -73,11 +77,14 @@ _BEGIN = text(
 , m AS (
   INSERT INTO messages {_MESSAGE_COLUMNS}
   SELECT :turn, c.id, c.last_seq - :count + 1, 'assistant', :author_name, :message, 'streaming', :text_encrypted,
-         '', '', 'none', '[]', :adapter, '', '', :now, NULL FROM c)
+         '', '', 'none', '', '[]', :adapter, '', '', :now, NULL FROM c)
 SELECT c.last_seq - :count + 1 AS position, pg_notify(:channel, 'conversation:' || c.id) FROM c
 """
 )
 _APPEND_ONLY = text(_APPEND + "SELECT c.last_seq, pg_notify(:channel, 'conversation:' || c.id) FROM c")
+
+_WORSE = "excluded.priority < escalations.priority OR (excluded.crisis AND NOT escalations.crisis)"
+"""What a new call says takes the place of what the open one says."""
 
 _FINISH = text(f"""
 WITH c AS (
@@ -90,12 +97,13 @@ WITH c AS (
 m AS (
   INSERT INTO messages {_MESSAGE_COLUMNS}
   SELECT :reply, c.id, c.last_seq - :count + 1, :author, :author_name, :message, 'complete', :text_encrypted,
-         :text_redacted, :kind, :tier, CAST(:routes AS jsonb), :adapter, :prompt_version, :policy_hash, :now, :now
+         :text_redacted, :kind, :tier, left(:category, 64), CAST(:routes AS jsonb), :adapter, :prompt_version,
+         :policy_hash, :now, :now
   FROM c
   ON CONFLICT (id) DO UPDATE SET status = 'complete', text_encrypted = excluded.text_encrypted,
-    text_redacted = excluded.text_redacted, kind = excluded.kind, tier = excluded.tier, routes = excluded.routes,
-    adapter_version = excluded.adapter_version, prompt_version = excluded.prompt_version,
-    policy_hash = excluded.policy_hash, completed_at = excluded.completed_at),
+    text_redacted = excluded.text_redacted, kind = excluded.kind, tier = excluded.tier, category = excluded.category,
+    routes = excluded.routes, adapter_version = excluded.adapter_version,
+    prompt_version = excluded.prompt_version, policy_hash = excluded.policy_hash, completed_at = excluded.completed_at),
 e AS (
   INSERT INTO events (conversation_id, seq, type, payload_encrypted, created_at)
   SELECT c.id, c.last_seq - :count + k.i, k.type, k.payload, :now
@@ -121,18 +129,19 @@ names AS (
   FROM c, unnest(CAST(:tokens AS text[]), CAST(:values AS bytea[])) AS k(token, value) ON CONFLICT DO NOTHING),
 called AS (
   INSERT INTO escalations
-    (id, site_id, conversation_id, status, priority, reason, tier, category, disposition, due_at, created_at)
-  SELECT :escalation, c.site_id, c.id, 'waiting', :priority, left(:reason, 64), :tier, left(:category, 64), '',
-         :due_at, :now
+    (id, site_id, conversation_id, status, priority, reason, tier, category, crisis, disposition, due_at, created_at)
+  SELECT :escalation, c.site_id, c.id, 'waiting', :priority, left(:reason, 64), :tier, left(:category, 64), :crisis,
+         '', :due_at, :now
   FROM c WHERE :hand_off
   ON CONFLICT (conversation_id) WHERE status in ('waiting', 'claimed') DO UPDATE SET
     priority = least(escalations.priority, excluded.priority), due_at = least(escalations.due_at, excluded.due_at),
-    reason = CASE WHEN excluded.priority < escalations.priority THEN excluded.reason ELSE escalations.reason END,
-    tier = CASE WHEN excluded.priority < escalations.priority THEN excluded.tier ELSE escalations.tier END,
-    category = CASE WHEN excluded.priority < escalations.priority THEN excluded.category ELSE escalations.category END),
+    reason = CASE WHEN {_WORSE} THEN excluded.reason ELSE escalations.reason END,
+    tier = CASE WHEN {_WORSE} THEN excluded.tier ELSE escalations.tier END,
+    category = CASE WHEN {_WORSE} THEN excluded.category ELSE escalations.category END,
+    crisis = escalations.crisis OR excluded.crisis, follow_up_at = NULL),
 over AS (UPDATE turns SET state = 'done', lease_until = NULL FROM c WHERE turns.id = :turn AND :ends)
 SELECT c.last_seq, pg_notify(:channel, 'conversation:' || c.id),
-       CASE WHEN :hand_off THEN pg_notify(:channel, 'staff:' || c.site_id) END
+       CASE WHEN :hand_off OR :fence <> 'assistant' THEN pg_notify(:channel, 'staff:' || c.site_id) END
 FROM c
 """)
 

@@ -95,8 +95,9 @@ class Views:
 
     def _waiting(self, position: int | None, language: str, at: datetime) -> str:
         if is_open(self._site, at):
-            return text("waiting_open", language, position=position or 1)
-        return text("waiting_closed", language, hours=hours_text(self._site, language))
+            return text("waiting_open", language, position=position or 1, emergency=self._site.emergency_phone)
+        hours = hours_text(self._site, language)
+        return text("waiting_closed", language, hours=hours, emergency=self._site.emergency_phone)
 
     def _common(self, row: RowMapping, language: str) -> dict[str, Any]:
         return {
@@ -107,6 +108,7 @@ class Views:
             "status": row["status"],
             "kind": row["kind"],
             "tier": row["tier"],
+            "category": row["category"],
             "routes": self.routes(row["routes"], language),
             "citations": [CitationView(**k, url=_url(k["article_id"])) for k in row["citations"]],
             "in_reply_to": row["in_reply_to"],
@@ -126,6 +128,11 @@ def route_views(site: Site, names: Sequence[str], language: str) -> list[RouteVi
     for name in names:
         contact = contacts.get(name)
         if contact is not None:
-            label = contact.label_es if language == "es" and contact.label_es else contact.label
-            found.append(RouteView(route=name, label=label, phone=contact.phone, note=contact.note or contact.hours))
+            found.append(
+                RouteView(
+                    route=name, label=contact.label_in(language), phone=contact.phone, text_line=contact.text_line,
+                    text_word=contact.text_word, chat=contact.chat,
+                    note=contact.note_in(language) or contact.hours_in(language),
+                )
+            )  # fmt: skip
     return found

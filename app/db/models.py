@@ -25,6 +25,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -124,6 +125,7 @@ class Message(Base):
     text_redacted: Mapped[str] = mapped_column(Text)
     kind: Mapped[str] = mapped_column(String(16), default="")
     tier: Mapped[str] = mapped_column(String(16), default="none")
+    category: Mapped[str] = mapped_column(String(64), default="", server_default="")
     routes: Mapped[list[str]] = mapped_column(default=list)
     adapter_version: Mapped[str | None] = mapped_column(String(64))
     prompt_version: Mapped[str] = mapped_column(String(16), default="")
@@ -215,7 +217,11 @@ class Pseudonym(Base):
 
 
 class Escalation(Base):
-    """A call for a person. ``status``: waiting | claimed | resolved; ``priority``: 0 emergency, 1 urgent, 2 normal."""
+    """A call for a person. ``status``: waiting | claimed | resolved; ``priority``: 0 emergency, 1 urgent, 2 normal.
+
+    A ``crisis`` call is closed only with an outcome and a note. After "not reached" it waits again, and nobody needs
+    to take it before ``follow_up_at`` (which is then its ``due_at`` too) unless the patient writes.
+    """
 
     __tablename__ = "escalations"
     __table_args__ = (
@@ -233,12 +239,27 @@ class Escalation(Base):
     reason: Mapped[str] = mapped_column(String(64))
     tier: Mapped[str] = mapped_column(String(16), default="none")
     category: Mapped[str] = mapped_column(String(64), default="")
+    crisis: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     staff_id: Mapped[str | None] = mapped_column(ForeignKey("users.id"))
     disposition: Mapped[str] = mapped_column(String(64), default="")
     due_at: Mapped[datetime]
     created_at: Mapped[datetime] = mapped_column(default=now)
     claimed_at: Mapped[datetime | None]
+    follow_up_at: Mapped[datetime | None]
     resolved_at: Mapped[datetime | None]
+
+
+class EscalationNote(Base):
+    """What a member of staff wrote when she ended her part of a call: how it ended, and a note, which is encrypted."""
+
+    __tablename__ = "escalation_notes"
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=True)
+    escalation_id: Mapped[str] = mapped_column(ForeignKey("escalations.id", ondelete="CASCADE"), index=True)
+    staff_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    disposition: Mapped[str] = mapped_column(String(64))
+    note_encrypted: Mapped[bytes] = mapped_column(LargeBinary)
+    follow_up_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class User(Base):

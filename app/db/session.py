@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from sqlalchemy import event, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -17,6 +18,9 @@ from app.errors import StoreUnavailable
 Executor = AsyncSession | AsyncConnection
 """What statements of repositories run on: a session's transaction, or a connection for a single statement."""
 
+
+_CONNECT_S = 5
+"""Seconds after which a server that does not answer counts as gone, unless the URL names its own connect_timeout."""
 
 _WRONG_STATE = "25"
 """SQLSTATE class of a read-only server (a standby, say) and of transactions that it timed out: no OperationalError."""
@@ -28,8 +32,9 @@ class Database:
     def __init__(self, url: str, pool: int = 10) -> None:
         self.url = url
         self.engine: AsyncEngine = create_async_engine(
-            url, pool_size=pool, max_overflow=0, pool_timeout=10, hide_parameters=True
-        )
+            url, pool_size=pool, max_overflow=0, pool_timeout=10, hide_parameters=True,
+            connect_args={} if "connect_timeout" in make_url(url).query else {"connect_timeout": _CONNECT_S},
+        )  # fmt: skip
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         _ping_rested(self.engine)

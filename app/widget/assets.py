@@ -23,6 +23,8 @@ _BLOCK_COMMENT = re.compile(r"^[ \t]*/\*(?:(?!\*/).)*\*/[ \t]*\n|/\*\*(?:(?!\*/)
 _LINE_COMMENT = re.compile(r"^[ \t]*//.*\n", re.MULTILINE)
 _IMPORT = re.compile(r'^import \{[^}\n]*\} from "\./([\w.]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?function|class|const)", re.MULTILINE)
+_ASSIGNMENT = re.compile(r"""^([^="'`\n]*) = """, re.MULTILINE)
+_STYLE_SPACE = re.compile(r"\s*([{};,])\s*")
 _INDENT = re.compile(r"^[ \t]+|^\n", re.MULTILINE)
 
 
@@ -41,12 +43,24 @@ def compact(source: str) -> str:
     return _INDENT.sub("", _LINE_COMMENT.sub("", _BLOCK_COMMENT.sub("", source)))
 
 
+def compact_script(source: str) -> str:
+    """A script without comments and indentation, and without spaces around an ``=`` that no string can hold."""
+    return _ASSIGNMENT.sub(r"\1=", compact(source))
+
+
+def compact_style(source: str) -> str:
+    """A style sheet without comments and without the spaces that nobody needs."""
+    return _STYLE_SPACE.sub(r"\1", compact(source)).replace(": ", ":").replace(";}", "}")
+
+
 def asset(name: str, content: bytes) -> Asset:
     """Prepare one file; ``name`` decides the media type. Raises KeyError for a suffix that is not served."""
     suffix = Path(name).suffix
     media_type = MEDIA_TYPES[suffix]
-    if suffix == ".js" or suffix == ".css":
-        content = compact(content.decode("utf-8")).encode("utf-8")
+    if suffix == ".js":
+        content = compact_script(content.decode("utf-8")).encode("utf-8")
+    elif suffix == ".css":
+        content = compact_style(content.decode("utf-8")).encode("utf-8")
     elif suffix == ".html":
         content = _INDENT.sub("", content.decode("utf-8")).encode("utf-8")
     digest = hashlib.sha256(content).hexdigest()

@@ -97,8 +97,10 @@ def frame_policy(ancestors: list[str]) -> str:
 
 
 def _fill_frame(source: str, site: Site) -> bytes:
-    emergency = site.contacts["911"].phone or "911"
-    values = {"name": site.name, "assistant": site.assistant_name, "phone": site.phone, "emergency": emergency}
+    values = {
+        "name": site.name, "assistant": site.assistant_name, "phone": site.phone, "emergency": site.emergency_phone,
+        "exit": site.safe_exit_url,
+    }  # fmt: skip
     return Template(source).substitute({key: escape(value) for key, value in values.items()}).encode("utf-8")
 
 

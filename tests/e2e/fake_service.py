@@ -24,6 +24,15 @@ CRISIS_TEXT = (
     "While you wait, sit down and unlock your door if you can."
 )
 
+ABUSE_TEXT = "You are not alone, and this is not your fault. You can leave this page at any time with the exit button."
+
+CARDS = {
+    "chest": ("cardiac", CRISIS_TEXT, ("911", "nurse_line")),
+    "hits me": ("abuse", ABUSE_TEXT, ("domestic_violence", "911")),
+    "end it all": ("suicide", "I am glad you told us.", ("988", "911")),
+}
+"""Crisis cards by a word of the patient's: category, text, routes."""
+
 WAITING_TEXT = "Someone usually answers within 10 minutes. You are number 2 in line. In an emergency call 911."
 
 
@@ -138,7 +147,10 @@ class FakeService:
     def routes(self, *names: str) -> list[dict[str, Any]]:
         contacts = {str(route): contact for route, contact in self.site.contacts.items()}
         return [
-            {"route": n, "label": contacts[n].label, "phone": contacts[n].phone, "note": contacts[n].note}
+            {
+                "route": n,
+                **contacts[n].model_dump(include={"label", "phone", "text_line", "text_word", "chat", "note"}),
+            }
             for n in names
         ]
 
@@ -147,22 +159,19 @@ class FakeService:
         with suppress(asyncio.CancelledError):
             await self._script(talk, text.lower())
 
+    async def _card(self, talk: FakeConversation, category: str, text: str, routes: list[dict[str, Any]]) -> None:
+        """A crisis card, ahead of its message."""
+        message_id = uuid4().hex
+        about = {"tier": "emergency", "category": category, "text": text, "routes": routes}
+        await talk.emit("safety.crisis", {"message_id": message_id, **about})
+        await talk.add("assistant", id=message_id, kind="emergency", **about)
+
     async def _script(self, talk: FakeConversation, text: str) -> None:
         if talk.handler in ("staff", "closed"):
             return
-        if "chest" in text:
-            message_id = uuid4().hex
-            routes = self.routes("911", "nurse_line")
-            card = {
-                "message_id": message_id,
-                "tier": "emergency",
-                "category": "cardiac",
-                "text": CRISIS_TEXT,
-                "routes": routes,
-            }
-            await talk.emit("safety.crisis", card)
-            await talk.add("assistant", CRISIS_TEXT, id=message_id, kind="emergency", tier="emergency", routes=routes)
-            return
+        for word, (category, words, names) in CARDS.items():
+            if word in text:
+                return await self._card(talk, category, words, self.routes(*names))
         sentences = [
             "Do not eat or drink anything for 6 hours before your CT scan with contrast.",
             " You may take your usual medicines with a small sip of water.",
@@ -282,7 +291,7 @@ def build_fake_api(service: FakeService) -> FastAPI:
             return problem(404, "not_found", "There is no such conversation.")
         service.posts += 1
         text, key = (await request.json())["text"], request.headers["Idempotency-Key"]
-        if not service.consented[talk.token] and "chest" not in text:
+        if not service.consented[talk.token] and not any(word in text for word in CARDS):
             return problem(403, "consent_required", "Accept the notice first.")
         if "lost answer" not in text and service.fail_posts:
             service.fail_posts -= 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from fastapi import FastAPI
@@ -13,6 +15,7 @@ from playwright.sync_api import Page, expect
 
 from app.console.routes import COOKIE, build_router
 from app.contracts.site import Site
+from app.escalations.schemas import EscalationView, NoteView
 from tests.browser import axe_violations, serve
 from tests.browser_fixtures import OpenPage
 from tests.fakes_console import ADMIN, NURSE, NURSE_ID, TALK, FakeReads, escalation, message
@@ -86,6 +89,13 @@ def test_every_page_is_accessible_and_reflows(desk: Desk, open_page: OpenPage, w
         check(f"{handler} {owner}")
     page.get_by_role("button", name="Resolve…").click()
     check("resolve")
+    desk.reads.waiting = [in_crisis(follow_up_at=datetime.now(UTC) + timedelta(minutes=20))]
+    page.goto(f"{desk.url}/console/")
+    check("follow-up")
+    page.goto(f"{desk.url}/console/conversations/{TALK}")
+    page.get_by_role("button", name="Outcome of crisis call…").click()
+    page.get_by_label("What came of it?").select_option("not_reached")
+    check("crisis")
     page.context.add_cookies([{"name": COOKIE, "value": ADMIN, "url": desk.url}])
     page.goto(f"{desk.url}/console/adapters")
     page.locator("summary").last.click()
@@ -142,6 +152,53 @@ def test_failure_of_a_post_is_told(desk: Desk, open_page: OpenPage) -> None:
     page.get_by_role("button", name="Claim next").click()
     expect(page.get_by_role("alert")).to_contain_text("Not Found")
     expect(page.get_by_role("button", name="Claim next")).to_be_enabled()
+
+
+def in_crisis(**values: object) -> EscalationView:
+    """A crisis call that was tried before."""
+    note = NoteView(
+        staff_name="Jon Park", disposition="not_reached", text="No answer, left no message",
+        follow_up_at=datetime.now(UTC), created_at=datetime.now(UTC),
+    )  # fmt: skip
+    about = {"priority": 0, "reason": "emergency:suicide", "tier": "emergency", "category": "suicide", "crisis": True}
+    return escalation(1, **{**about, "notes": [note], **values})
+
+
+def test_a_crisis_call_is_closed_with_outcome_note_and_follow_up(desk: Desk, open_page: OpenPage) -> None:
+    """The double has no JSON API: what would be posted is read from the request."""
+    desk.reads.talk = desk.reads.talk.model_copy(
+        update={"handler": "staff", "staff_id": NURSE_ID, "staff_name": "Maria"}
+    )
+    desk.reads.waiting = [in_crisis(status="claimed", staff_id=NURSE_ID)]
+    page = open_as(open_page, desk, NURSE, f"/console/conversations/{TALK}")
+    posted: list[dict[str, str]] = []
+    page.on("request", lambda r: posted.append(json.loads(r.post_data or "{}")) if r.method == "POST" else None)
+    expect(page.get_by_text("The assistant is silent until it is closed")).to_be_visible()
+    expect(page.get_by_text("No answer, left no message")).to_be_visible()
+    expect(page.get_by_role("button", name="Return to assistant")).to_be_hidden()
+    expect(page.get_by_role("button", name="Resolve…")).to_be_hidden()
+    page.get_by_role("button", name="Outcome of crisis call…").click()
+    close = page.get_by_role("button", name="Save outcome")
+    close.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert posted == [], "nothing is sent without an outcome"
+    outcome, follow_up = page.get_by_label("What came of it?"), page.get_by_label("Try again in")
+    outcome.select_option("reached")
+    expect(follow_up).to_be_hidden()
+    close.click()
+    assert posted == [], "nothing is sent without a note"
+    outcome.select_option("not_reached")
+    expect(follow_up).to_be_visible()
+    follow_up.select_option("60")
+    page.get_by_label("Note for the team").last.fill("No answer, called twice")
+    close.click()
+    expect(page.get_by_role("alert")).to_contain_text("Not Found")
+    assert posted == [{"disposition": "not_reached", "follow_up_minutes": "60", "note": "No answer, called twice"}]
+    page.get_by_role("button", name="Outcome of crisis call…").click()
+    outcome.select_option("crisis_team")
+    close.click()
+    expect(page.get_by_role("alert")).to_contain_text("Not Found")
+    assert posted[1] == {"disposition": "crisis_team", "note": "No answer, called twice"}
 
 
 def test_promotion_asks_first(desk: Desk, open_page: OpenPage) -> None:

@@ -95,6 +95,15 @@ document.addEventListener("submit", (event) => {
   }, form.dataset.then);
 });
 
+document.addEventListener("change", (event) => {
+  const field = /** @type {any} */ (event.target);
+  if (field.name !== "disposition") return;
+  for (const part of all("[data-if]", field.form)) {
+    part.hidden = part.dataset.if !== field.value;
+    for (const inner of all("select", part)) inner.disabled = part.hidden;
+  }
+});
+
 document.addEventListener("keydown", (event) => {
   const field = /** @type {any} */ (event.target);
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && field.form?.dataset.form) field.form.requestSubmit();
@@ -114,7 +123,8 @@ function times() {
   for (const node of all("[data-age]")) node.textContent = `${span(Date.now() - Date.parse(node.dateTime))} ago`;
   for (const node of all("[data-due]")) {
     const left = Date.parse(node.dataset.due) - Date.now();
-    node.textContent = left < 0 ? `Overdue by ${span(left)}` : `Due in ${span(left)}`;
+    const words = left < 0 ? `overdue by ${span(left)}` : `due in ${span(left)}`;
+    node.textContent = node.dataset.lead ? `${node.dataset.lead} ${words}` : words[0].toUpperCase() + words.slice(1);
     node.classList.toggle("late", left < 0);
   }
 }
@@ -126,6 +136,7 @@ function settle() {
   const thread = $("thread");
   if (thread) {
     for (const part of all("[data-show]")) part.hidden = part.dataset.show !== thread.dataset.state;
+    for (const part of all("button[data-crisis]")) part.hidden = part.dataset.crisis !== thread.dataset.crisis;
     $("owner").textContent = thread.dataset.owner;
   }
   const count = document.querySelector("[data-count]");

@@ -7,6 +7,7 @@ export class Problem extends Error {
   constructor(status, body = {}, wait = 0) {
     super(body.detail || body.title || `HTTP ${status}`);
     this.status = status;
+    this.body = body;
     this.name = body.name || "";
     this.mend = body.mend || "";
     this.wait = wait;
@@ -27,12 +28,12 @@ export const newKey = () =>
 
 /**
  * @param {string} method @param {string} path
- * @param {{token?: string, body?: object, key?: string, blob?: boolean}} [options] key: Idempotency-Key
- * @returns {Promise<any>} the JSON body, a Blob, or null for 204
+ * @param {{token?: string, body?: object, key?: string}} [options] key: Idempotency-Key
+ * @returns {Promise<any>} the JSON body, or null for 204
  */
-export async function request(method, path, { token, body, key, blob } = {}) {
+export async function request(method, path, { token, body, key } = {}) {
   /** @type {Record<string, string>} */
-  const headers = { Accept: blob ? "text/plain" : "application/json" };
+  const headers = { "Accept-Language": document.documentElement.lang };
   if (token) headers.Authorization = `Bearer ${token}`;
   if (key) headers["Idempotency-Key"] = key;
   if (body) headers["Content-Type"] = "application/json";
@@ -43,7 +44,7 @@ export async function request(method, path, { token, body, key, blob } = {}) {
     if (!response.ok) {
       throw new Problem(response.status, await response.json().catch(() => ({})), Number(response.headers.get("Retry-After")) || 0);
     }
-    return response.status === 204 ? null : await (blob ? response.blob() : response.json());
+    return response.status === 204 ? null : await response.json();
   } catch (error) {
     throw error instanceof Problem ? error : new Problem(0);
   } finally {
@@ -53,14 +54,16 @@ export async function request(method, path, { token, body, key, blob } = {}) {
 
 /**
  * A request that is safe to repeat, tried again while the failure is transient.
- * @param {() => Promise<any>} send @param {number} [times]
+ * @param {() => Promise<any>} send @param {(problem: Problem) => void} [tell] hears of each failure at once
  */
-export async function retried(send, times = 4) {
+export async function retried(send, tell) {
+  let times = 4;
   for (let wait = 700; ; wait *= 2) {
     try {
       return await send();
     } catch (error) {
       const problem = /** @type {Problem} */ (error);
+      tell?.(problem);
       if (!problem.transient || --times < 1) throw problem;
       await sleep(Math.min(8000, Math.max(wait, problem.wait * 1000)));
     }

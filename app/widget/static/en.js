@@ -37,6 +37,7 @@ export default {
   help: "Get help now",
   call: "Call {phone}",
   text: "Text {phone}",
+  chat: "Chat online",
   good: "Helpful",
   bad: "Not helpful",
   why: "What was wrong?",
@@ -58,6 +59,5 @@ export default {
   erased: "The chat was erased from this device.",
   tooLong: "{n} characters too many",
   empty: "Ask about visits, bills, preparing for a test, or finding the right place for care.",
-  down: "New messages",
   tooMany: "Too many messages at once. Wait a moment and try again.",
 };

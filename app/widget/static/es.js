@@ -38,6 +38,7 @@ export default {
   help: "Busque ayuda ahora",
   call: "Llamar al {phone}",
   text: "Mensaje al {phone}",
+  chat: "Chat en línea",
   good: "Útil",
   bad: "No es útil",
   why: "¿Qué estuvo mal?",
@@ -59,7 +60,6 @@ export default {
   erased: "El chat se borró de este dispositivo.",
   tooLong: "{n} caracteres de más",
   empty: "Pregunte por visitas, cuentas, cómo prepararse para un examen o dónde atenderse.",
-  down: "Mensajes nuevos",
   tooMany: "Demasiados mensajes a la vez. Espere un momento y reintente.",
 };
 

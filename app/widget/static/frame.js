@@ -2,7 +2,7 @@
 /** The chat in the iframe: consent, sending, following, and what the patient is told meanwhile. */
 
 import { newKey, Problem, request, retried } from "./api.js";
-import { Log } from "./log.js";
+import { Log, unsafe } from "./log.js";
 import { load, save, wipe } from "./storage.js";
 import { follow } from "./stream.js";
 import { $, dots, fill, h, messageNode, tel } from "./view.js";
@@ -18,9 +18,11 @@ const t = (await import(`./${language}.js`)).default;
 /** What the patient asked for before accepting; done right after. @type {(() => void) | null} */ let wanted = null;
 /** Written before accepting and not an emergency: put back into the composer on accepting. */
 let early = "";
-let posting = false;
+/** The message that is being sent. @type {import("./storage.js").Outgoing | null} */ let posting = null;
+/** What the service says to a message that it had to refuse and that reads like an emergency. @type {any[]} */ let aid = [];
 let live = false;
 let open = true;
+/** The quick way out, once it was needed. @type {any} */ let exit = null;
 let unread = 0;
 
 const keep = () => save(saved);
@@ -28,16 +30,32 @@ const host = (/** @type {object} */ message) => parent !== window && parent.post
 
 /* ---------- telling ---------- */
 
-/** @param {string} text @param {any} [mend] */
+/** The number to call stands in the page itself, so that it is said without the service too. @param {string} text @param {any} [mend] */
 function problem(text, mend) {
-  $("problem").replaceChildren(text, mend || "");
+  $("problem").replaceChildren(text && `${text} ${$("sos").textContent}. `, mend || "");
+}
+
+/** Told of each failure while a message is sent, before the last try. @param {Problem} p */
+function trouble(p) {
+  if (p.body.safety_text) {
+    aid = [{ ...p.body, id: "aid", author: "assistant", kind: "emergency", text: p.body.safety_text }];
+    live = true;
+    draw();
+    toEnd();
+  }
+  if (p.transient) problem(wording(p));
+}
+
+/** Without a session nothing is stored, but the service still says whether the message needs help at once. @param {Problem} p */
+function unstored(p) {
+  trouble(p);
+  if (posting) request("POST", "/v1/conversations/none/messages", { body: { text: posting.text } }).catch(trouble);
 }
 
 /** @param {unknown} error @returns {string} */
 function wording(error) {
-  if (!(error instanceof Problem) || !error.status) return t.unreachable;
-  if (error.status === 429) return t.tooMany;
-  return error.status >= 500 ? t.unreachable : `${error.message} ${error.mend}`.trim();
+  if (!(error instanceof Problem) || (error.transient && error.status !== 429)) return t.unreachable;
+  return error.status === 429 ? t.tooMany : `${error.message} ${error.mend}`.trim();
 }
 
 /** @param {string} text */
@@ -49,7 +67,8 @@ function atEnd() {
 }
 function toEnd() {
   $("scroll").scrollTop = $("scroll").scrollHeight;
-  scrollTo(0, document.body.scrollHeight); // at 400 % zoom the page itself scrolls
+  // At 400 % zoom the page itself scrolls.
+  scrollTo(0, document.body.scrollHeight);
 }
 
 /* ---------- drawing ---------- */
@@ -91,7 +110,8 @@ const drawn = new Map();
 function draw() {
   const stick = atEnd();
   const list = $("log");
-  const nodes = log.list.map((m) => {
+  const shown = [...log.list, ...aid];
+  const nodes = shown.map((m) => {
     const sign = JSON.stringify([m.text, m.status, m.kind, m.routes, m.citations, language]);
     if (drawn.get(m.id)?.sign !== sign) drawn.set(m.id, { sign, node: messageNode(m, { t, language, live, rate }) });
     return drawn.get(m.id).node;
@@ -107,6 +127,7 @@ function draw() {
   }
   nodes.forEach((node, at) => list.children[at] !== node && list.insertBefore(node, list.children[at] || null));
   while (list.children.length > nodes.length) list.lastChild.remove();
+  exit ||= shown.some(unsafe) && import("./leave.js").then((way) => (way.arm(h, language, clear), toEnd()), () => (exit = null));
   $("empty").hidden = nodes.length > 0 || !$("consent").hidden;
   if (stick && nodes.length) toEnd();
 }
@@ -114,7 +135,7 @@ function draw() {
 function consentCard() {
   const box = $("consent");
   box.hidden = saved.consented || !config;
-  $("hint").textContent = box.hidden ? "" : t.writeEarly;
+  fit();
   if (box.hidden) return box.replaceChildren();
   box.replaceChildren(
     h("h2", {}, t.before),
@@ -133,17 +154,18 @@ const start = () => (starting ||= begin().finally(() => (starting = null)));
 
 async function begin() {
   if (!saved.token) {
-    const session = await retried(() => request("POST", "/v1/sessions", { body: { consent: saved.consented, language } }));
+    const session = await retried(() => request("POST", "/v1/sessions", { body: { consent: saved.consented, language } }), unstored);
     saved.token = session.token;
     keep();
   }
   if (!saved.conversation) {
     const key = newKey();
-    conversation = await retried(() => request("POST", "/v1/conversations", { token: saved.token, body: {}, key }));
+    conversation = await retried(() => request("POST", "/v1/conversations", { token: saved.token, body: {}, key }), unstored);
     saved.conversation = conversation.id;
     keep();
     listen(conversation.last_seq || 0);
   }
+  problem("");
   header();
 }
 
@@ -158,7 +180,6 @@ async function accept() {
     await start();
     $("consent").classList.remove("look");
     consentCard();
-    problem("");
     draw();
     saved.draft = $("text").value ||= early;
     early = "";
@@ -269,8 +290,9 @@ function onEvent(type, data) {
   if (m.status === "streaming") announce(t.replying);
   if (m.status === "retracted") announce(t.withdrawn);
   if (m.status !== "complete" || type === "safety.crisis") return;
-  if (m.kind === "emergency") early = "";
-  else announce(`${m.author_name || t.ai}: ${m.text}`);
+  if (m.kind !== "emergency") announce(`${m.author_name || t.ai}: ${m.text}`);
+  // Only the request for consent leaves the words unanswered.
+  if (m.kind !== "decline") early = "";
   if (early) askConsent();
   if (!open) host({ bedside: "unread", count: ++unread });
 }
@@ -291,18 +313,19 @@ function typing(who, on) {
 /** @param {import("./storage.js").Outgoing} item */
 async function deliver(item) {
   if (posting) return;
-  posting = true;
+  posting = item;
   item.failed = false;
   if (!saved.consented) early = item.text;
   $("send").disabled = true;
-  problem("");
   draw();
   toEnd();
   try {
     await start();
     const path = `/v1/conversations/${saved.conversation}/messages`;
-    const answer = await retried(() => request("POST", path, { token: saved.token, body: { text: item.text }, key: item.key }));
+    const answer = await retried(() => request("POST", path, { token: saved.token, body: { text: item.text }, key: item.key }), trouble);
     drop(item);
+    aid = [];
+    problem("");
     log.apply("message.created", { message: answer.message });
     if (answer.reply) log.apply("message.completed", { message: answer.reply });
   } catch (error) {
@@ -315,7 +338,7 @@ async function deliver(item) {
     }
     failed(error, () => $("composer").requestSubmit());
   }
-  posting = false;
+  posting = null;
   $("send").disabled = false;
   keep();
   draw();
@@ -328,7 +351,6 @@ function drop(item) {
 
 async function talk() {
   if ((conversation?.handler || "assistant") !== "assistant") return;
-  problem("");
   try {
     await start();
     conversation = await retried(() => request("POST", `/v1/conversations/${saved.conversation}/handoff`, { token: saved.token, body: {} }));
@@ -345,26 +367,21 @@ function rate(m, rating, reason) {
   retried(() => request("PUT", `/v1/messages/${m.id}/feedback`, { token: saved.token, body: { rating, reason } })).catch(failed);
 }
 
-async function download() {
-  try {
-    const blob = await request("GET", `/v1/conversations/${saved.conversation}/transcript`, { token: saved.token, blob: true });
-    const link = h("a", { href: URL.createObjectURL(blob), download: "chat.txt" });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  } catch (error) {
-    failed(error);
-  }
+/** Nothing of the chat stays on this device. */
+function clear() {
+  aid = [];
+  wipe(saved);
+  forget();
+  $("text").value = "";
 }
 
 async function erase() {
   const { token, conversation: id } = saved;
   stream?.stop();
   if (id) await request("POST", `/v1/conversations/${id}/close`, { token, body: {} }).catch(() => 0);
-  wipe(saved);
-  forget();
+  clear();
   problem("");
   $("connection").textContent = "";
-  $("text").value = "";
   announce(t.erased);
   $("scroll").scrollTop = 0;
   $("who").focus();
@@ -390,7 +407,8 @@ function wire() {
   $("composer").onsubmit = (/** @type {Event} */ event) => {
     event.preventDefault();
     const text = $("text").value.trim();
-    if (!text || posting || text.length > (config?.max_characters || 4000)) return $("text").focus();
+    // One that is too long is sent as well: the service refuses it, but sees whether it needs help at once.
+    if (!text || posting) return $("text").focus();
     const item = { key: newKey(), text };
     saved.outbox.push(item);
     saved.draft = $("text").value = "";
@@ -411,7 +429,10 @@ function wire() {
   };
   $("talk").onclick = talk;
   $("menu").onclick = () => menu();
-  $("transcript").onclick = () => (menu(false), download());
+  $("transcript").onclick = () => {
+    menu(false);
+    import("./transcript.js").then((file) => file.download(saved)).catch(failed);
+  };
   $("erase").onclick = () => {
     menu(false);
     $("ask-text").textContent = fill(t.eraseText, { days: config?.retention_days ?? "" });
@@ -460,7 +481,6 @@ async function boot() {
   }
   consentCard();
   header();
-  fit();
   if (saved.token && saved.conversation) {
     try {
       listen(await read());

@@ -34,7 +34,33 @@ iframe{position:fixed;z-index:2147483001;inset:auto 20px 20px auto;width:min(410
       dot.hidden = true;
       button.append(label, dot);
       root.append(button);
-      let frame, focusing, ready;
+      let frame, focusing, ready, exit;
+      let presses = 0;
+      let last = 0;
+      // The quick way out after a message about abuse: nothing stays here, and Back does not lead here again.
+      const leave = () => {
+        try {
+          sessionStorage.removeItem("bedsideOpen");
+        } catch {}
+        root.replaceChildren();
+        document.title = "";
+        document.documentElement.style.display = "none";
+        const referrer = document.createElement("meta");
+        referrer.name = "referrer";
+        referrer.content = "no-referrer";
+        document.head.append(referrer);
+        location.replace(exit);
+      };
+      addEventListener("keydown", (event) => {
+        if (!exit || event.key !== "Escape" || event.repeat) return;
+        presses = event.timeStamp - last < 1500 ? presses + 1 : 1;
+        last = event.timeStamp;
+        if (presses < 3) return;
+        document.documentElement.style.display = "none";
+        // The frame clears what it has stored, and answers.
+        frame.contentWindow.postMessage({ bedside: "leave" }, base);
+        setTimeout(leave, 300);
+      }, true);
       const show = (on, focus) => {
         if (on && !frame) {
           frame = document.createElement("iframe");
@@ -60,6 +86,8 @@ iframe{position:fixed;z-index:2147483001;inset:auto 20px 20px auto;width:min(410
           show(!frame.hidden, focusing);
         }
         if (data.bedside === "close") show(false, true);
+        if (data.bedside === "armed" && /^https:/.test(data.url)) exit = data.url;
+        if (data.bedside === "leave" && exit) leave();
         if (data.bedside === "unread") {
           dot.hidden = false;
           button.setAttribute("aria-label", `${label} (${data.count})`);

@@ -2,12 +2,16 @@
 /** The conversation as the patient sees it: a fold over events, without DOM. */
 
 /**
- * @typedef {{route: string, label: string, phone: string | null, note?: string}} Route
+ * @typedef {{route: string, label: string, phone: string | null, text_line?: string | null, text_word?: string,
+ *   chat?: string | null, note?: string}} Route
  * @typedef {{article_id: string, title: string, quote: string, reviewed: string, url: string}} Citation
  * @typedef {{id: string, position: number, author: "patient" | "assistant" | "staff" | "system", author_name: string,
  *   text: string, status: "streaming" | "complete" | "retracted" | "superseded", kind: string, tier: string,
- *   routes: Route[], citations: Citation[], created_at: string, feedback: "up" | "down" | null}} Message
+ *   category?: string, routes: Route[], citations: Citation[], created_at: string, feedback: "up" | "down" | null}} Message
  */
+
+/** Whether somebody who looks over the patient's shoulder must not see this. @param {Message} m */
+export const unsafe = (m) => /^(abuse|violence)$/.test(m.category || "");
 
 export class Log {
   constructor() {
@@ -49,7 +53,7 @@ export class Log {
       const position = message ? message.position : Math.max(0, ...[...this.byId.values()].map((m) => m.position)) + 0.5;
       const base = message || { id: data.message_id, author: "assistant", author_name: "", citations: [], created_at: "", feedback: null };
       this.byId.set(data.message_id, /** @type {Message} */ (
-        { ...base, position, text: data.text, routes: data.routes, tier: data.tier, kind: "emergency", status: "complete" }));
+        { ...base, position, text: data.text, routes: data.routes, tier: data.tier, category: data.category, kind: "emergency", status: "complete" }));
     } else if (message && type === "message.delta") {
       // After a retraction the answer may be begun anew.
       message.status = "streaming";

@@ -68,7 +68,8 @@ export function follow({ url, token, after, onEvent, onState }) {
       onState("open");
       const reader = response.body.getReader();
       const decoder = new TextDecoder();
-      const feed = parser(take); // anew: half an event of a dropped connection is forgotten
+      // Anew: half an event of a dropped connection is forgotten.
+      const feed = parser(take);
       for (;;) {
         const { done, value } = await reader.read();
         if (done) return;

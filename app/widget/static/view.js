@@ -1,6 +1,7 @@
 // @ts-check
 /** Draws messages. All text goes in as text nodes; the page has no HTML sink (Trusted Types: none). */
 
+import { unsafe } from "./log.js";
 
 /** @typedef {import("./log.js").Message} Message */
 
@@ -45,7 +46,7 @@ export const dots = () => h("span", { className: "dots" }, h("i"), h("i"), h("i"
 export function messageNode(m, { t, language, live, rate }) {
   const props = { className: "m", "data-author": m.author, "data-status": m.status, "data-id": m.id };
   if (m.kind === "emergency") return crisisNode(m, props, t, live);
-  if (m.author === "system") return h("li", props, h("p", { className: "text" }, m.text));
+  if (m.author === "system") return h("li", props, h("p", { className: "text" }, m.text), extras(m, t, language));
   const assistant = m.author === "assistant";
   const name = m.author === "patient" ? t.you : m.author_name || t.ai;
   const gone = m.status === "retracted";
@@ -62,9 +63,13 @@ export function messageNode(m, { t, language, live, rate }) {
 /** @param {Message} m @param {object} props @param {any} t @param {boolean} live */
 function crisisNode(m, props, t, live) {
   const card = h("div", { className: "card" }, h("h2", {}, t.help), h("p", {}, m.text),
-    h("div", {}, ...m.routes.filter((r) => r.phone).flatMap((r) => [
-      h("a", { href: tel(r.phone || "") }, h("span", {}, fill(t.call, { phone: r.phone || "" })), h("span", {}, r.label)),
-      r.phone === "988" && h("a", { className: "second", href: tel("988", "sms") }, fill(t.text, { phone: "988" })),
+    h("div", {}, ...m.routes.flatMap((r) => [
+      r.phone && h("a", { href: tel(r.phone) }, h("span", {}, fill(t.call, { phone: r.phone })), h("span", {}, r.label)),
+      r.text_line && h("a", { className: "second", href: tel(r.text_line, "sms") },
+        fill(t.text, { phone: r.text_line }), r.text_word && `: ${r.text_word}`),
+      // The page of a hotline would stay in the history.
+      r.chat && !unsafe(m) && h("a", { className: "second", href: r.chat, target: "_blank", rel: "noopener noreferrer" }, t.chat),
+      r.note && h("p", { className: "by" }, r.note),
     ])));
   if (live) card.setAttribute("role", "alert");
   return h("li", { ...props, className: "m crisis" },
@@ -83,23 +88,9 @@ function extras(m, t, language) {
   return items.length ? h("ul", { className: "extra" }, ...items) : null;
 }
 
-/** @param {Message} m @param {any} t @param {(m: Message, rating: "up" | "down", reason?: string) => void} rate */
+/** Filled by a module of its own, once an answer is there. @param {Message} m @param {any} t @param {(m: Message, rating: "up" | "down", reason?: string) => void} rate */
 function ratingNode(m, t, rate) {
   const row = h("div", { className: "rate" });
-  const button = (/** @type {"up" | "down"} */ rating, /** @type {string} */ label) =>
-    h("button", { type: "button", "aria-pressed": String(m.feedback === rating), "data-rating": rating, onclick() {
-      rate(m, rating);
-      for (const b of row.querySelectorAll("[data-rating]")) b.setAttribute("aria-pressed", String(b === this));
-      row.querySelector(".why")?.remove();
-      if (rating === "down") row.append(why());
-    } }, label);
-  const why = () => h("div", { className: "rate why", role: "group", "aria-label": t.why }, h("span", {}, t.why),
-    ...t.reasons.map((/** @type {string} */ reason) => h("button", { type: "button", onclick() {
-      rate(m, "down", reason);
-      const done = h("span", { tabIndex: -1 }, t.thanks);
-      this.parentNode.replaceWith(done);
-      done.focus();
-    } }, reason)));
-  row.append(button("up", t.good), button("down", t.bad));
+  import("./rating.js").then((thumbs) => thumbs.fillRow(h, row, m, t, rate), () => 0);
   return row;
 }

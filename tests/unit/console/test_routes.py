@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -10,7 +12,9 @@ from fastapi import FastAPI
 
 from app.console.routes import COOKIE, build_router
 from app.contracts.site import Site
-from tests.fakes_console import ADMIN, NURSE, NURSE_ID, TALK, FakeReads, escalation, message
+from app.escalations.schemas import NoteView
+from app.escalations.service import OUTCOMES
+from tests.fakes_console import ADMIN, NURSE, NURSE_ID, OTHER_ID, TALK, FakeReads, escalation, message
 
 pytestmark = pytest.mark.anyio
 
@@ -87,7 +91,7 @@ async def test_empty_queue_says_so(client: httpx.AsyncClient, reads: FakeReads) 
 @pytest.mark.parametrize(
     ("handler", "owner", "state"),
     [("assistant", None, "free"), ("waiting", None, "waiting"), ("staff", "2" * 32, "other"),
-     ("staff", NURSE_ID, "owned"), ("closed", NURSE_ID, "closed")],
+     ("staff", NURSE_ID, "owned"), ("closed", NURSE_ID, "ended-waiting")],
 )  # fmt: skip
 async def test_composer_is_unlocked_for_the_owner_only(
     client: httpx.AsyncClient, reads: FakeReads, handler: str, owner: str | None, state: str
@@ -95,6 +99,57 @@ async def test_composer_is_unlocked_for_the_owner_only(
     reads.talk = reads.talk.model_copy(update={"handler": handler, "staff_id": owner, "staff_name": owner and "X"})
     page = (await signed_in(client, NURSE).get(f"/console/conversations/{TALK}")).text
     assert f'data-state="{state}"' in page
+
+
+@pytest.mark.parametrize(
+    ("call", "state"),
+    [
+        ({"status": "claimed", "staff_id": NURSE_ID}, "ended-owned"),
+        ({"status": "claimed", "staff_id": OTHER_ID}, "closed"),
+        ({"status": "resolved"}, "closed"),
+    ],
+)
+async def test_a_call_of_an_ended_conversation_can_be_seen_to(
+    client: httpx.AsyncClient, reads: FakeReads, call: dict[str, str], state: str
+) -> None:
+    reads.talk = reads.talk.model_copy(update={"handler": "closed"})
+    reads.waiting = [escalation(1, **call)]
+    page = (await signed_in(client, NURSE).get(f"/console/conversations/{TALK}")).text
+    assert f'data-state="{state}"' in page
+
+
+async def test_a_follow_up_waits_apart_until_it_is_due(client: httpx.AsyncClient, reads: FakeReads) -> None:
+    now = datetime.now(UTC)
+    reads.waiting = [
+        escalation(1, priority=0, crisis=True, minutes_left=25, follow_up_at=now + timedelta(minutes=25), preview="A"),
+        escalation(2, priority=0, crisis=True, minutes_left=-5, follow_up_at=now - timedelta(minutes=5), preview="B"),
+    ]
+    page = (await signed_in(client, NURSE).get("/console/")).text
+    waiting, later = page.split('id="later-title"')
+    assert 'data-count="1"' in waiting
+    assert "Follow-up overdue by 5 min" in waiting
+    assert "Follow-up due in 24 min" in later
+    assert "Crisis call" in later
+    reads.waiting = reads.waiting[1:]
+    assert "To be tried again" not in (await client.get("/console/")).text
+
+
+async def test_a_crisis_call_is_closed_by_its_own_form(client: httpx.AsyncClient, reads: FakeReads) -> None:
+    note = NoteView(
+        staff_name="Jon Park", disposition="not_reached", text="No answer <b>twice</b>", created_at=datetime.now(UTC),
+        follow_up_at=datetime.now(UTC) + timedelta(minutes=30),
+    )  # fmt: skip
+    reads.waiting = [escalation(1, crisis=True, category="suicide", notes=[note])]
+    page = (await signed_in(client, NURSE).get(f"/console/conversations/{TALK}")).text
+    assert 'data-crisis="yes" data-version' in page
+    assert "The assistant is silent until it is closed with an outcome and a note." in page
+    assert "Could not reach the patient" in page
+    assert "No answer &lt;b&gt;twice&lt;/b&gt;" in page
+    form = page.split('<dialog id="outcome"')[1]
+    assert {o for o in OUTCOMES if f'<option value="{o}"' in form} == set(OUTCOMES)
+    assert re.search(r'<textarea id="crisis-note" name="note" rows="3" required', form)
+    reads.waiting = [escalation(1, crisis=True, status="resolved")]
+    assert 'data-crisis="no" data-version' in (await client.get(f"/console/conversations/{TALK}")).text
 
 
 async def test_conversation_shows_sources_checks_and_adapter(client: httpx.AsyncClient) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -14,6 +15,7 @@ from app.contracts.site import Site
 from app.db.cipher import TextCipher
 from app.db.session import Database
 from app.errors import ConversationClosed, IdempotencyMismatch, MessageEmpty, MessageTooLong, NotFound
+from app.escalations.sla import due_times
 from tests.factories import add_patient, add_staff, due_in_minutes, utc_now, wired
 from tests.fakes_conversations import CRISIS, SENTENCES, ScriptedResponder
 
@@ -261,6 +263,24 @@ async def test_a_message_that_was_not_triaged_calls_a_person_urgently(
         await it.service.post_message(owner, conversation, words)
         await it.settled()
         assert await scalar(database, CALLED, c=conversation) == f"{2 if reason == 'asked' else 1} {reason}"
+
+
+@pytest.mark.parametrize(
+    ("responder", "words", "minutes"),
+    [(Untriaged(), "my chest", 10), (ScriptedResponder(), "please raise", 10), (ScriptedResponder(), "person", 2_070)],
+)
+async def test_a_message_that_was_not_triaged_is_due_soon_at_night_too(
+    database: Database, site: Site, cipher: TextCipher, responder: ScriptedResponder, words: str, minutes: int
+) -> None:
+    """A patient who only asks for a person is called back when the chat opens: Monday 7:00, within 30 minutes."""
+    saturday_night = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)  # 21:00 in Chicago
+    owner, _token = await add_patient(database, site)
+    async with wired(database, site, cipher, responder, due=due_times(site), now=lambda: saturday_night) as it:
+        conversation = (await it.service.create(owner, "en")).id
+        await it.service.post_message(owner, conversation, words)
+        await it.settled()
+        due = await scalar(database, "SELECT due_at FROM escalations WHERE conversation_id = :c", c=conversation)
+        assert due == saturday_night + timedelta(minutes=minutes)
 
 
 @pytest.mark.parametrize("holder", ["staff", "queue"])

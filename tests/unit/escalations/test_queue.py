@@ -28,7 +28,7 @@ async def queue(database: Database, site: Site, cipher: TextCipher) -> Escalatio
     async with database.session() as session:
         await session.execute(text("TRUNCATE escalations, conversations CASCADE"))
     ownership = Ownership(site.id, cipher.encrypt("{}"))
-    return EscalationService(database, site.id, ownership, Listener(database.url), now=utc_now)
+    return EscalationService(database, cipher, site.id, ownership, Listener(database.url), now=utc_now)
 
 
 async def add_calls(database: Database, site: Site, calls: list[tuple[int, int]]) -> list[str]:
@@ -119,5 +119,6 @@ def test_due_times_count_from_opening_except_for_emergencies(site: Site) -> None
     saturday_night = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)  # Saturday 21:00 in Chicago; opens Monday 7:00
     assert due(0, saturday_night) - saturday_night == timedelta(minutes=2)
     assert due(1, saturday_night) == datetime(2026, 11, 23, 13, 10, tzinfo=UTC)
+    assert due(1, saturday_night, any_hour=True) - saturday_night == timedelta(minutes=10)
     monday_noon = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
     assert due(2, monday_noon) - monday_noon == timedelta(minutes=30)

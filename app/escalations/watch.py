@@ -1,0 +1,76 @@
+"""Gives claimed urgent calls back to the queue when whoever has claimed them does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import timedelta
+
+from app.audit.service import AuditLog
+from app.db.session import Database
+from app.errors import BedsideError
+from app.escalations.service import EscalationService
+from app.logging import logger
+
+
+class ClaimWatch:
+    """Looks every ``every_s`` seconds for patients who have waited for ``within`` although their call is claimed.
+
+    Several processes may watch: each call is put back once.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        escalations: EscalationService,
+        audit: AuditLog,
+        *,
+        within: timedelta,
+        every_s: float = 15.0,
+    ) -> None:
+        self._database, self._escalations, self._audit = database, escalations, audit
+        self._within, self._every_s = within, every_s
+        self._task: asyncio.Task[None] | None = None
+        self._log = logger(__name__)
+
+    async def start(self) -> None:
+        """Watch until stopped."""
+        self._task = asyncio.create_task(self._watch(), name="claim watch")
+
+    async def stop(self) -> None:
+        """Watch no longer."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def look(self) -> int:
+        """Put back what is unanswered now, each with its audit entry; how many calls that were."""
+        async with self._database.session() as session:
+            found = await self._escalations.unanswered(session, self._within)
+        count = 0
+        for conversation in found:
+            try:
+                count += await self._put_back(conversation)
+            except BedsideError:  # one that cannot be put back must not hold up the others
+                self._log.warning("call not put back", conversation_id=conversation, exc_info=True)
+        return count
+
+    async def _put_back(self, conversation: str) -> bool:
+        async with self._database.session() as session:
+            staff = await self._escalations.put_back(session, conversation, self._within)
+            if staff is None:
+                return False
+            details = {"staff": staff, "minutes": round(self._within.total_seconds() / 60, 1)}
+            await self._audit.append(session, "system", "conversation.claim_returned", conversation, details)
+        self._log.warning("claimed call put back unanswered", conversation_id=conversation)
+        return True
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except Exception:
+                self._log.warning("claimed calls not looked at", exc_info=True)
+            await asyncio.sleep(self._every_s)
