@@ -1,7 +1,8 @@
 """Stage 8 of a turn: is this sentence of the model fit to be read by a patient?
 
-Every check is deterministic and looks at one sentence against the approved passages. Support is lexical: the words of
-the sentence must stand in one window of one passage; figures and denials must agree with that window.
+Every check is deterministic and looks at one sentence against the approved passages. What passes is a whole sentence of
+one passage, or up to three neighbouring ones, as the prompt template asks: word for word, numbers in any writing. The
+other checks say what is wrong with the rest, and hold should the comparison of whole sentences ever be loosened.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-
-from rapidfuzz.distance import Indel
 
 from app.contracts.passages import Passage
 from app.contracts.prompt import NOT_IN_ARTICLES
@@ -30,13 +29,15 @@ _COMMON = _STOP | set(
     "need needs want take takes get gets go goes come comes bring call ask make give keep use know see tell let help call contact include includes including please usually often sometimes always "  # noqa: E501
     "am pm a p m per every day days time times first next following answer question visit people person someone anyone available also however".split()  # noqa: E501
 )
-_LEAD_INS = {"yes", "no", "please", "also", "sí"}
+_LEAD_INS = {"please", "also"}
+"""May stand before a whole sentence. "Yes" and "no" may not: no passage says that the patient is right."""
 _CLAUSE = re.compile(r",\s+(?=(?:and|or)\b)", re.I)
 _NUMBERS = {word: str(number) for number, word in enumerate(ONES)}
-COPIED = 0.6
-"""A run of the passage's words this long, as a share of the sentence, is a copy and must be whole."""
-ALIKE = 0.75
-"""So is a sentence as like as this to one of the passage (1 - edits of whole words / words of both)."""
+_CONDITIONS = {"if", "unless", "until", "before", "after", "when", "while", "only", "except", "911", "988"}
+"""A clause with one of these, or with a negator, is never left out."""
+_TYPED = re.compile(r"[A-Za-z0-9\s.,;:!?'\"()\-áéíóúñüÁÉÍÓÚÑÜ¿¡’‘“”–—•…\u00a0]")
+"""What may stand in any sentence. Every other character must stand in the passage too."""
+_CLEAN = re.compile(r"\(?\$?\d[\d,]*(?:[.:/–-]\d+)*\)?(?:[-–/.:]?\(?(?:\d+|[a-zµ%]+))*\)?", re.I)
 
 _NEGATORS = {
     "not",
@@ -136,6 +137,8 @@ _MARKUP = re.compile(
     r"\*\*|__|```|^#{1,6}\s|\]\(|<(?!(?:[A-Z]+_)+\d+>)[/a-zA-Z!][^>]*>?|javascript:|data:\w+/|https?://\S*@"
 )
 _PSEUDONYM = re.compile(r"<(?:[A-Z]+_)+\d+>")
+_SPOKEN_TO = re.compile(r"^<PERSON_\d+>,\s|,\s<PERSON_\d+>(?=[.!?]?$)")
+"""A patient may be spoken to by name; any other word of hers in the assistant's mouth would be a claim of ours."""
 _MAX = 700
 
 
@@ -170,8 +173,11 @@ class OutputChecks:
 
     def check(self, sentence: str, passages: Sequence[Passage], question: str = "") -> OutputVerdict:
         """Judge one sentence. ``question`` is the patient's (redacted) question: its words support nothing."""
-        text = _PSEUDONYM.sub(" ", sentence)
+        named = _SPOKEN_TO.sub("", sentence.strip())
+        text = _PSEUDONYM.sub(" ", named)
         hits = self._form(text)
+        if text != named:
+            hits.append(_hit("pseudonym"))
         if sentence.strip() == NOT_IN_ARTICLES:
             hits.append(_hit("not_in_articles"))
         window = best_window(text, passages)
@@ -184,8 +190,8 @@ class OutputChecks:
             hits.append(_hit("repetition"))
         if not verbatim and any(pattern.search(text) for pattern in _ADVICE):
             hits.append(_hit("advice"))
-        if _copied_in_part(_exact(text), [_exact(part) for part in split(passages[window.passage].text)]):
-            hits.append(_hit("copied_in_part"))
+        if not _whole(_exact(text), [_exact(part) for part in split(passages[window.passage].text)]):
+            hits.append(_hit("not_whole"))
         return OutputVerdict(not hits, tuple(hits), window.passage)
 
     def _supported(self, window: _Window) -> bool:
@@ -274,23 +280,26 @@ def _exact(text: str) -> list[str]:
     return [_NUMBERS.get(token, token) for token in _tokens(plain)]
 
 
-def _copied_in_part(tokens: Sequence[str], parts: Sequence[Sequence[str]]) -> bool:
-    """Whether a sentence copies most of a passage's sentence and changes, drops or joins the rest.
+def _whole(tokens: Sequence[str], parts: Sequence[Sequence[str]]) -> bool:
+    """Whether a sentence is one of the passage, or up to three neighbouring ones, and nothing else.
 
-    The template asks for whole sentences, word for word. One word less or more ("Two visitors" to "One visitors", a
-    condition cut off, one office's number after another's name) turns an approved sentence into another one. Only what
-    follows a comma with "and" or "or" may be left out.
+    One word less or more ("Two visitors" to "One visitors", a condition cut off, one office's number after another's
+    name) and any new order of the same words ("You may take warfarin with acetaminophen") makes another sentence.
+    Only what follows a comma with "and" or "or" may be left out, and only if it denies and conditions nothing.
     """
     lead = next((i for i, token in enumerate(tokens) if token not in _LEAD_INS), 0)
-    like = 0.0
+    bodies = (list(tokens), list(tokens[lead:]))
     for first in range(len(parts)):
         for size in (1, 2, 3):
             whole = [token for part in parts[first : first + size] for token in part]
-            for body in (list(tokens), list(tokens[lead:])):
-                if body == whole or whole[: len(body) + 1] == [*body, "clause"]:
-                    return False
-            like = max(like, Indel.normalized_similarity(tokens, whole))
-    return like >= ALIKE or _run(tokens, [token for part in parts for token in part]) >= COPIED
+            if any(body == whole or (whole[: len(body) + 1] == [*body, "clause"] and _spare(whole[len(body) :]))
+                   for body in bodies):  # fmt: skip
+                return True
+    return False
+
+
+def _spare(clause: Sequence[str]) -> bool:
+    return not (set(clause) & (_NEGATORS | _CONDITIONS))
 
 
 def _against(text: str, window: _Window, passage: Passage) -> list[GuardrailHit]:
@@ -306,6 +315,10 @@ def _against(text: str, window: _Window, passage: Passage) -> list[GuardrailHit]
     ]
     if strange:
         hits.append(_hit("word_not_in_passage", str(len(strange))))
+    if _strange_characters(text, passage.text):
+        hits.append(_hit("character"))
+    if not _glued(text) <= _glued(passage.text):
+        hits.append(_hit("figure_glued"))
     if _moved_number(_tokens(_plain_times(text)), _tokens(_plain_times(window.text))):
         hits.append(_hit("figure_moved"))
     if not _relations(tokens) <= _relations(held):
@@ -315,6 +328,17 @@ def _against(text: str, window: _Window, passage: Passage) -> list[GuardrailHit]
     if _opposed(tokens, held):
         hits.append(_hit("opposite"))
     return hits
+
+
+def _strange_characters(text: str, approved: str) -> bool:
+    """Other scripts, symbols, emoji: characters that the word and figure checks do not see."""
+    return any(not _TYPED.match(character) and character not in approved for character in text)
+
+
+def _glued(text: str) -> set[str]:
+    """Words in which a digit follows something else: ".5", "-40", "x2". Figures are not read from them."""
+    words = (word.strip(".,;:!?'\"’”“") if not word.startswith(".") else word.rstrip(",;:!?") for word in text.split())
+    return {word.lower() for word in words if re.search(r"\d", word) and not _CLEAN.fullmatch(word)}
 
 
 def _plain_times(text: str) -> str:

@@ -45,8 +45,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_make_targets_and_files_exist(page: Path) -> None:
     text = code(page.read_text())
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"\bmake ([a-z]+)", text)) <= targets
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z-]+)", text)) <= targets
     named = re.findall(r"(?<![\w/.-])((?:app|docker|requirements|demo|training|tests|migrations)/[\w./-]*[\w/])", text)
     assert [name for name in named if not (ROOT / name).exists()] == []
 

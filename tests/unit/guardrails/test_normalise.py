@@ -65,6 +65,11 @@ def test_normalise_is_total_and_idempotent(raw: str) -> None:
         ("está", "esta"),
         ("102f", "102 f"),
         ("isn’t", "is not"),
+        ("che\u200bst p\u00ada\u2060in", "chest pain"),
+        ("с\u200bhеst раin", "chest pain"),
+        ("ｃｈｅｓｔ", "chest"),
+        ("My thr0at 15 clo51ng af73r a bee 57ing", "my throat is closing after a bee sting"),
+        ("took 15 pills, A1C 9, temp 102f", "took 15 pills, aic 9, temp 102 f"),
     ],
 )
 def test_match_form(text: str, form: str) -> None:

@@ -142,7 +142,8 @@ def test_copies_that_are_not_whole_fail(sentence: str) -> None:
 @pytest.mark.parametrize(
     "sentence",
     [
-        "Yes, two visitors at a time may be at the bedside.",
+        "Please ring the bell at 6 p.m., and wait for the nurse.",
+        "<PERSON_1>, two visitors at a time may be at the bedside.",
         "2 visitors at a time may be at the bedside.",
         "Ring the bell at 6:00 pm.",
         "Ring the bell at 6 p.m., and wait for the nurse.",
@@ -153,3 +154,61 @@ def test_whole_sentences_pass_in_any_writing_of_numbers(sentence: str) -> None:
     passage = Passage("p#0", "p", 1, "Visiting", "", text, date(2026, 1, 1), date(2027, 1, 1))
     verdict = CHECKS.check(sentence, [passage], "")
     assert verdict.passed, verdict.hits
+
+
+MEDICINE = Passage(
+    "m#0", "m", 1, "Using acetaminophen safely", "Who should ask?",
+    "Ask the pharmacist or care team before taking acetaminophen if you have liver disease. Ask before taking "
+    "acetaminophen with warfarin or if you are pregnant. Take 5 mL of the syrup, and never use a kitchen spoon. "
+    "Too much acetaminophen can badly harm the liver, even when a person feels fine at first. "
+    "The person at the desk can help.",
+    date(2026, 1, 1), date(2027, 1, 1),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "You may take warfarin with acetaminophen.",
+        "Take acetaminophen and warfarin both.",
+        "A person feels fine with too much acetaminophen.",
+        "If you are pregnant you have liver disease.",
+        "A person feels.",
+        "The person can help.",
+        "Take 5 mL of the syrup.",  # what was left out forbids something
+        "Yes, ask before taking acetaminophen with warfarin or if you are pregnant.",  # nobody said yes
+    ],
+)
+def test_the_words_of_a_passage_in_another_order_say_something_else_and_fail(sentence: str) -> None:
+    verdict = CHECKS.check(sentence, [MEDICINE], "")
+    assert "output.not_whole" in {hit.rule for hit in verdict.hits}
+    assert not verdict.passed
+
+
+@pytest.mark.parametrize(
+    ("sentence", "rule"),
+    [
+        ("The person at the desk can help 停止服药.", "output.character"),
+        ("The person at the desk can help стоп.", "output.character"),
+        ("The person at the desk can help Ｓｔｏｐ.", "output.character"),
+        ("The person at the desk can help ½.", "output.character"),
+        ("The person at the desk can help \U0001f48a.", "output.character"),
+        ("The person at the desk can help\u200b.", "output.character"),
+        ("Take .5 mL of the syrup, and never use a kitchen spoon.", "output.figure_glued"),
+        ("Take -5 mL of the syrup, and never use a kitchen spoon.", "output.figure_glued"),
+        ("The person at the desk can help <PHONE_1>.", "output.pseudonym"),
+        ("The person at the desk can help at <URL_1>.", "output.pseudonym"),
+        ("The person <PERSON_1> at the desk can help.", "output.pseudonym"),
+        ("Please <PERSON_1>.", "output.pseudonym"),
+    ],
+)
+def test_what_the_words_do_not_show_fails_too(sentence: str, rule: str) -> None:
+    verdict = CHECKS.check(sentence, [MEDICINE], "")
+    assert rule in {hit.rule for hit in verdict.hits}
+    assert not verdict.passed
+
+
+def test_a_character_of_the_passage_may_be_said() -> None:
+    text = "Keep the room at 70°F & take ½ cup of juice."
+    passage = Passage("p#0", "p", 1, "Juice", "", text, date(2026, 1, 1), date(2027, 1, 1))
+    assert CHECKS.check(text, [passage], "").passed
