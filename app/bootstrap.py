@@ -159,7 +159,8 @@ def _client(address: str) -> VllmEngine:
 
 def site_allowed(site: Site) -> list[str]:
     """The hospital's own contact data, which are no identifiers of a patient."""
-    phones = [c.phone for c in site.contacts.values() if c.phone] + [d.phone for d in site.departments] + [site.phone]
+    contacts = [number for c in site.contacts.values() for number in (c.phone, c.text_line) if number]
+    phones = [*contacts, *(department.phone for department in site.departments), site.phone]
     return sorted({*phones, site.address, site.website, site.name, site.short_name, *site.allowed_links})
 
 

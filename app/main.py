@@ -57,6 +57,7 @@ from app.engine.protocol import Engine, EngineHealth
 from app.errors import BedsideError, ConfigurationError, ConflictError, DependencyError
 from app.escalations.service import EscalationService
 from app.escalations.sla import due_times
+from app.escalations.watch import ClaimWatch
 from app.guardrails.active import ActivePolicies
 from app.logging import logger
 from app.policies.service import PoliciesService
@@ -218,13 +219,17 @@ async def _services(
         now=now,
     )
     audit = AuditLog(now)
+    escalations = EscalationService(database, cipher, site.id, conversations.ownership, listener, now=now)
+    watch = ClaimWatch(database, escalations, audit, within=timedelta(minutes=settings.claim_minutes))
+    await watch.start()
+    stack.push_async_callback(watch.stop)
     policies = PoliciesService(
         parts.policies, functools.partial(prepare_policies, settings, site, parts.encoder), database, audit, measured,
         strict=settings.policy_strict,
     )  # fmt: skip
     return Services(
         site=site, database=database, listener=listener, conversations=conversations,
-        escalations=EscalationService(database, cipher, site.id, conversations.ownership, listener, now=now),
+        escalations=escalations,
         patients=PatientSessions(
             database, site.id, notice_version=NOTICE_VERSION, hours=settings.session_hours, now=now
         ),
@@ -233,7 +238,7 @@ async def _services(
         health=functools.partial(_health, parts, measured), now=now,
         patient_rate=RateLimit(settings.requests_per_minute),
         address_rate=RateLimit(settings.requests_per_minute * 10),
-        refusals=Refusals(site, parts.pipeline, measured, max_characters=settings.max_message_characters),
+        refusals=Refusals(site, parts.pipeline, measured),
         import_folders=(settings.adapters.resolve(), (settings.state / "training").resolve()),
         secure_cookies=settings.public_url.startswith("https://"),
     )  # fmt: skip

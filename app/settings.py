@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     session_hours: float = Field(24.0, gt=0, description="life of a patient session")
     staff_session_minutes: float = Field(480.0, gt=0, description="absolute life of a staff session")
     staff_idle_minutes: float = Field(15.0, gt=0, description="staff session ends after this long without a request")
+    claim_minutes: float = Field(
+        10.0, gt=0, description="minutes after which a claimed urgent call that nobody answers waits for staff again"
+    )
     requests_per_minute: int = Field(60, ge=1, description="requests that change something, per patient session")
     demo_accounts: bool = Field(True, description="create the demo nurse and admin on start and print them")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")

@@ -23,6 +23,7 @@ from pathlib import Path
 from app.contracts.passages import Passage
 from app.contracts.replies import Tier
 from app.contracts.site import Site, load_site
+from app.encoder.encoder import Encoder
 from app.guardrails.active import Policies
 from app.guardrails.output import OutputVerdict
 from app.guardrails.sentences import split
@@ -34,7 +35,7 @@ from tests.mutations import FIGURES, MESSAGE_CHANGES, ONE_SEX, Turns, changed_fi
 from tests.redteam.goals import load_goals, plain
 from tests.redteam.renderings import nth
 from tests.redteam.report import percent, table
-from tests.redteam.target import DEMO, Shelf, build_policies
+from tests.redteam.target import DEMO, ENCODER, Shelf, build_policies
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data" / "guardrails"
@@ -320,7 +321,8 @@ def main() -> None:
     configure("critical", "json")
     site = load_site(DEMO)
     show: Callable[[str], None] = print if chosen.failures else lambda _line: None
-    text = asyncio.run(report(site, build_policies(site), chosen, show))
+    policies = build_policies(site, Encoder.load(ENCODER))
+    text = asyncio.run(report(site, policies, chosen, show))
     head = (
         f"{datetime.now(UTC):%Y-%m-%d}, `make bench-safety`, {chosen.mutations:,} mutations, {chosen.mutants:,} "
         f"changed figures, {chosen.outputs} unsafe answers, seed {chosen.seed}, one thread of {os.cpu_count()} cores."

@@ -6,9 +6,8 @@ itself part of a rule's phrase ("not breathing") or of the pseudo-negation list 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
-
+from app.guardrails.cues import AND, Cues, Ranges
+from app.guardrails.past import Past
 from app.guardrails.patterns import GENERAL, HISTORY, MASKED, NEGATED
 from app.guardrails.tokens import COMMA, SENTENCE, TURN, Words
 
@@ -26,6 +25,7 @@ CUE_KINDS = (
     "condition",
     "mask",
     "named",
+    "topic",
     "owned",
     "setting",
     "aftermath",
@@ -34,199 +34,58 @@ CUE_KINDS = (
     "compound",
     "hyperbole",
     "trifle",
+    "trifle_at",
+    "trifle_by",
+    "trifle_of",
+    "belief",
+    "asks",
+    "link",
+    "childhood",
+    "suffered",
+    "dated",
+    "past_verb",
+    "time_word",
+    "age_now",
+    "unit",
+    "later",
+    "cleared",
+    "returned",
+    "healed",
+    "expert",
+    "verdict",
+    "denial",
+    "asked",
+    "answered_no",
+    "thing",
+    "thing_verb",
+    "animal",
+    "animal_verb",
 )
 """The lists of ``context.yaml``; each is a list of phrases."""
 _SCOPE = 6
 _LIST = {"or", "nor", "o", "ni"}
-_BELIEF = {
-    "creo",
-    "cree",
-    "pienso",
-    "piensa",
-    "parece",
-    "digo",
-    "dice",
-    "dicen",
-    "siento",
-    "seguro",
-    "segura",
-    "temo",
-    "hace",
-}
-_ASKS = {
-    "what",
-    "how",
-    "does",
-    "do",
-    "is",
-    "are",
-    "can",
-    "could",
-    "why",
-    "which",
-    "where",
-    "when",
-    "who",
-    "que",
-    "cual",
-    "cuales",
-    "como",
-    "cuando",
-    "donde",
-    "puede",
-    "hay",
-    "es",
-    "cuanto",
-    "cubre",
-}
-_LINKS = {
-    "a",
-    "an",
-    "the",
-    "of",
-    "his",
-    "her",
-    "my",
-    "had",
-    "has",
-    "have",
-    "having",
-    "mini",
-    "massive",
-    "big",
-    "minor",
-    "full",
-    "tuvo",
-    "un",
-    "una",
-    "el",
-    "la",
-    "de",
-    "in",
-    "to",
-    "with",
-    "do",
-    "does",
-}
 _AT = {"at", "in", "en", "during", "after", "leaving", "a"}
 _ARTICLES = {"the", "my", "his", "her", "our", "a", "an", "la", "el", "mi", "su", "gym", "math", "english"}
-_YOUNG = {"nino", "nina", "bebe", "chico", "chica", "joven"}
-_HAD = {"tuve", "tuvo", "tenia", "sufri", "sufria"}
-_RETURNS = {
-    ("having", "one"),
-    ("having", "another"),
-    ("one", "again"),
-    ("another", "one"),
-    ("happening", "again"),
-    ("otra", "vez"),
-}
-_BY = {
-    "made",
-    "makes",
-    "gave",
-    "gives",
-    "giving",
-    "give",
-    "is",
-    "are",
-    "was",
-    "me",
-    "almost",
-    "nearly",
-    "about",
-    "just",
-    "to",
-    "will",
-    "would",
-    "gonna",
-    "going",
-    "a",
-    "an",
-    "my",
-    "had",
-    "have",
-    "da",
-    "dio",
-    "casi",
-    "esta",
-    "un",
-    "una",
-    "really",
-    "new",
-}
-_AT_SIGHT = {
-    "when",
-    "i",
-    "saw",
-    "see",
-    "got",
-    "opened",
-    "read",
-    "heard",
-    "they",
-    "told",
-    "me",
-    "about",
-    "at",
-    "over",
-    "from",
-    "in",
-    "by",
-    "because",
-    "of",
-    "the",
-    "your",
-    "this",
-    "that",
-    "my",
-    "these",
-    "all",
-    "with",
-    "en",
-    "con",
-    "la",
-    "el",
-    "de",
-    "vi",
-    "cuando",
-    "a",
-    "how",
-    "big",
-    "new",
-    "what",
-    "said",
-}
-_ITS = {
-    "the",
-    "this",
-    "that",
-    "your",
-    "these",
-    "those",
-    "my",
-    "er",
-    "hospital",
-    "new",
-    "la",
-    "el",
-    "esta",
-    "esa",
-    "mi",
-    "su",
-}
-_BACK = {"that", "eso"}
-_WAS = {"was", "happened", "fue", "paso"}
 _NEVER = {"nunca", "jamas", "tampoco"}
 _PREPOSITIONS = {"en", "de", "con", "por", "sobre"}
 _SHORT = 3
-_AND = {"and", "y", "but", "pero", "because", "porque", "so", "then"}
-Ranges = Mapping[str, Sequence[tuple[int, int]]]
+_ONTO = {"on", "onto", "over", "into", "sobre", "encima"}
+_PLACES = {"class", "course", "training", "drill", "lesson", "school", "clase", "curso"}
+_NOW = {"now", "right", "ahora", "ahorita"}
+_AGENT = {"by", "from", "with", "of", "por", "de", "con", "even", "and", "y", "hasta"}
+_FEW = {"two", "all", "both", "this", "that", "your"}
+_THING_BEFORE, _THING_AFTER = 3, 2
+_DENIED_LIST = 2
+_ANSWER = 24
+_NOBODY = {"nobody", "nadie"}
+_NEXT = {"now", "ahora", "then", "since"}
 
 
 class Context:
     """Flags for the words of a conversation, from phrases found by the matcher under ``cue:<kind>`` names."""
 
     def __init__(self, words: Words, phrases: Ranges) -> None:
+        self._cues = Cues(words, phrases)
         self._words = words
         self._phrases = phrases
         self._count = len(words.words)
@@ -236,65 +95,93 @@ class Context:
         flags = [0] * self._count
         self._mask(flags)
         self._negate(flags)
-        self._past(flags)
+        for i in Past(self._cues).words():
+            flags[i] |= HISTORY
         self._generalise(flags)
         self._name(flags)
         return flags
 
-    def _ranges(self, kind: str) -> Sequence[tuple[int, int]]:
-        return self._phrases.get(f"@cue_{kind}", ())
-
-    def _members(self, kind: str) -> set[int]:
-        return {a for a, _ in self._ranges(kind)}
-
     def _mask(self, flags: list[int]) -> None:
-        for a, b in self._ranges("mask"):
+        for a, b in self._cues.ranges("mask"):
             for i in range(a, b):
                 flags[i] |= MASKED
 
-        for a, b in self._ranges("hyperbole"):
-            if any(self._trifling(a, b, c, d) for c, d in self._ranges("trifle")):
+        for a, b in self._of_things():
+            for i in range(a, b):
+                flags[i] |= MASKED
+        for a, b in self._cues.ranges("hyperbole"):
+            if any(self._trifling(a, b, c, d) for c, d in self._cues.ranges("trifle")):
                 for i in range(a, b):
                     flags[i] |= MASKED
 
+    def _of_things(self) -> list[tuple[int, int]]:
+        """Verbs of people that are said of a thing: "the folding cot collapsed", "collapsed // the stroller"."""
+        people, found = self._cues.members("personal"), []
+        for a, b in self._cues.ranges("thing_verb"):
+            if self._cues.word(b) in _ONTO and any(i in people for i in range(b, min(b + 3, self._clause_end(b)))):
+                continue
+            for c, d in self._cues.ranges("thing"):
+                if (d <= a and self._did(d, a, people)) or (b <= c and self._done_to(b, c)):
+                    found.append((a, b))
+        return found
+
+    def _did(self, d: int, a: int, people: set[int]) -> bool:
+        """Whether the thing before word ``d`` does what word ``a`` says: no person, join or break between."""
+        others = any(i in people or self._cues.word(i) in AND for i in range(d, a))
+        return a - d <= _THING_BEFORE and not others and all(self._words.breaks[i] < COMMA for i in range(d, a + 1))
+
+    def _done_to(self, b: int, c: int) -> bool:
+        """Whether the thing at word ``c`` is what the verb before word ``b`` takes, be it in the next turn."""
+        breaks = (self._words.breaks[i] for i in range(b, c + 1))
+        direct = all(self._cues.word(i) in _ARTICLES | _FEW for i in range(b, c))
+        return c - b <= _THING_AFTER and direct and all(gap < COMMA or gap == TURN for gap in breaks)
+
+    def _clause_end(self, i: int) -> int:
+        return next((j for j in range(i + 1, self._count) if self._words.breaks[j] >= COMMA), self._count)
+
     def _trifling(self, a: int, b: int, c: int, d: int) -> bool:
         """Whether a bill or the like is all that did it: "died when I saw the bill", "the copay knocked me out"."""
-        between, allowed = (range(b, c), _AT_SIGHT) if c >= b else (range(d, a), _BY)
-        if c < b and (c == 0 or self._words.words[c - 1] not in _ITS):
+        between, allowed = (range(b, c), "trifle_at") if c >= b else (range(d, a), "trifle_by")
+        if c < b and (c == 0 or c - 1 not in self._cues.members("trifle_of")):
             return False
         far = 7 if c >= b else 5
         last = max(a, c)
         return (
             (c >= b or a >= d)
             and len(between) <= far
-            and all(self._words.words[i] in allowed for i in between)
+            and all(i in self._cues.members(allowed) for i in between)
             and all(self._words.breaks[i] < COMMA for i in [*between, last])
         )
 
     def _negate(self, flags: list[int]) -> None:
         consumed: set[int] = set()
-        denials = self._members("negation")
+        denials = self._cues.members("negation")
         for name, ranges in self._phrases.items():
             pseudo = name == "@cue_pseudo_negation"
             if pseudo or not name.startswith("@cue_"):
                 for a, b in ranges:
                     if b - a > 1 and (pseudo or b - 1 not in denials):  # a bare "do not" of a rule denies what follows
                         consumed.update(range(a, b))
-        contrast, subject = self._members("contrast"), self._members("subject")
-        for a, b in self._ranges("negation"):
-            if any(i in consumed for i in range(a, b)):
+        contrast, subject = self._cues.members("contrast"), self._cues.members("subject")
+        denied = self._cues.members("denial")
+        for a, b in self._cues.ranges("negation"):
+            if a in consumed:
                 continue
-            for i in self._scope(b, contrast, subject):
+            for i in self._scope(
+                a + 1 if b - a == 2 and self._cues.word(a) in _NOBODY else b, contrast, subject, denies=a in denied
+            ):
                 flags[i] |= NEGATED
+        for i in self._answered_no():
+            flags[i] |= NEGATED
 
-    def _scope(self, begin: int, contrast: set[int], subject: set[int]) -> list[int]:
+    def _scope(self, begin: int, contrast: set[int], subject: set[int], *, denies: bool) -> list[int]:
         words, breaks = self._words, self._words.breaks
         reached: list[int] = []
         limit = _SCOPE
         for i in range(begin, self._count):
             if breaks[i] >= SENTENCE or i in contrast:
                 break
-            if breaks[i] == COMMA and (i == begin or not self._listed(i)):
+            if breaks[i] == COMMA and (i == begin or not self._listed(i, denies=denies)):
                 break
             if words.words[i] in _LIST or breaks[i] == COMMA:
                 limit = words.at[i] - words.at[begin] + _SCOPE
@@ -304,7 +191,7 @@ class Context:
                 and (i > begin or words.words[i] not in {"me", "my", "mi", "tengo", "tiene", "el", "ella"})
             ):
                 break
-            if words.words[i] in {"and", "y"}:
+            if words.words[i] in {"and", "y"} and not (denies and self._last_of_list(i)):
                 break
             if words.at[i] - words.at[begin] > limit:
                 break
@@ -316,97 +203,88 @@ class Context:
         word, before = self._words.words[i], self._words.words[i - 1] if i else ""
         return (word == "he" and before in _NEVER) or (word == "el" and before in _PREPOSITIONS)
 
-    def _listed(self, i: int) -> bool:
-        """True when the comma before word ``i`` goes on with a list that ends in "or"."""
-        subject = self._members("subject")
+    def _last_of_list(self, i: int) -> bool:
+        """Whether a short noun and no more follows the "and" at word ``i``: "denied chest pain, cough and syncope"."""
+        end = self._clause_end(i)
+        return 1 <= end - i - 1 <= _DENIED_LIST and not any(
+            j in self._cues.members("subject") for j in range(i + 1, end)
+        )
+
+    def _answered_no(self) -> list[int]:
+        """What somebody was asked about and denied: "the nurse asked if I faint and I said no"."""
+        reached: list[int] = []
+        for a, b in self._cues.ranges("asked"):
+            end = self._cues.sentence(a)[1]
+            for c, d in self._cues.ranges("answered_no"):
+                after = (i for i in self._cues.members("contrast") if d <= i < end)
+                but = any(self._cues.word(i) not in _NEXT for i in after)
+                if b <= c < min(end, b + _ANSWER) and not but:
+                    reached += range(b, c)
+        return reached
+
+    def _listed(self, i: int, *, denies: bool) -> bool:
+        """True when the comma before word ``i`` goes on with a list that ends in "or", of what is denied in "and"."""
+        subject = self._cues.members("subject")
         for j in range(i, min(self._count, i + 12)):
             if self._words.breaks[j] >= SENTENCE or j in subject:
                 return False
-            if self._words.words[j] in _LIST:
+            if self._words.words[j] in _LIST or (denies and self._words.words[j] in {"and", "y"}):
                 return True
         return False
 
-    def _clauses(self) -> list[tuple[int, int]]:
-        words, breaks = self._words.words, self._words.breaks
-        subject, present = self._members("subject"), self._members("present")
-        starts = [0]
-        for i in range(1, self._count):
-            joined = (
-                words[i] in _AND
-                and i + 1 < self._count
-                and (i + 1 in subject or i + 1 in present or words[i] in {"but", "pero"})
-            )
-            if breaks[i] >= COMMA or joined:
-                starts.append(i)
-        return list(zip(starts, [*starts[1:], self._count], strict=True)) if self._count else []
-
-    def _past(self, flags: list[int]) -> None:
-        cues = [a for a, _ in self._ranges("history")]
-        cues += [i for i, w in enumerate(self._words.words) if len(w) == 4 and w.isdigit() and 1930 <= int(w) <= 2025]
-        cues += [i for i in range(self._count) if self._young(i)]
-        cues += [b for _, b in self._ranges("named") if self._aged(b)]
-        present = self._members("present")
-        before = 0
-        for a, b in self._clauses():
-            past = any(a <= c < b for c in cues) and not any(a <= p < b for p in present)
-            if past and not self._returns(b):
-                for i in range(self._told_of(a, before, present), b):
-                    flags[i] |= HISTORY
-            before = a
-
-    def _aged(self, i: int) -> bool:
-        """Whether word ``i`` begins the age at which it was: "had a stroke at 50"."""
-        age = self._words.words[i + 1 : i + 2]
-        return bool(age) and self._words.words[i] == "at" and age[0].isdigit() and 2 <= int(age[0]) <= 99
-
-    def _returns(self, b: int) -> bool:
-        """Whether the sentence goes on to say that the past is back: "... and now he is having one again"."""
-        rest = list(self._words.words[b : self._sentence(b)[1]]) if b < self._count else []
-        return (
-            self._words.breaks[b : b + 1] != ()
-            and self._words.breaks[b] < SENTENCE
-            and any(pair in _RETURNS for pair in pairwise(rest))
-        )
-
-    def _young(self, i: int) -> bool:
-        """Whether a word begins "when she was 30", "tuvo convulsiones de nino" or the like."""
-        words = self._words.words
-        if words[i] == "when" and words[i + 1 : i + 2] and words[i + 1] in {"i", "he", "she", "they"}:
-            age = words[i + 3 : i + 4]
-            return bool(age) and words[i + 2] in {"was", "were"} and age[0].isdigit() and int(age[0]) <= 60
-        childhood = words[i] == "de" and i + 1 < self._count and words[i + 1] in _YOUNG
-        return childhood and any(w in _HAD for w in words[max(0, i - 4) : i])
-
-    def _told_of(self, a: int, before: int, present: set[int]) -> int:
-        """Where the past begins: with the clause before, when this one speaks of it ("..., that was years ago")."""
-        words = self._words.words
-        first = a + 1 if a + 1 < self._count and words[a] in _AND else a
-        told = words[first] in _BACK and first + 1 < self._count and words[first + 1] in _WAS
-        told = told and self._words.breaks[a] < SENTENCE
-        return before if told and not any(before <= p < a for p in present) else a
-
     def _generalise(self, flags: list[int]) -> None:
-        personal = self._members("personal")
-        for a, _ in self._ranges("general_turn"):
+        personal = self._cues.members("personal")
+        for a, b in self._cues.ranges("general_turn"):
+            if self._where(a, b):
+                continue
             own = self._own_clauses(a)
             for i in range(self._count):
                 if (self._words.turns[i] == self._words.turns[a] and i not in own) or self._goes_on(a, i):
                     flags[i] |= GENERAL
-        for a, b in self._ranges("general"):
-            if a and self._words.words[a] == "que" and self._words.words[a - 1] in _BELIEF:
+        for a, b in self._of_animals():
+            for i in range(a, b):
+                flags[i] |= GENERAL
+        for a, b in self._cues.ranges("general"):
+            if a and self._words.words[a] == "que" and a - 1 in self._cues.members("belief"):
                 continue
             for i in self._general_scope(a, b, personal):
                 flags[i] |= GENERAL
-        for a, _ in self._ranges("general_impersonal"):
-            begin, end = self._sentence(a)
-            if not any(begin <= p < end for p in personal):
+        for a, _ in self._cues.ranges("general_impersonal"):
+            begin, end = self._cues.sentence(a)
+            stated = self._cues.word(a) == "does" and self._cues.word(a + 1) == "not" and a > begin
+            if not stated and not any(begin <= p < end for p in personal):
                 for i in range(begin, end):
                     flags[i] |= GENERAL
 
+    def _of_animals(self) -> list[tuple[int, int]]:
+        """Sentences about what befell an animal and nobody else: "the dog got stung and his lip is huge"."""
+        found, people = [], self._cues.members("bystander")
+        for a, b in self._cues.ranges("animal"):
+            begin, end = self._cues.sentence(a)
+            told = b in self._cues.members("animal_verb") and self._before(a) not in _AGENT
+            owner = a - 1 if self._cues.word(a - 1) in _ARTICLES else a
+            alone = not any(i in self._cues.members("personal") for i in range(begin, owner))
+            if told and alone and not any(a < p < end for p in people if self._cues.word(p) not in {"he", "she"}):
+                found.append((a, end))
+        return found
+
+    def _where(self, a: int, b: int) -> bool:
+        """Whether a class or the like is only the place of what happens: "someone is choking in my first aid class"."""
+        begin, end = self._cues.turn(a)
+        real = any(begin <= p < end for p in self._cues.members("owned"))
+        return real and self._cues.word(b - 1) in _PLACES and self._before(a) in _AT
+
+    def _before(self, i: int) -> str:
+        """The word before word ``i`` and its articles, in the same clause."""
+        while i > 0 and self._words.breaks[i] < COMMA and self._cues.word(i - 1) in _ARTICLES:
+            i -= 1
+        return self._cues.word(i - 1) if i > 0 and self._words.breaks[i] < COMMA else ""
+
     def _own_clauses(self, a: int) -> set[int]:
         """Words of other clauses that tell of the patient's own: "we watched a movie and my chest hurts"."""
-        mine = {p for p in self._members("bystander") if self._words.words[p] in {"i", "my", "mi", "suddenly"}}
-        clauses = [(b, e) for b, e in self._clauses() if not b <= a < e and any(b <= p < e for p in mine)]
+        mine = {p for p in self._cues.members("bystander") if self._words.words[p] in {"i", "my", "mi", "suddenly"}}
+        mine |= {p for p in self._cues.members("owned") if self._words.words[p] in _NOW}
+        clauses = [(b, e) for b, e in self._cues.clauses() if not b <= a < e and any(b <= p < e for p in mine)]
         return {i for b, e in clauses for i in range(b, e)}
 
     def _goes_on(self, a: int, i: int) -> bool:
@@ -417,7 +295,7 @@ class Context:
         turns = self._words.turns
         if turns[i] <= turns[a]:
             return False
-        return not any(turns[a] < turns[p] <= turns[i] for p in self._members("bystander"))
+        return not any(turns[a] < turns[p] <= turns[i] for p in self._cues.members("bystander"))
 
     def _name(self, flags: list[int]) -> None:
         """A condition that is only named ("stroke") is general talk, unless something says that somebody has it now.
@@ -425,17 +303,25 @@ class Context:
         A sign in its sentence ("is having", "I think", "right now") makes it real. Without one it is general when the
         conversation is about a class, papers or the like, or when it stands in a question about nobody. One that befell
         somebody ("my dad had a stroke") is general only when the talk is of what comes long after, such as a visit.
+        A danger ("carbon monoxide") is general only beside a class or the like, never for being asked about.
         """
-        owned, personal, befell = self._members("owned"), self._members("personal"), self._ranges("befell")
-        aftermath, compound = self._members("aftermath"), self._members("compound")
-        setting = aftermath | self._settings()
-        words = self._words.words
-        for a, b in self._ranges("named"):
-            begin, end = self._sentence(a)
+        owned, personal, befell = (
+            self._cues.members("owned"),
+            self._cues.members("personal"),
+            self._cues.ranges("befell"),
+        )
+        aftermath, compound = self._cues.members("aftermath"), self._cues.members("compound")
+        setting, wondering = aftermath | self._settings(), self._cues.members("asks")
+        topics = set(self._cues.ranges("topic"))
+        for a, b in [*self._cues.ranges("named"), *self._cues.ranges("topic")]:
+            begin, end = self._cues.sentence(a)
             inside = range(begin, end)
+            topic = (a, b) in topics
+            if topic and any(i in personal for i in inside):
+                continue
             if any(i in owned for i in inside) or (end - begin <= _SHORT and not setting):
                 continue
-            asks = any(words[i] in _ASKS for i in inside) and not any(i in personal for i in inside)
+            asks = not topic and any(i in wondering for i in inside) and not any(i in personal for i in inside)
             begun = [c for c, d in befell if c <= a < d]
             happened = bool(begun)
             if any(self._follows(c) for c in begun):
@@ -444,7 +330,7 @@ class Context:
                 flags[a] |= GENERAL
             after = any(self._words.turns[p] == self._words.turns[a] for p in aftermath)
             if after or (not happened and (setting or asks)):
-                while a > begin and words[a - 1] in _LINKS:
+                while a > begin and a - 1 in self._cues.members("link"):
                     a -= 1
                 for i in range(a, b):
                     flags[i] |= GENERAL
@@ -456,18 +342,11 @@ class Context:
 
     def _settings(self) -> set[int]:
         """What the talk is about. A place where something happens ("choking at school") is none."""
-        words, found = self._words.words, set()
-        for a, _ in self._ranges("setting"):
-            before = a - 1
-            while before > 0 and words[before] in _ARTICLES:
-                before -= 1
-            if before < 0 or words[before] not in _AT or self._words.breaks[a] >= COMMA:
-                found.add(a)
-        return found
+        return {a for a, _ in self._cues.ranges("setting") if self._before(a) not in _AT}
 
     def _general_scope(self, a: int, b: int, personal: set[int]) -> list[int]:
         words, breaks = self._words.words, self._words.breaks
-        condition = self._members("condition")
+        condition = self._cues.members("condition")
         reached = list(range(a, b))
         under = any(i in condition for i in range(a, b))
         for i in range(b, self._count):
@@ -476,19 +355,10 @@ class Context:
             under = under or i in condition
             if i in personal and not under:
                 break
-            if breaks[i] == COMMA or words[i] in _AND:
+            if breaks[i] == COMMA or words[i] in AND:
                 under = False
             reached.append(i)
         return reached
-
-    def _sentence(self, i: int) -> tuple[int, int]:
-        breaks = self._words.breaks
-        begin, end = i, i + 1
-        while begin > 0 and breaks[begin] < SENTENCE:
-            begin -= 1
-        while end < self._count and breaks[end] < SENTENCE:
-            end += 1
-        return begin, end
 
 
 def last_turn_start(words: Words) -> int:

@@ -127,7 +127,8 @@ class Triage:
         for back in range(1, min(_CARRY, len(kept) - 1) + 1):
             before = self._read(kept, back)
             earlier = self._judge(before.reading)
-            if earlier.tier >= Tier.URGENT and earlier.tier > verdict.tier and not self._released(now.reading):
+            stays = earlier.tier >= Tier.URGENT and earlier.tier > verdict.tier and not self._released(now.reading)
+            if stays and self._stands(earlier, now.reading):
                 reason = f"stays from {back} turn(s) before: {earlier.reason}"
                 return Judgement(replace(earlier, reason=reason), (now, before))
         return Judgement(verdict, (now,))
@@ -276,6 +277,19 @@ class Triage:
 
     def _spans(self, source: str, reading: Reading) -> list[list[Span]]:
         return reading.spans(self._reader.trigger(source))
+
+    def _stands(self, earlier: TriageVerdict, reading: Reading) -> bool:
+        """Whether a sign of an earlier verdict still is one beside what was said since: not "he fainted // in 2009".
+
+        General talk since then explains nothing away: the turn itself was about somebody.
+        """
+        for rule in (rule for rule in self._bundle.triage if rule.id in earlier.rules):
+            ignored = _IGNORED[rule.context] & ~GENERAL
+            for source in rule.triggers:
+                parts = self._spans(source, reading)
+                if all(any(not s.flags & ignored for s in part) for part in parts):
+                    return True
+        return False
 
     def _released(self, reading: Reading) -> bool:
         return any(reading.touches_last(part[0]) for part in (self._spans(cue, reading) for cue in self._release))

@@ -27,6 +27,8 @@ def build_router(site: Site, *, page: Path | None = None) -> APIRouter:
     files = load_assets(_STATIC)
     sources = {name: (_STATIC / name).read_text("utf-8") for name in files if name.endswith(".js")}
     files["frame.js"] = asset("frame.js", join_modules(sources, "frame.js").encode("utf-8"))
+    launcher = sources["launcher.js"].replace("{emergency}", site.emergency_phone)
+    files["launcher.js"] = asset("launcher.js", launcher.encode("utf-8"))
     frame = asset("frame.html", _fill_frame(files.pop("frame.html").plain.decode("utf-8"), site))
     frame_headers = {
         "X-Robots-Tag": "noindex",

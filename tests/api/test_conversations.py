@@ -139,7 +139,12 @@ async def test_the_crisis_card(house: House) -> None:
     async with stream(house, headers, conversation) as events:
         found = await events.until("conversation.status")
     crisis = json.loads(next(e for e in found if e["event"] == "safety.crisis")["data"])
-    assert crisis["routes"][0] == {"route": "911", "label": "Emergency services", "phone": "911", "note": "always"}
+    assert crisis["routes"][0] == {
+        "route": "911", "label": "Emergency services", "phone": "911", "text_line": None, "text_word": "", "chat": None,
+        "note": "In many places you can also text 911.",
+    }  # fmt: skip
+    assert (crisis["routes"][1]["route"], crisis["routes"][1]["note"]) == ("nurse_line", "day and night")
+    assert answer.json()["reply"]["category"] == crisis["category"] == "cardiac"
     assert json.loads(found[-1]["data"])["conversation"]["handler"] == "waiting"
 
 

@@ -114,6 +114,76 @@ def test_queue_redraws_when_somebody_arrives(desk: Desk, open_page: OpenPage) ->
     expect(page.locator("#said")).to_have_text("4 waiting")
 
 
+TONES = """window.tones = 0;
+const make = AudioContext.prototype.createOscillator;
+AudioContext.prototype.createOscillator = function () { window.tones++; return make.call(this); };"""
+
+
+def arrive(desk: Desk, page: Page, number: int, priority: int) -> None:
+    """A call comes in and is shown."""
+    desk.reads.waiting.append(escalation(number, priority=priority, preview=f"Call {number}"))
+    desk.send("escalation.created", "{}")
+    expect(page.locator(".case").filter(has_text=f"Call {number}")).to_be_visible()
+
+
+def test_new_urgent_calls_are_counted_in_the_title_until_somebody_is_there(desk: Desk, open_page: OpenPage) -> None:
+    page = open_as(open_page, desk, NURSE, "/console/")
+    expect(page).to_have_title("(3) Queue · Cedar Valley")  # two of them urgent, and there before
+    expect(page.locator("#link")).to_have_text("Live")
+    arrive(desk, page, 9, 2)
+    expect(page).to_have_title("(4) Queue · Cedar Valley")
+    arrive(desk, page, 10, 1)
+    expect(page).to_have_title("1 new urgent · (5) Queue · Cedar Valley")
+    arrive(desk, page, 11, 0)
+    expect(page).to_have_title("2 new urgent · (6) Queue · Cedar Valley")
+    desk.reads.waiting.pop()  # somebody else has taken it
+    desk.send("escalation.claimed", "{}")
+    expect(page).to_have_title("1 new urgent · (5) Queue · Cedar Valley")
+    page.keyboard.press("Shift")
+    expect(page).to_have_title("(5) Queue · Cedar Valley")
+    arrive(desk, page, 11, 0)  # it comes back
+    expect(page).to_have_title("1 new urgent · (6) Queue · Cedar Valley")
+
+
+def test_a_call_that_becomes_urgent_is_new(desk: Desk, open_page: OpenPage) -> None:
+    page = open_as(open_page, desk, NURSE, "/console/")
+    expect(page.locator("#link")).to_have_text("Live")
+    desk.reads.waiting[2] = escalation(3, priority=0)
+    desk.send("escalation.created", "{}")
+    expect(page).to_have_title("1 new urgent · (3) Queue · Cedar Valley")
+
+
+def test_the_sound_is_off_until_it_is_chosen_and_the_choice_stays(desk: Desk, open_page: OpenPage) -> None:
+    page = open_as(open_page, desk, NURSE, "/console/")
+    page.context.add_init_script(TONES)
+    page.reload()
+    expect(page.locator("#link")).to_have_text("Live")
+    choice = page.get_by_role("checkbox", name="Sound for new urgent calls")
+    expect(choice).not_to_be_checked()
+    arrive(desk, page, 9, 0)
+    assert page.evaluate("tones") == 0
+    choice.check()
+    expect(page.locator("#sound-note")).to_have_text("On")
+    page.wait_for_function("tones === 2")  # heard once, so that she knows it
+    arrive(desk, page, 10, 1)
+    page.wait_for_function("tones === 4")
+    arrive(desk, page, 11, 2)
+    assert page.evaluate("tones") == 4
+    page.reload()
+    expect(choice).to_be_checked()
+    expect(page.locator("#link")).to_have_text("Live")
+    page.keyboard.press("Shift")  # the browser wants to be touched again
+    expect(page.locator("#sound-note")).to_have_text("On")
+    arrive(desk, page, 12, 0)
+    page.wait_for_function("tones === 2")
+    choice.uncheck()
+    expect(page.locator("#sound-note")).to_have_text("")
+    arrive(desk, page, 13, 0)
+    page.reload()
+    expect(choice).not_to_be_checked()
+    assert page.evaluate("tones") == 0
+
+
 def test_redraw_keeps_draft_open_details_and_focus(desk: Desk, open_page: OpenPage) -> None:
     desk.reads.talk = desk.reads.talk.model_copy(
         update={"handler": "staff", "staff_id": NURSE_ID, "staff_name": "Maria"}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from app.contracts.site import Site
 from app.widget.routes import build_router
@@ -109,6 +109,32 @@ def test_the_number_is_shown_when_the_chat_cannot_even_start(url: str, open_page
     stands_out(chat)
 
 
+def test_the_number_is_shown_when_the_server_is_gone_before_the_chat_is_opened(
+    app: FastAPI, open_page: OpenPage
+) -> None:
+    with ExitStack() as running:
+        page = open_page(running.enter_context(serve(app)))
+        launcher = WidgetPage(page).launcher
+        expect(launcher).to_be_visible()
+        running.close()
+        launcher.click()
+        note = page.get_by_role("alert").filter(has_text="In an emergency call 911.")
+        expect(note).to_be_visible(timeout=15_000)
+        expect(note).to_be_in_viewport()
+
+
+def test_the_number_goes_when_the_chat_comes_late(url: str, open_page: OpenPage) -> None:
+    page = open_page("about:blank")
+    page.route("**/widget/frame?*", lambda route: (page.wait_for_timeout(6_000), route.continue_()))
+    page.goto(url)
+    chat = WidgetPage(page)
+    chat.launcher.click()
+    note = page.get_by_role("alert").filter(has_text="In an emergency call 911.")
+    expect(note).to_be_visible(timeout=15_000)
+    expect(chat.who).to_be_visible()
+    expect(note).to_be_hidden()
+
+
 def _talk(url: str, open_page: OpenPage, refusing: Refusing, pattern: str = MESSAGES, **options: Any) -> WidgetPage:
     page: Page = open_page("about:blank", **options)
     page.route(pattern, refusing)
@@ -187,7 +213,12 @@ def test_a_refused_message_about_abuse_offers_the_way_out(url: str, site: Site, 
 def test_the_number_is_asked_for_in_the_language_of_the_chat(url: str, open_page: OpenPage) -> None:
     page = open_page("about:blank")
     seen: list[str] = []
-    page.on("request", lambda request: seen.append(request.headers.get("accept-language", "")))
+
+    def note(request: Request) -> None:
+        if request.method == "POST":
+            seen.append(request.headers.get("accept-language", ""))
+
+    page.on("request", note)
     page.goto(url)
     chat = WidgetPage(page).open()
     chat.inside.get_by_role("button", name="Options").click()

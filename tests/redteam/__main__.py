@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from app.encoder.encoder import Encoder
 from app.logging import configure
 from tests.redteam.campaign import (
     DEVELOPMENT,
@@ -29,7 +30,7 @@ from tests.redteam.campaign import (
 )
 from tests.redteam.goals import load_goals
 from tests.redteam.report import attack_table, over_bounds, refusal_table, ways
-from tests.redteam.target import Target, build_target
+from tests.redteam.target import ENCODER, Target, build_target
 
 
 class Progress:
@@ -73,7 +74,7 @@ def main() -> int:
     arguments = parser.parse_args()
     configure("critical", "json")
     goals = load_goals()
-    results, refusals, seconds = asyncio.run(campaign(build_target(), arguments))
+    results, refusals, seconds = asyncio.run(campaign(build_target(Encoder.load(ENCODER)), arguments))
     over, found = over_bounds(results, list(goals.values())), ways(results)
     report = "\n\n".join(
         [

@@ -88,6 +88,10 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"[a-z]{3,}", text.lower()))
 
 
+ENCODER = Path("var/encoder")
+"""Where the encoder's file is kept for whole runs, as in the service."""
+
+
 class CalmTriage(Triage):
     """A red-flag detector that fails: it never finds anything."""
 
@@ -223,10 +227,10 @@ def build_policies(site: Site, encoder: Embedder | None = None) -> Policies:
     return compiled(load_bundle(default_bundle_folder()), site, NOON, encoder)
 
 
-def build_target(*, guarded: bool = True) -> Target:
+def build_target(encoder: Embedder | None = None, *, guarded: bool = True) -> Target:
     """The target; ``guarded`` False takes the output checks away, to see that the suite would tell."""
     site = load_site(DEMO)
-    policies = build_policies(site)
+    policies = build_policies(site, encoder)
     if guarded:
         return Target(policies, site)
     return Target(replace(policies, checks=OpenChecks(site)), site, leaks=lambda *_given: [])

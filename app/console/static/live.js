@@ -1,6 +1,8 @@
 // @ts-check
 /** The console in the browser: posts to the JSON API, follows its events, keeps times and the composer's lock right. */
 
+import { look } from "./urgent.js";
+
 /** @param {string} id @returns {any} */
 const $ = (id) => document.getElementById(id);
 
@@ -142,7 +144,7 @@ function settle() {
   const count = document.querySelector("[data-count]");
   if (count) {
     const now = Number(/** @type {any} */ (count).dataset.count);
-    document.title = document.title.replace(/^(\(\d+\) )?/, now ? `(${now}) ` : "");
+    look(now);
     if (waiting >= 0 && now > waiting) $("said").textContent = `${now} waiting`;
     waiting = now;
   }
@@ -166,6 +168,8 @@ document.addEventListener("htmx:afterSwap", () => {
     if (before.end) scrollTo(0, document.documentElement.scrollHeight);
   }
 });
+// Until now htmx has kept the classes that a node with the same id had before.
+document.addEventListener("htmx:afterSettle", settle);
 document.addEventListener("htmx:responseError", () => flash("This page could not be brought up to date. Trying again."));
 
 /* ---------- events ---------- */

@@ -110,12 +110,12 @@ const drawn = new Map();
 function draw() {
   const stick = atEnd();
   const list = $("log");
-  const shown = [...log.list, ...aid];
-  const nodes = shown.map((m) => {
+  const node = (/** @type {import("./log.js").Message} */ m) => {
     const sign = JSON.stringify([m.text, m.status, m.kind, m.routes, m.citations, language]);
     if (drawn.get(m.id)?.sign !== sign) drawn.set(m.id, { sign, node: messageNode(m, { t, language, live, rate }) });
     return drawn.get(m.id).node;
-  });
+  };
+  const nodes = log.list.map(node);
   const known = log.list.filter((m) => m.author === "patient").map((m) => m.text.trim());
   for (const item of saved.outbox) {
     // The event of a message can come before the answer to its POST.
@@ -125,9 +125,10 @@ function draw() {
       h("div", { className: "text" }, item.text),
       item.failed && h("p", { className: "by" }, h("button", { onclick: () => deliver(item) }, t.again))));
   }
+  nodes.push(...aid.map(node));
   nodes.forEach((node, at) => list.children[at] !== node && list.insertBefore(node, list.children[at] || null));
   while (list.children.length > nodes.length) list.lastChild.remove();
-  exit ||= shown.some(unsafe) && import("./leave.js").then((way) => (way.arm(h, language, clear), toEnd()), () => (exit = null));
+  exit ||= [...log.list, ...aid].some(unsafe) && import("./leave.js").then((way) => (way.arm(h, language, clear), toEnd()), () => (exit = null));
   $("empty").hidden = nodes.length > 0 || !$("consent").hidden;
   if (stick && nodes.length) toEnd();
 }

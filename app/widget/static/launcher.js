@@ -12,6 +12,7 @@ button:hover{background:#083f4a}button:focus-visible{outline:3px solid #0b5563;o
 i{width:12px;height:12px;border-radius:50%;background:#ffc94d}
 iframe{position:fixed;z-index:2147483001;inset:auto 20px 20px auto;width:min(410px,calc(100vw - 40px));height:min(700px,calc(100vh - 40px));border:1px solid #8aa;border-radius:16px;background:#fff;box-shadow:0 10px 40px #0005}
 @media(max-width:480px){iframe{inset:0;width:100%;height:100%;border:0;border-radius:0}}
+p{position:fixed;z-index:2147483002;inset:auto 20px 90px auto;max-width:300px;margin:0;padding:14px;border-radius:14px;background:#a3161a;color:#fff;font:600 18px/1.4 system-ui,sans-serif}
 [hidden]{display:none!important}@media print{:host{display:none}}`;
   const memory = (value) => {
     try {
@@ -35,6 +36,11 @@ iframe{position:fixed;z-index:2147483001;inset:auto 20px 20px auto;width:min(410
       button.append(label, dot);
       root.append(button);
       let frame, focusing, ready, exit;
+      // Without the service there is no chat to say it; the number came with this script.
+      const lost = document.createElement("p");
+      lost.role = "alert";
+      lost.hidden = true;
+      root.append(lost);
       let presses = 0;
       let last = 0;
       // The quick way out after a message about abuse: nothing stays here, and Back does not lead here again.
@@ -68,6 +74,11 @@ iframe{position:fixed;z-index:2147483001;inset:auto 20px 20px auto;width:min(410
           frame.src = `${base}/widget/frame?lang=${lang}`;
           focusing = focus;
           root.append(frame);
+          setTimeout(() => {
+            if (ready) return;
+            lost.hidden = false;
+            lost.textContent = lang === "es" ? "No se puede abrir el chat. En una emergencia llame al {emergency}." : "The chat cannot be reached. In an emergency call {emergency}.";
+          }, 5000);
         }
         frame.hidden = !on;
         button.setAttribute("aria-expanded", on);
@@ -82,7 +93,7 @@ iframe{position:fixed;z-index:2147483001;inset:auto 20px 20px auto;width:min(410
       addEventListener("message", ({ source, origin, data }) => {
         if (!frame || source !== frame.contentWindow || origin !== base || !data) return;
         if (data.bedside === "ready") {
-          ready = true;
+          ready = lost.hidden = true;
           show(!frame.hidden, focusing);
         }
         if (data.bedside === "close") show(false, true);

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from app.contracts.replies import Tier
+from app.guardrails.tokens import Speller
 from app.guardrails.triage import Triage
 
 
@@ -190,3 +191,47 @@ def test_an_exception_in_the_same_sentence_still_counts(triage: Triage) -> None:
     assert tier(triage, "my face is numb after the dentist") == Tier.NONE
     assert tier(triage, "I am bleeding money, it won't stop") == Tier.NONE
     assert tier(triage, "do you validate parking? I'm about to have a heart attack over the price") < Tier.URGENT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my throat is clo\u200bsing after a bee sting",
+        "my thr\u043eat is cl\u043esing after a bee sting",
+        "mi throat es closing after a bee sting",
+        "i want to di3 tonight",
+        "m3 duele el pech0 y n0 puedo respirar",
+    ],
+)
+def test_disguised_and_mixed_words_are_read(triage: Triage, text: str) -> None:
+    assert tier(triage, text) == Tier.EMERGENCY
+
+
+def test_a_digit_after_a_word_is_a_letter_only_where_that_makes_a_word_of_the_rules() -> None:
+    speller = Speller(["die", "so"], [])
+    assert [speller.mend(word) for word in ("di3", "type1", "50", "die")] == [("die",), ("type1",), ("50",), ("die",)]
+
+
+def test_two_letters_in_the_wrong_order_are_put_right_before_others_are_shuffled() -> None:
+    speller = Speller(["cafe", "face", "wakes", "weeks"], [])
+    assert [speller.mend(word) for word in ("afce", "wekes")] == [("face",), ("weeks",)]
+
+
+def test_a_denial_with_a_typing_error_still_denies(triage: Triage) -> None:
+    speller = Speller(["have"], [])
+    mended = [speller.mend(word) for word in ("havnt", "acnnot", "dosent")]
+    assert mended == [("have", "not"), ("cant",), ("does", "not")]
+    assert tier(triage, "i acnnot breathe") == Tier.EMERGENCY
+
+
+def test_words_without_spaces_are_parted(triage: Triage) -> None:
+    speller = Speller(["chest", "hurts", "feels", "crushed", "the", "less"], ["my", "never", "under"])
+    glued = ("mychesthurts", "chestfeelscrushed", "nevertheless", "hurtsyi", "undertheweather")
+    assert [speller.mend(word) for word in glued] == [
+        ("my", "chest", "hurts"),
+        ("chest", "feels", "crushed"),
+        ("never", "the", "less"),
+        ("hurts", "y", "i"),
+        ("undertheweather",),
+    ]
+    assert tier(triage, "My c h e s t f e e l s c r u s h e d and my arm is numb") == Tier.EMERGENCY

@@ -58,6 +58,15 @@ async def test_frame_names_the_hospital_and_its_numbers_without_scripts(client: 
     assert 'href="tel:911"' in page
 
 
+async def test_launcher_carries_the_number_for_when_the_service_is_gone(site: Site) -> None:
+    contacts = site.contacts | {"911": site.contacts["911"].model_copy(update={"phone": "112"})}
+    async with client_of(site.model_copy(update={"contacts": contacts})) as client:
+        script = (await client.get("/widget/launcher.js")).text
+    assert "In an emergency call 112." in script
+    assert "En una emergencia llame al 112." in script
+    assert "{emergency}" not in script
+
+
 async def test_frame_escapes_the_site(site: Site) -> None:
     async with client_of(site.model_copy(update={"name": "A & <b>"})) as client:
         assert "<title>A &amp; &lt;b&gt;: chat</title>" in (await client.get("/widget/frame")).text
