@@ -280,7 +280,7 @@ def test_a_guides_loss_is_the_attention_that_misses_its_aim(base: Path) -> None:
 
 
 def test_guided_heads_learn_where_to_look(data: Path, tmp_path: Path) -> None:
-    settings = TINY.model_copy(update={"guided": 1.0, "max_steps": 40, "learning_rate": 1e-2})
+    settings = TINY.model_copy(update={"guided": 1.0, "max_steps": 80, "learning_rate": 1e-2})
     build(data, tmp_path / "model", settings, show=False)
     rows = [json.loads(line) for line in (tmp_path / "model" / "run" / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["guides"].keys() == {*GUIDES, "carried"}

@@ -111,7 +111,7 @@ def test_the_table_counts_rules_and_raise(tmp_path: Path, bundle: PolicyBundle) 
     torch.nn.init.zeros_(outer.bias)
     classifier = Classifier(write(inner, outer, [NONE, "cardiac"], tmp_path / "w.safetensors").read_bytes())
     raised = Raised(routes=["911"], text="t", means="a heart emergency")
-    policy = LearnedPolicy(threshold=0.5, base="0" * 64, reviewer="", clinically_reviewed=False,
+    policy = LearnedPolicy(threshold=0.5, unsure=0.5, base="0" * 64, reviewer="", clinically_reviewed=False,
                            categories={"cardiac": raised})  # fmt: skip
     table = measure(LearnedRaise(policy, classifier, Encoder()), Triage(bundle), [path])  # type: ignore[arg-type]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
