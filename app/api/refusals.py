@@ -178,7 +178,7 @@ class Refusals:
         turn = Turn(
             conversation_id="", text=piece, vault=MemoryVault(), language=language, consented=False, model_allowed=False
         )
-        async with aclosing(self._responder.respond(turn)) as events:  # type: ignore[type-var]
+        async with aclosing(self._responder.respond(turn)) as events:
             async for event in events:
                 if isinstance(event, Reply):
                     return event

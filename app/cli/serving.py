@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -103,13 +104,16 @@ class ClosingServer(uvicorn.Server):
         if self.reloads and self.started:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
 
+    def _served(self) -> FastAPI:
+        """The application that this server was made with."""
+        return cast(FastAPI, self.config.app)
+
     def _reload(self) -> None:
         self._reloading = asyncio.create_task(self._reload_policies(), name="policy reload")
 
     async def _reload_policies(self) -> None:
-        services = self.config.app.state.services  # type: ignore[union-attr]
         try:
-            await services.policies.reload("system")
+            await self._served().state.services.policies.reload("system")
         except ConfigurationError:
             pass  # refused; the service has logged and audited why
         except Exception as error:
@@ -117,7 +121,7 @@ class ClosingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn.Server."""
-        services = getattr(self.config.app.state, "services", None)  # type: ignore[union-attr]
+        services = getattr(self._served().state, "services", None)
         if services is not None:  # none where the start failed
             services.closing.set()
         await super().shutdown(sockets)

@@ -202,7 +202,7 @@ class Answering:
         )
         reply: Reply | None = None
         try:
-            async with aclosing(self._responder.respond(turn)) as events:  # type: ignore[type-var]
+            async with aclosing(self._responder.respond(turn)) as events:
                 async for event in events:
                     if isinstance(event, Reply):
                         reply = event

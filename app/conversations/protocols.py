@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from app.redaction.vault import Vault
 class Responder(Protocol):
     """Answers a turn (chat.pipeline.Pipeline)."""
 
-    def respond(self, turn: Turn) -> AsyncIterator[ReplyEvent]:
+    def respond(self, turn: Turn) -> AsyncGenerator[ReplyEvent, None]:
         """Any number of Sentence, then exactly one Reply."""
         ...
 

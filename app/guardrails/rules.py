@@ -47,7 +47,10 @@ class Source(BaseModel):
 
 
 class TriageRule(BaseModel):
-    """One red flag. ``triggers``: any; ``guards``: all must hold too; ``unless``: any of them in the last turn clears it."""  # noqa: E501
+    """One red flag.
+
+    ``triggers``: any; ``guards``: all must hold too; ``unless``: any of them in the last turn clears it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as functional
 from transformers import AttentionInterface, LlamaForCausalLM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.models.llama.modeling_llama import LlamaAttention
 
 from training.demo_model.batches import IGNORED
 
@@ -106,7 +107,7 @@ def watching(
 
 
 def _attention(
-    module: torch.nn.Module,
+    module: LlamaAttention,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -114,7 +115,7 @@ def _attention(
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
     if _watch and attention_mask is not None:
-        _watch[-1].see(int(module.layer_idx), query, key, attention_mask, options["scaling"])  # type: ignore[arg-type]
+        _watch[-1].see(module.layer_idx, query, key, attention_mask, options["scaling"])
     out, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     return out, None
 
