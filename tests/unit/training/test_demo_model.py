@@ -16,7 +16,7 @@ from app.contracts.passages import Passage
 from app.contracts.prompt import NOT_IN_ARTICLES, PromptLimits, render
 from app.errors import ConfigurationError
 from tests.unit.training.tiny import make_data
-from training.demo_model.batches import IGNORED, Batch, collate, encode, exercise_batches
+from training.demo_model.batches import EARLY, IGNORED, Batch, collate, encode, exercise_batches
 from training.demo_model.exercises import ExerciseMaker, Reading, load_facts, load_pages, user_message, word_question
 from training.demo_model.guides import ATTENTION, GUIDES, watching
 from training.demo_model.loop import Progressed, Schedule, answer_losses
@@ -254,6 +254,25 @@ def test_aims_are_the_lines_and_the_answers(data: Path) -> None:
             assert aimed == ("" if asked.lines is None else asked.answer.rsplit(" [", 1)[0])
             unanswered += asked.lines is None
     assert unanswered
+
+
+def test_a_batch_aims_its_tokens_where_the_row_says(data: Path) -> None:
+    """Words carry their sentence's opening; the question and the places that an answer begins from aim at its span."""
+    tokenizer = train_tokenizer(["Question: [1] what"], vocabulary=300)
+    row = encode(tokenizer, ExerciseMaker(read(data)).draw(Random(3), passages=2))
+    batch = collate([row], pad=0)
+    assert batch.aims is not None
+    assert batch.carried is not None
+    for (first, last), opening in zip(row.lines, row.openings, strict=True):
+        assert batch.carried[0, first:last].tolist() == [opening] * (last - first)
+        assert batch.aims["line"][0, first + 1 : last].tolist() == [[first, first + 1]] * (last - first - 1)
+    at = len(row.head)
+    for branch in row.branches:
+        answer = at + branch.start
+        assert batch.aims["question"][0, at : answer - 3].tolist() == [list(branch.aim)] * (branch.start - 3)
+        assert batch.aims["answer"][0, answer - 3 : answer + EARLY - 1].tolist() == [list(branch.aim)] * (EARLY + 2)
+        assert batch.aims["answer"][0, answer + EARLY - 1].tolist() == [0, 0]
+        at += len(branch.ids)
 
 
 def test_a_guides_loss_is_the_attention_that_misses_its_aim(base: Path) -> None:
