@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 
 from app.errors import ConfigurationError
 from training.demo_model.exercises import ExerciseMaker, Reading, user_message
+from training.demo_model.guides import GUIDES
 from training.demo_model.tokenizer import END, PAD, SPECIAL, START, conversation
 
 IGNORED = -100
@@ -33,8 +34,7 @@ class Batch:
     for plain causal attention. ``weights`` ``[rows, length]`` says how much a label counts (None: all alike).
 
     For the guides of :mod:`training.demo_model.guides`: ``aims`` has spans ``[rows, length, 2]`` (first place and the
-    one after the last; both 0: none) by the guide's name, ``carried`` ``[rows, length]`` the token that an answer with
-    this word's sentence begins with.
+    one after the last; both 0: none) by the guide's name.
     """
 
     tokens: torch.Tensor
@@ -43,31 +43,31 @@ class Batch:
     mask: torch.Tensor | None = None
     weights: torch.Tensor | None = None
     aims: dict[str, torch.Tensor] | None = None
-    carried: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A question with its answer: ids, where the answer begins, and the answer's span in the passages.
+    """A question with its answer: ids, the tokens of the question itself, where the answer begins, and the answer's
+    span in the passages.
 
     The span of a question that nothing answers is the prompt's first token.
     """
 
     ids: list[int]
+    asked: int
     start: int
     aim: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A reading as tokens: the passages' ids, the spans of their lines, and a branch for each question.
-
-    ``openings`` has the token with which an answer begins that copies the line.
+    """A reading as tokens: the passages' ids, the spans of their lines, the place of the number of each line's passage,
+    and a branch for each question.
     """
 
     head: list[int]
     lines: list[tuple[int, int]]
-    openings: list[int]
+    numbers: list[int]
     branches: list[Branch]
 
     def __len__(self) -> int:
@@ -87,9 +87,15 @@ def encode(tokenizer: Tokenizer, reading: Reading) -> Row:
         if asked.lines is not None:
             passage, first, count = asked.lines
             aim = (spans[passage][first][0], spans[passage][first + count - 1][1])
-        branches.append(Branch(tokenizer.encode(f"{question}{asked.answer}{END}").ids, start, aim))
-    openings = [tokenizer.encode(line).ids[0] for passage in reading.lines for line in passage]
-    return Row(head.ids, [span for passage in spans for span in passage], openings, branches)
+        size = len(tokenizer.encode(f" {asked.question}").ids)
+        branches.append(Branch(tokenizer.encode(f"{question}{asked.answer}{END}").ids, size, start, aim))
+    numbers = [_number_before(head.tokens, passage[0][0]) for passage in spans for _ in passage]
+    return Row(head.ids, [span for passage in spans for span in passage], numbers, branches)
+
+
+def _number_before(tokens: list[str], start: int) -> int:
+    """The place of the digit in the ``[n]`` that stands before a passage."""
+    return next(at for at in reversed(range(start)) if tokens[at].isdigit())
 
 
 def _line_spans(text: str, reading: Reading, offsets: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
@@ -117,16 +123,16 @@ def collate(rows: list[Row], pad: int, *, early: float = 1.0) -> Batch:
     positions = torch.zeros((len(rows), width), dtype=torch.long)
     branch = torch.full((len(rows), width), -1)
     weights = torch.ones((len(rows), width))
-    aims = {guide: torch.zeros((len(rows), width, 2), dtype=torch.long) for guide in ("line", "question", "answer")}
-    carried = torch.full((len(rows), width), IGNORED)
+    aims = {guide: torch.zeros((len(rows), width, 2), dtype=torch.long) for guide in GUIDES}
     for index, row in enumerate(rows):
         at = len(row.head)
         tokens[index, :at] = torch.tensor(row.head)
         positions[index, :at] = torch.arange(at)
         branch[index, :at] = 0
-        for (first, last), opening in zip(row.lines, row.openings, strict=True):
-            aims["line"][index, first + 1 : last] = torch.tensor((first, first + 1))
-            carried[index, first:last] = opening
+        aims["previous"][index, 1:at] = _each(range(at - 1))
+        for (first, last), number in zip(row.lines, row.numbers, strict=True):
+            _aim_line(aims, index, first, last)
+            aims["passage"][index, first:last] = torch.tensor((number, number + 1))
         for number, one in enumerate(row.branches, start=1):
             end = at + len(one.ids)
             answer = at + one.start
@@ -135,12 +141,44 @@ def collate(rows: list[Row], pad: int, *, early: float = 1.0) -> Batch:
             weights[index, answer : answer + EARLY] = early
             positions[index, at:end] = torch.arange(len(row.head), len(row.head) + len(one.ids))
             branch[index, at:end] = number
-            aims["question"][index, at : answer - 3] = torch.tensor(one.aim)
+            _aim_line(aims, index, at, at + one.asked)
+            _aim_line(aims, index, answer, end)
+            aims["line"][index, at + one.asked : answer] = torch.tensor((at, at + 1))
+            aims["gather"][index, at + one.asked : answer] = torch.tensor((at, at + one.asked))
+            aims["previous"][index, at + 1 : end] = _each(range(at, end - 1))
             aims["answer"][index, answer - 3 : answer + EARLY - 1] = torch.tensor(one.aim)
+            for place, source in enumerate(_sources(row.head, one)):
+                aims["copy"][index, answer + place] = torch.tensor((source, source + 1))
             at = end
     keys, queries = branch[:, None, :], branch[:, :, None]
     mask = ((keys == 0) | (keys == queries)) & torch.ones(width, width, dtype=torch.bool).tril()
-    return Batch(tokens, labels, positions, mask[:, None], weights, aims, carried)
+    return Batch(tokens, labels, positions, mask[:, None], weights, aims)
+
+
+def _aim_line(aims: dict[str, torch.Tensor], index: int, first: int, last: int) -> None:
+    """Its words look at the first token of a line, and at all of the line so far."""
+    aims["line"][index, first:last] = torch.tensor((first, first + 1))
+    aims["gather"][index, first:last] = torch.tensor([(first, at + 1) for at in range(first, last)])
+
+
+def _each(places: range) -> torch.Tensor:
+    return torch.tensor([(at, at + 1) for at in places])
+
+
+def _sources(head: list[int], one: Branch) -> list[int]:
+    """For each token of the answer, from its first: the place in the passages where the next one stands, as long as
+    both run alike; after that the span's last token, from which the passage's number comes.
+    """
+    first, last = one.aim
+    answer = one.ids[one.start :]
+    if last - first < 2:
+        return []
+    alike = 0
+    while first + 1 + alike < last and alike + 1 < len(answer) and head[first + 1 + alike] == answer[alike + 1]:
+        alike += 1
+    copied = [first + 1 + place for place in range(alike)]
+    whole = first + 1 + alike == last
+    return copied + ([last - 1] * 3 if whole else [])
 
 
 def exercise_batches(
@@ -177,7 +215,7 @@ def exercise_batches(
 
 def _fitting(row: Row, longest: int) -> Row:
     kept = [branch for branch in row.branches if len(row.head) + len(branch.ids) <= longest]
-    return Row(row.head, row.lines, row.openings, kept)
+    return Row(row.head, row.lines, row.numbers, kept)
 
 
 def reading_batches(

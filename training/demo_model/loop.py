@@ -24,6 +24,7 @@ from app.errors import ConfigurationError
 from training.demo_model.batches import IGNORED, Batch
 from training.demo_model.guides import ATTENTION, watching
 
+CHECKPOINT = "checkpoint.pt"
 Phase = str
 MakeBatches = Callable[[Phase, int], Iterator[Batch]]
 """(phase, chunk number) -> the batches of that chunk."""
@@ -92,7 +93,7 @@ class Loop:
     @property
     def checkpoint(self) -> Path:
         """Where the state of a stopped run lies."""
-        return self._folder / "checkpoint.pt"
+        return self._folder / CHECKPOINT
 
     def resume(self) -> bool:
         """Go on from the folder's checkpoint. Returns False when there is none."""
@@ -175,7 +176,7 @@ class Loop:
         if not self._schedule.guided or batch.aims is None:
             losses = answer_losses(self._model, batch, self._read)
             return losses.mean()
-        with watching(self._model, batch.aims, batch.carried) as watch:
+        with watching(self._model, batch.aims) as watch:
             losses = answer_losses(self._model, batch, self._read)
         now = self.progress
         now.first = _mean(now.first, float(losses.first().item()))

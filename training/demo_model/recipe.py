@@ -23,8 +23,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from app.errors import ConfigurationError
 from training.demo_model.batches import Batch, exercise_batches, reading_batches
+from training.demo_model.circuit import install, meaning_size
 from training.demo_model.exercises import ExerciseMaker, user_message
-from training.demo_model.loop import Loop, Progressed, Schedule
+from training.demo_model.loop import CHECKPOINT, Loop, Progressed, Schedule
+from training.demo_model.meanings import learn_meanings
 from training.demo_model.sources import FILES, Texts, read
 from training.demo_model.tokenizer import (
     conversation,
@@ -38,7 +40,9 @@ from training.demo_model.tokenizer import (
 class DemoModelSettings(BaseModel):
     """Size, data mix and budget of a run. The defaults are the shipped model's; tests use tiny ones.
 
-    ``chunk`` exercises are drawn, sorted and batched together; a checkpoint lies between two chunks.
+    ``chunk`` exercises are drawn, sorted and batched together; a checkpoint lies between two chunks. ``circuit`` begins
+    with the heads of :mod:`training.demo_model.circuit` in place, and with meanings of tokens learnt from
+    ``meanings_from`` readings.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,7 +51,10 @@ class DemoModelSettings(BaseModel):
     vocabulary: int = Field(default=8192, ge=300)
     hidden: int = 384
     layers: int = 8
-    heads: int = 6
+    heads: int = 4
+    head_size: int = 128
+    intermediate: int = 1024
+    rope_theta: float = 1e8
     batch_tokens: int = Field(default=6_144, ge=64)
     longest: int = Field(default=900, ge=64, le=1024)
     passages: tuple[int, ...] = (1, 1, 1, 1, 2)
@@ -56,7 +63,9 @@ class DemoModelSettings(BaseModel):
     early: float = Field(default=4.0, gt=0)
     worded: float = Field(default=0.3, ge=0, le=1)
     decay_from: float = Field(default=0.6, ge=0, lt=1)
-    guided: float = Field(default=0.0, ge=0)
+    guided: float = Field(default=2.0, ge=0)
+    circuit: bool = True
+    meanings_from: int = Field(default=6_000, ge=1)
     chunk: int = Field(default=512, ge=8)
     seed: int = 7
     threads: int = Field(default=2, ge=1)
@@ -106,6 +115,10 @@ def build(
         decay_from=settings.decay_from,
         guided=settings.guided,
     )
+    if settings.circuit and start_from is None and not (work / CHECKPOINT).is_file():
+        size = meaning_size(settings.hidden)
+        learnt = learn_meanings(maker, tokenizer, work, size=size, seed=settings.seed, readings=settings.meanings_from)
+        install(model, tokenizer, learnt.vectors, learnt.common, settings.seed)
     loop = Loop(model, schedule, work, compiled=settings.compiled)
     loop.resume()
 
@@ -160,14 +173,21 @@ def _tokenizer(
 
 
 def _model(settings: DemoModelSettings, tokenizer: Tokenizer, start_from: Path | None) -> LlamaForCausalLM:
-    if start_from is not None:
-        model: LlamaForCausalLM = LlamaForCausalLM.from_pretrained(str(start_from), dtype=torch.bfloat16)
-        model.config.pad_token_id = 0
-        return model
+    if start_from is None:
+        return fresh_model(settings, tokenizer)
+    model: LlamaForCausalLM = LlamaForCausalLM.from_pretrained(str(start_from), dtype=torch.bfloat16)
+    model.config.pad_token_id = 0
+    return model
+
+
+def fresh_model(settings: DemoModelSettings, tokenizer: Tokenizer) -> LlamaForCausalLM:
+    """An untrained model of the size that the settings ask for, its weights in bfloat16."""
     config = LlamaConfig(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=settings.hidden,
-        intermediate_size=settings.hidden * 8 // 3 // 64 * 64 or 64,
+        intermediate_size=settings.intermediate,
+        head_dim=settings.head_size,
+        rope_parameters={"rope_type": "default", "rope_theta": settings.rope_theta},
         num_hidden_layers=settings.layers,
         num_attention_heads=settings.heads,
         num_key_value_heads=max(1, settings.heads // 2),
@@ -178,5 +198,7 @@ def _model(settings: DemoModelSettings, tokenizer: Tokenizer, start_from: Path |
         pad_token_id=0,
     )
     fresh: Any = LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
-    fresh.to(torch.bfloat16)
+    for weight in fresh.parameters():
+        # Not `fresh.to`: that would round the rotary frequencies too, and vLLM computes them in float32.
+        weight.data = weight.data.to(torch.bfloat16)
     return cast(LlamaForCausalLM, fresh)

@@ -18,7 +18,7 @@ from app.errors import ConfigurationError
 from tests.unit.training.tiny import make_data
 from training.demo_model.batches import EARLY, IGNORED, Batch, collate, encode, exercise_batches
 from training.demo_model.exercises import ExerciseMaker, Reading, load_facts, load_pages, user_message, word_question
-from training.demo_model.guides import ATTENTION, GUIDES, watching
+from training.demo_model.guides import ATTENTION, GUIDES, SAMPLED, watching
 from training.demo_model.loop import Progressed, Schedule, answer_losses
 from training.demo_model.recipe import DemoModelSettings, build, load_settings
 from training.demo_model.slots import phone_number
@@ -31,7 +31,11 @@ TINY = DemoModelSettings(
     vocabulary=400,
     hidden=32,
     layers=2,
-    heads=2,
+    heads=4,
+    head_size=16,
+    intermediate=64,
+    guided=0.0,
+    circuit=False,
     batch_tokens=2_000,
     longest=512,
     threads=1,
@@ -246,33 +250,45 @@ def test_aims_are_the_lines_and_the_answers(data: Path) -> None:
     unanswered = 0
     for reading in ExerciseMaker(read(data)).stream("aims", 20, passages=(1, 3)):
         row = encode(tokenizer, reading)
-        lines = [line for passage in reading.lines for line in passage]
-        assert [tokenizer.decode(row.head[first:last]).strip() for first, last in row.lines] == lines
-        assert all(line.startswith(tokenizer.decode([one])) for line, one in zip(lines, row.openings, strict=True))
+        lines = [(number, line) for number, passage in enumerate(reading.lines, start=1) for line in passage]
+        for span, at, (number, line) in zip(row.lines, row.numbers, lines, strict=True):
+            assert tokenizer.decode(row.head[slice(*span)]).strip() == line
+            assert tokenizer.decode(row.head[at - 1 : at + 2]) == f"[{number}]"
         for asked, branch in zip(reading.asked, row.branches, strict=True):
             aimed = tokenizer.decode(row.head[slice(*branch.aim)]).strip()
             assert aimed == ("" if asked.lines is None else asked.answer.rsplit(" [", 1)[0])
+            assert tokenizer.decode(branch.ids[: branch.asked]).strip() == asked.question
             unanswered += asked.lines is None
     assert unanswered
 
 
 def test_a_batch_aims_its_tokens_where_the_row_says(data: Path) -> None:
-    """Words carry their sentence's opening; the question and the places that an answer begins from aim at its span."""
     tokenizer = train_tokenizer(["Question: [1] what"], vocabulary=300)
     row = encode(tokenizer, ExerciseMaker(read(data)).draw(Random(3), passages=2))
     batch = collate([row], pad=0)
     assert batch.aims is not None
-    assert batch.carried is not None
-    for (first, last), opening in zip(row.lines, row.openings, strict=True):
-        assert batch.carried[0, first:last].tolist() == [opening] * (last - first)
-        assert batch.aims["line"][0, first + 1 : last].tolist() == [[first, first + 1]] * (last - first - 1)
-    at = len(row.head)
+    aims = {name: aim[0].tolist() for name, aim in batch.aims.items()}
+    tokens = batch.tokens[0].tolist()
+    assert aims["previous"][: len(row.head)] == [[0, 0], *([at, at + 1] for at in range(len(row.head) - 1))]
+    for (first, last), number in zip(row.lines, row.numbers, strict=True):
+        assert aims["line"][first:last] == [[first, first + 1]] * (last - first)
+        assert aims["gather"][first:last] == [[first, at + 1] for at in range(first, last)]
+        assert aims["passage"][first:last] == [[number, number + 1]] * (last - first)
+    at, copied = len(row.head), 0
     for branch in row.branches:
-        answer = at + branch.start
-        assert batch.aims["question"][0, at : answer - 3].tolist() == [list(branch.aim)] * (branch.start - 3)
-        assert batch.aims["answer"][0, answer - 3 : answer + EARLY - 1].tolist() == [list(branch.aim)] * (EARLY + 2)
-        assert batch.aims["answer"][0, answer + EARLY - 1].tolist() == [0, 0]
-        at += len(branch.ids)
+        answer, end = at + branch.start, at + len(branch.ids)
+        assert aims["gather"][at + branch.asked : answer] == [[at, at + branch.asked]] * (branch.start - branch.asked)
+        assert aims["line"][at:answer] == [[at, at + 1]] * branch.start
+        assert aims["line"][answer:end] == [[answer, answer + 1]] * (end - answer)
+        assert aims["answer"][answer - 3 : answer + EARLY - 1] == [list(branch.aim)] * (EARLY + 2)
+        assert aims["answer"][answer + EARLY - 1] == [0, 0]
+        sources = [(place, aims["copy"][place][0]) for place in range(answer, end) if aims["copy"][place][1]]
+        within = [(place, source) for place, source in sources if source < branch.aim[1] - 1]
+        assert all(tokens[place + 1] == tokens[source] for place, source in within)
+        assert not sources or branch.aim != (0, 1)
+        copied += len(within)
+        at = end
+    assert copied > 50
 
 
 def test_a_guides_loss_is_the_attention_that_misses_its_aim(base: Path) -> None:
@@ -281,20 +297,21 @@ def test_a_guides_loss_is_the_attention_that_misses_its_aim(base: Path) -> None:
     batch = collate([encode(load_tokenizer(base), reading)], pad=0)
     assert batch.mask is not None
     assert batch.aims is not None
+    assert batch.tokens.numel() <= SAMPLED
     low = torch.zeros(batch.mask.shape).masked_fill(~batch.mask, torch.finfo(torch.float32).min)
     inputs = {"input_ids": batch.tokens, "position_ids": batch.positions}
     chances = model.model(**inputs, attention_mask=low, output_attentions=True).attentions
     model.set_attn_implementation(ATTENTION)
-    with watching(model, batch.aims, batch.carried) as watch:
-        states = model.model(**inputs, attention_mask=batch.mask, output_hidden_states=True).hidden_states
-    assert batch.carried is not None
-    told = batch.carried[0] != IGNORED
-    logits = model.lm_head(model.model.norm(states[1][0, told]))
-    wanted = torch.nn.functional.cross_entropy(logits, batch.carried[0, told])
-    torch.testing.assert_close(watch.losses["carried"], wanted, atol=1e-4, rtol=1e-4)
+    with watching(model, batch.aims) as watch:
+        model.model(**inputs, attention_mask=batch.mask)
     for name, aim in batch.aims.items():
-        there = chances[GUIDES[name].layer(2)][0, GUIDES[name].head]
-        missed = [-there[at, first:last].sum().log() for at, (first, last) in enumerate(aim[0].tolist()) if last]
+        guide = GUIDES[name]
+        there = chances[guide.layer(2)][0, guide.head]
+        spans = [(at, first, last) for at, (first, last) in enumerate(aim[0].tolist()) if last]
+        if guide.spread:
+            missed = [-(there[at, first:last] * (last - first)).log().mean() for at, first, last in spans]
+        else:
+            missed = [-there[at, first:last].sum().log() for at, first, last in spans]
         torch.testing.assert_close(watch.losses[name], torch.stack(missed).mean(), atol=1e-4, rtol=1e-4)
 
 
@@ -302,7 +319,7 @@ def test_guided_heads_learn_where_to_look(data: Path, tmp_path: Path) -> None:
     settings = TINY.model_copy(update={"guided": 1.0, "max_steps": 80, "learning_rate": 1e-2})
     build(data, tmp_path / "model", settings, show=False)
     rows = [json.loads(line) for line in (tmp_path / "model" / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert rows[-1]["guides"].keys() == {*GUIDES, "carried"}
+    assert rows[-1]["guides"].keys() == GUIDES.keys()
     assert rows[-1]["guides"]["line"] < rows[0]["guides"]["line"] - 0.3
     assert AutoModelForCausalLM.from_pretrained(str(tmp_path / "model")).config.model_type == "llama"
 
