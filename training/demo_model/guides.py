@@ -28,12 +28,14 @@ SAMPLED = 512
 class Guide:
     """Which head of which layer (shares of the depth, so that any size of model can be guided).
 
-    ``spread``: the head has to look at all of its span alike, not only somewhere in it.
+    ``spread``: the head has to look at all of its span alike, not only somewhere in it. ``weight``: how much its loss
+    counts beside the others'.
     """
 
     depth: float
     head: int = 0
     spread: bool = False
+    weight: float = 1.0
 
     def layer(self, layers: int) -> int:
         """The layer's index."""
@@ -45,7 +47,7 @@ GUIDES = {
     "line": Guide(0.125),
     "passage": Guide(0.125, head=-1),
     "gather": Guide(0.25, spread=True),
-    "answer": Guide(0.5),
+    "answer": Guide(0.5, weight=4.0),
     "copy": Guide(0.75),
 }
 """``previous``: every token looks at the one before. ``line``: a word looks at the first token of its sentence (of the
@@ -62,6 +64,11 @@ class Watch:
         layers = model.config.num_hidden_layers
         self._aims = [(GUIDES[name].layer(layers), name, aim) for name, aim in aims.items()]
         self.losses: dict[str, torch.Tensor] = {}
+
+    def loss(self) -> torch.Tensor:
+        """The weighted sum over the guides, by their number."""
+        weighted = [GUIDES[name].weight * value for name, value in self.losses.items()]
+        return torch.stack(weighted).mean()
 
     def see(self, layer: int, query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor, scaling: float) -> None:
         """Note the loss of the guides of this layer, if it has any. Shapes ``[rows, heads, length, size]``."""

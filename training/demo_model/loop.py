@@ -50,7 +50,7 @@ class Progressed:
 class Schedule:
     """Time budget in seconds, share of it for the first phase (``reading``), and the learning rate with its ends.
 
-    ``guided`` is the weight of the guides' mean loss (0: no head is guided).
+    ``guided`` is the weight of the guides' loss (0: no head is guided).
     """
 
     seconds: float
@@ -182,7 +182,7 @@ class Loop:
         now.first = _mean(now.first, float(losses.first().item()))
         for name, value in watch.losses.items():
             now.guides[name] = _mean(now.guides.get(name, math.nan), float(value.item()))
-        return losses.mean() + self._schedule.guided * torch.stack(list(watch.losses.values())).mean()
+        return losses.mean() + self._schedule.guided * watch.loss()
 
     def _publish(self) -> None:
         with torch.no_grad():
