@@ -24,6 +24,9 @@ IGNORED = -100
 EARLY = 4
 """The first tokens of an answer: they decide which sentence is copied, the others only copy it."""
 
+NOWHERE = (0, 1)
+"""What a question aims at that nothing answers: the prompt's first token."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -50,7 +53,7 @@ class Branch:
     """A question with its answer: ids, the tokens of the question itself, where the answer begins, and the answer's
     span in the passages.
 
-    The span of a question that nothing answers is the prompt's first token.
+    The span of a question that nothing answers is :data:`NOWHERE`.
     """
 
     ids: list[int]
@@ -83,12 +86,12 @@ def encode(tokenizer: Tokenizer, reading: Reading) -> Row:
     for asked in reading.asked:
         question = f" {asked.question}{END}\n{START}assistant\n"
         start = len(tokenizer.encode(question).ids)
-        aim = (0, 1)
+        aim = NOWHERE
         if asked.lines is not None:
             passage, first, count = asked.lines
             aim = (spans[passage][first][0], spans[passage][first + count - 1][1])
         size = len(tokenizer.encode(f" {asked.question}").ids)
-        branches.append(Branch(tokenizer.encode(f"{question}{asked.answer}{END}").ids, size, start, aim))
+        branches.append(Branch(tokenizer.encode(f"{question} {asked.answer}{END}").ids, size, start, aim))
     numbers = [_number_before(head.tokens, passage[0][0]) for passage in spans for _ in passage]
     return Row(head.ids, [span for passage in spans for span in passage], numbers, branches)
 
@@ -146,9 +149,11 @@ def collate(rows: list[Row], pad: int, *, early: float = 1.0) -> Batch:
             aims["line"][index, at + one.asked : answer] = torch.tensor((at, at + 1))
             aims["gather"][index, at + one.asked : answer] = torch.tensor((at, at + one.asked))
             aims["previous"][index, at + 1 : end] = _each(range(at, end - 1))
-            aims["answer"][index, answer - 3 : answer + EARLY - 1] = torch.tensor(one.aim)
+            aims["answer"][index, answer - 3 : answer] = torch.tensor(one.aim)
+            if one.aim != NOWHERE:
+                aims["open"][index, answer - 1] = torch.tensor((one.aim[0], one.aim[0] + 1))
             for place, source in enumerate(_sources(row.head, one)):
-                aims["copy"][index, answer + place] = torch.tensor((source, source + 1))
+                aims["copy"][index, answer - 1 + place] = torch.tensor((source, source + 1))
             at = end
     keys, queries = branch[:, None, :], branch[:, :, None]
     mask = ((keys == 0) | (keys == queries)) & torch.ones(width, width, dtype=torch.bool).tril()
@@ -166,19 +171,20 @@ def _each(places: range) -> torch.Tensor:
 
 
 def _sources(head: list[int], one: Branch) -> list[int]:
-    """For each token of the answer, from its first: the place in the passages where the next one stands, as long as
-    both run alike; after that the span's last token, from which the passage's number comes.
+    """For the prompt's last token and each token of the answer: the place in the passages where the next one stands, as
+    long as both run alike; after that the span's last token, from which the passage's number comes.
     """
     first, last = one.aim
     answer = one.ids[one.start :]
-    if last - first < 2:
+    if one.aim == NOWHERE:
         return []
+    if head[first] != answer[0] and head[first - 1] == answer[0]:
+        first -= 1  # The blank before the sentence is a token of its own.
     alike = 0
-    while first + 1 + alike < last and alike + 1 < len(answer) and head[first + 1 + alike] == answer[alike + 1]:
+    while first + alike < last and alike < len(answer) and head[first + alike] == answer[alike]:
         alike += 1
-    copied = [first + 1 + place for place in range(alike)]
-    whole = first + 1 + alike == last
-    return copied + ([last - 1] * 3 if whole else [])
+    whole = first + alike == last
+    return [*range(first, first + alike), *([last - 1] * 3 if whole else [])]
 
 
 def exercise_batches(

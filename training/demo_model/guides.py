@@ -48,12 +48,14 @@ GUIDES = {
     "passage": Guide(0.125, head=-1),
     "gather": Guide(0.25, spread=True),
     "answer": Guide(0.5, weight=4.0),
+    "open": Guide(0.75, weight=4.0),
     "copy": Guide(0.75),
 }
 """``previous``: every token looks at the one before. ``line``: a word looks at the first token of its sentence (of the
 question, of the answer). ``passage``: a word looks at its passage's number. ``gather``: a word looks at all of its
-sentence so far. ``answer``: the tokens that an answer's beginning comes from look at the sentence that answers, or at
-the prompt's first token if none does. ``copy``: a token of an answer looks at the place where the next one stands.
+sentence so far. ``answer``: the prompt's last tokens look at the sentence that answers, or at the prompt's first token
+if none does. ``open``: the very last looks at the first token of that sentence. ``copy``: a token of an answer looks at
+the place where the next one stands.
 """
 
 

@@ -17,9 +17,12 @@ SPECIAL = (PAD, START, END)
 
 
 def conversation(prompt: str, answer: str | None = None) -> str:
-    """The served text of one turn; without an answer it stops where the model begins to write."""
+    """The served text of one turn; without an answer it stops where the model begins to write.
+
+    An answer begins with a blank: so its first word is the same token as in the passage that it is copied from.
+    """
     head = f"{START}user\n{prompt}{END}\n{START}assistant\n"
-    return head if answer is None else f"{head}{answer}{END}\n"
+    return head if answer is None else f"{head} {answer}{END}\n"
 
 
 def train_tokenizer(texts: Iterable[str], *, vocabulary: int = 8192) -> Tokenizer:

@@ -16,7 +16,7 @@ from app.contracts.passages import Passage
 from app.contracts.prompt import NOT_IN_ARTICLES, PromptLimits, render
 from app.errors import ConfigurationError
 from tests.unit.training.tiny import make_data
-from training.demo_model.batches import EARLY, IGNORED, Batch, collate, encode, exercise_batches
+from training.demo_model.batches import IGNORED, NOWHERE, Batch, collate, encode, exercise_batches
 from training.demo_model.exercises import ExerciseMaker, Reading, load_facts, load_pages, user_message, word_question
 from training.demo_model.guides import ATTENTION, GUIDES, SAMPLED, watching
 from training.demo_model.loop import Progressed, Schedule, answer_losses
@@ -280,12 +280,14 @@ def test_a_batch_aims_its_tokens_where_the_row_says(data: Path) -> None:
         assert aims["gather"][at + branch.asked : answer] == [[at, at + branch.asked]] * (branch.start - branch.asked)
         assert aims["line"][at:answer] == [[at, at + 1]] * branch.start
         assert aims["line"][answer:end] == [[answer, answer + 1]] * (end - answer)
-        assert aims["answer"][answer - 3 : answer + EARLY - 1] == [list(branch.aim)] * (EARLY + 2)
-        assert aims["answer"][answer + EARLY - 1] == [0, 0]
-        sources = [(place, aims["copy"][place][0]) for place in range(answer, end) if aims["copy"][place][1]]
+        assert aims["answer"][answer - 3 : answer] == [list(branch.aim)] * 3
+        assert aims["answer"][answer] == [0, 0]
+        opening = [0, 0] if branch.aim == NOWHERE else [branch.aim[0], branch.aim[0] + 1]
+        assert aims["open"][answer - 1] == opening
+        sources = [(place, aims["copy"][place][0]) for place in range(answer - 1, end) if aims["copy"][place][1]]
         within = [(place, source) for place, source in sources if source < branch.aim[1] - 1]
         assert all(tokens[place + 1] == tokens[source] for place, source in within)
-        assert not sources or branch.aim != (0, 1)
+        assert not sources or branch.aim != NOWHERE
         copied += len(within)
         at = end
     assert copied > 50
@@ -297,7 +299,7 @@ def test_a_guides_loss_is_the_attention_that_misses_its_aim(base: Path) -> None:
     batch = collate([encode(load_tokenizer(base), reading)], pad=0)
     assert batch.mask is not None
     assert batch.aims is not None
-    assert batch.tokens.numel() <= SAMPLED
+    assert int((batch.tokens != 0).sum()) <= SAMPLED
     low = torch.zeros(batch.mask.shape).masked_fill(~batch.mask, torch.finfo(torch.float32).min)
     inputs = {"input_ids": batch.tokens, "position_ids": batch.positions}
     chances = model.model(**inputs, attention_mask=low, output_attentions=True).attentions
