@@ -295,7 +295,9 @@ def test_a_batch_aims_its_tokens_where_the_row_says(data: Path) -> None:
 
 def test_a_guides_loss_is_the_attention_that_misses_its_aim(base: Path) -> None:
     model = LlamaForCausalLM.from_pretrained(str(base), dtype=torch.float32, attn_implementation="eager")
-    reading = ExerciseMaker(Texts(documents=[("The pool opens Monday.", "Call 515-555-0120.")]), [], []).draw(Random(5))
+    reading = ExerciseMaker(Texts(documents=[("The pool opens Monday.", "Call 515-555-0120.")]), [], []).draw(
+        Random(5), questions=4
+    )
     batch = collate([encode(load_tokenizer(base), reading)], pad=0)
     assert batch.mask is not None
     assert batch.aims is not None
