@@ -43,9 +43,10 @@ redteam: setup ## attack the pipeline, its engine saying what attackers want; fa
 mutate-policies: setup ## weaken each safety rule in turn; every time a test of the rules must fail
 	@$(BIN)/python -m tests.mutate_policies $(ARGS)
 
-train: setup ## fine-tune the demo adapter, gate it and say whether it may be promoted
-	@$(BIN)/bedside-train finetune demo/adapters/support.yaml
-	@$(BIN)/bedside-train gate var/training/support
+train: setup ## curate the demo transcripts, fine-tune the demo adapter, gate it, say whether it may be promoted
+	@$(BIN)/bedside-train curate demo/curate.yaml
+	@$(BIN)/bedside-train finetune demo/adapters/curated.yaml
+	@$(BIN)/bedside-train gate var/training/support --config demo/adapters/curated.yaml
 
 browser:
 	@tests/install_browser.sh

@@ -11,8 +11,14 @@ from typing import Annotated
 import typer
 
 from app.errors import BedsideError, ConfigurationError
+from training.curate import commands as curation
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Make, measure and gate LoRA adapters.")
+
+
+cli.command()(curation.curate)
+cli.command("demo-sources")(curation.demo_sources)
+cli.add_typer(curation.data, name="data")
 
 
 @cli.command()

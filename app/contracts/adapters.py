@@ -19,6 +19,8 @@ class AdapterManifest(BaseModel):
 
     ``content_sha256`` is :func:`content_hash` of the folder; the served name is ``<name>@<first 12 hex digits>``.
     ``base_sha256`` is the SHA-256 of the base model's ``model.safetensors`` (or of the hub revision string).
+    ``dataset_versions`` are the curated dataset versions that went into the weights, by way of earlier adapters too:
+    when a patient is forgotten they tell which adapters have learnt from her.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,6 +35,7 @@ class AdapterManifest(BaseModel):
     prompt_version: str
     template_sha256: str
     dataset_sha256: str
+    dataset_versions: list[str] = Field(default_factory=list)
     created_at: datetime
     libraries: dict[str, str] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)

@@ -17,7 +17,7 @@ from app.contracts.adapters import WEIGHT_FILES, AdapterManifest, content_hash, 
 from app.contracts.prompt import PROMPT_VERSION, template_hash
 from app.errors import AdapterInvalid
 from training.finetune.config import SERVED_RANKS, FinetuneConfig
-from training.finetune.data import files_hash
+from training.finetune.data import dataset_versions, files_hash
 from training.finetune.trainer import Trained, library_versions
 
 
@@ -77,7 +77,7 @@ def read_manifest(folder: Path) -> AdapterManifest:
 
 def card(manifest: AdapterManifest, config: FinetuneConfig, measured: list[str] | None = None) -> str:
     """The adapter's README.md. ``measured`` are the table rows that the gate adds."""
-    lora, training = config.lora, config.training
+    lora, training, versions = config.lora, config.training, manifest.dataset_versions
     rows = [
         ("version", f"`{manifest.version}`"),
         ("base model", f"{manifest.base_id}, weights `{manifest.base_sha256[:12]}`"),
@@ -88,6 +88,7 @@ def card(manifest: AdapterManifest, config: FinetuneConfig, measured: list[str] 
         ("modules", ", ".join(manifest.target_modules)),
         ("prompt", f"{manifest.prompt_version}, template `{manifest.template_sha256[:12]}`"),
         ("data", f"{manifest.metrics['train_dialogues']:.0f} dialogues, hash `{manifest.dataset_sha256[:12]}`"),
+        *([("dataset versions", ", ".join(f"`{name[:16]}`" for name in versions))] if versions else []),
         ("began with", _beginning(config)),
         (
             "learning rate",
@@ -132,6 +133,14 @@ def _beginning(config: FinetuneConfig) -> str:
     return f"the adapter `{config.start_from.name}`, see `start_from` in the config"
 
 
+def _dataset_versions(config: FinetuneConfig) -> list[str]:
+    """Own ones and those of the adapter that training began with: its weights have seen them too."""
+    found = set(dataset_versions(config.files))
+    if config.start_from is not None and (config.start_from / "manifest.json").is_file():
+        found.update(read_manifest(config.start_from).dataset_versions)
+    return sorted(found)
+
+
 def _round_weights(path: Path) -> None:
     weights = {name: tensor.to(torch.bfloat16).clone() for name, tensor in load_file(str(path)).items()}
     save_file(weights, str(path), metadata={"format": "pt"})
@@ -157,7 +166,8 @@ def _manifest(folder: Path, trained: Trained, config: FinetuneConfig) -> Adapter
         target_modules=fields["target_modules"],
         prompt_version=PROMPT_VERSION,
         template_sha256=template_hash(),
-        dataset_sha256=files_hash([config.train, config.held_out]),
+        dataset_sha256=files_hash(config.files),
+        dataset_versions=_dataset_versions(config),
         created_at=datetime.now(UTC).replace(microsecond=0),
         libraries=library_versions(),
         metrics=trained.metrics,

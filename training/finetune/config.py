@@ -73,7 +73,8 @@ class TrainingSettings(BaseModel):
 class FinetuneConfig(BaseModel):
     """The YAML file of ``bedside-train finetune``. Paths are relative to the folder where the command runs.
 
-    ``start_from`` is an adapter folder of the same shape to begin with, instead of an adapter that changes nothing.
+    ``also_train`` are further dialogue files to learn from, such as those of a curated dataset version. ``start_from``
+    is an adapter folder of the same shape to begin with, instead of an adapter that changes nothing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -83,12 +84,23 @@ class FinetuneConfig(BaseModel):
     base_id: str
     site: str
     train: Path
+    also_train: tuple[Path, ...] = ()
     held_out: Path
     output: Path
     work: Path
     start_from: Path | None = None
     lora: LoraSettings = Field(default_factory=LoraSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
+
+    @property
+    def training_files(self) -> tuple[Path, ...]:
+        """All files of training dialogues."""
+        return self.train, *self.also_train
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All dialogue files that a run reads."""
+        return *self.training_files, self.held_out
 
 
 def serving_faults(lora: LoraSettings) -> list[str]:
@@ -132,7 +144,8 @@ def load_config(path: Path) -> FinetuneConfig:
             for item in error.errors()
         ]
         raise ConfigurationError(f"{path}: " + "; ".join(faults)) from None
-    for field, needed in (("train", config.train), ("held_out", config.held_out)):
+    extra = [("also_train", needed) for needed in config.also_train]
+    for field, needed in (("train", config.train), ("held_out", config.held_out), *extra):
         if not needed.is_file():
             raise ConfigurationError(f"{path}: {field}: {needed} does not exist")
     base = Path(config.base_model)

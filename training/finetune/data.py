@@ -23,6 +23,8 @@ from app.errors import ConfigurationError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+DATASET_MANIFEST = "manifest.json"
+"""Lies beside the dialogue files of a curated dataset version (training.curate.dataset)."""
 IGNORED = -100
 """The label of a token without loss."""
 
@@ -38,7 +40,7 @@ class Dialogue(BaseModel):
     question: str = Field(min_length=1)
     answer: str = Field(min_length=1)
     kind: Literal["answer", "none"] = "answer"
-    origin: Literal["heading", "written", "exercise"] = "written"
+    origin: Literal["heading", "written", "exercise", "curated"] = "written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,27 @@ def files_hash(paths: Sequence[Path]) -> str:
         digest.update(f"{len(data)}\n".encode())
         digest.update(data)
     return digest.hexdigest()
+
+
+def dataset_versions(paths: Iterable[Path]) -> list[str]:
+    """The versions of the curated datasets that the files belong to: none for files that lie beside no manifest of one.
+
+    Raises ConfigurationError when a file is not the one that its manifest names: then nobody could tell afterwards
+    whose words an adapter has seen.
+    """
+    found = set()
+    for path in paths:
+        try:
+            fields = json.loads((path.parent / DATASET_MANIFEST).read_bytes())
+            version, wanted = fields["version"], fields["files"].get(path.name)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+        if wanted != hashlib.sha256(path.read_bytes()).hexdigest():
+            raise ConfigurationError(
+                f"{path} was changed after its dataset version was written; take it from there again"
+            )
+        found.add(str(version))
+    return sorted(found)
 
 
 def prompt_messages(dialogue: Dialogue, site: str) -> list[PromptMessage]:

@@ -33,7 +33,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from app.errors import ConfigurationError
 from training.finetune.config import FinetuneConfig, LoraSettings
-from training.finetune.data import Example, encode_all, load_dialogues
+from training.finetune.data import Example, dataset_versions, encode_all, load_dialogues
 
 LIBRARIES = ("torch", "transformers", "peft", "trl", "tokenizers", "safetensors")
 
@@ -112,7 +112,9 @@ def lora_config(settings: LoraSettings) -> LoraConfig:
 def train(config: FinetuneConfig, *, resume: bool = False, show: bool = True) -> Trained:
     """Run the fine-tuning. With ``resume`` it goes on from the last checkpoint in ``config.work``, if there is one."""
     # 1. Everything that can be wrong with the data is found before the model is loaded.
-    training, held_out = load_dialogues(config.train), load_dialogues(config.held_out)
+    dataset_versions(config.files)
+    training = [dialogue for path in config.training_files for dialogue in load_dialogues(path)]
+    held_out = load_dialogues(config.held_out)
     shared = {item.article_id for item in training} & {item.article_id for item in held_out}
     if shared:
         raise ConfigurationError(f"Articles on both sides of the split: {', '.join(sorted(shared)[:5])}")

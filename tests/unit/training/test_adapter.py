@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -135,6 +136,30 @@ def test_articles_on_both_sides_are_refused(tmp_path: Path, base: Path) -> None:
     config = make_config(tmp_path, base)
     save_dialogues([make_dialogue(1, "train-3")], config.held_out)
     with pytest.raises(ConfigurationError, match="train-3"):
+        train(config, show=False)
+
+
+def in_dataset(config: FinetuneConfig, version: str) -> FinetuneConfig:
+    """The same config, its files beside the manifest of a curated dataset version."""
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (config.train, config.held_out)}
+    (config.train.parent / "manifest.json").write_text(json.dumps({"version": version, "files": files}))
+    return config
+
+
+def test_an_adapter_names_the_dataset_versions_in_its_weights(tmp_path: Path, base: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first = in_dataset(make_config(tmp_path / "a", base), "a" * 64)
+    assert write_adapter(train(first, show=False), first).dataset_versions == ["a" * 64]
+    second = in_dataset(make_config(tmp_path / "b", base, start_from=first.output), "b" * 64)
+    assert write_adapter(train(second, show=False), second).dataset_versions == ["a" * 64, "b" * 64]
+    assert "`bbbbbbbbbbbbbbbb`" in (second.output / "README.md").read_text()
+
+
+def test_files_changed_after_their_dataset_version_are_refused_before_training(tmp_path: Path, base: Path) -> None:
+    config = in_dataset(make_config(tmp_path, base), "a" * 64)
+    save_dialogues([make_dialogue(1)], config.train)
+    with pytest.raises(ConfigurationError, match="was changed after its dataset version"):
         train(config, show=False)
 
 

@@ -1,0 +1,239 @@
+"""Stages in order, restarted where they stopped, parted into shards: always the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import stat
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from app.errors import ConfigurationError
+from tests.unit.training.curate.chain_stages import Seen, Sides, call, chain
+from training.curate.chain import FINISHED, REPORT
+from training.curate.dataset import read_manifest
+from training.curate.ingest import QUARANTINE
+from training.curate.records import read_records
+from training.curate.review import export, import_decisions
+from training.curate.stages import RECORDS, REVIEW
+from training.curate.versions import forget
+
+ALL = ["ingest", "deidentify", "split", "publish"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".lock" and path.suffix != ".parquet"
+    }
+
+
+def test_a_run_makes_numbered_folders_a_version_and_a_report(tmp_path: Path) -> None:
+    seen = Seen()
+    done = chain(tmp_path, watch=seen).run()
+    work = tmp_path / "work"
+    assert seen.fresh == ALL
+    assert sorted(path.name for path in work.iterdir() if not path.name.startswith(".")) == [
+        "01-ingest", "02-deidentify", "03-split", "04-publish", "report"
+    ]  # fmt: skip
+    assert stat.S_IMODE(work.stat().st_mode) == 0o700
+    assert done.version is not None
+    assert done.report is not None
+    manifest = read_manifest(done.version, verify=True)
+    assert [stage.name for stage in manifest.stages] == ALL
+    assert sorted(manifest.sources) == ["a.jsonl", "b.jsonl"]
+    assert manifest.counts["records"] == 30
+    assert done.questions == 30
+    page = done.report.read_text(encoding="utf-8")
+    assert "Mokoena" not in page + json.dumps(manifest.model_dump())
+    assert "Blenk" not in page
+    counts = {report.stage: report.counts for report in done.reports}
+    assert counts["ingest"]["quarantined"] == 2
+
+
+def test_what_is_finished_is_not_done_again(tmp_path: Path) -> None:
+    chain(tmp_path).run()
+    before = contents(tmp_path)
+    seen = Seen()
+    chain(tmp_path, watch=seen).run()
+    assert (seen.fresh, seen.kept) == ([], ALL)
+    assert contents(tmp_path) == before
+
+
+def test_a_link_leads_to_the_newest_version(tmp_path: Path) -> None:
+    link = tmp_path / "deep" / "current"
+    first = chain(tmp_path, current=link).run().version
+    assert first is not None
+    assert link.resolve() == first.resolve()
+    assert read_manifest(link).version == read_manifest(first).version
+    second = chain(tmp_path, current=link, seed=8).run().version
+    assert second is not None
+    assert (link.resolve(), second != first) == (second.resolve(), True)
+
+
+def test_the_same_input_gives_the_same_bytes_in_another_place(tmp_path: Path) -> None:
+    chain(tmp_path / "one").run()
+    chain(tmp_path / "two", workers=2).run()
+    assert contents(tmp_path / "one" / "work") == contents(tmp_path / "two" / "work")
+    assert contents(tmp_path / "one" / "versions") == contents(tmp_path / "two" / "versions")
+
+
+def test_a_changed_config_runs_what_hangs_on_it(tmp_path: Path) -> None:
+    chain(tmp_path).run()
+    more: dict[str, object] = {}
+    for change, fresh in (
+        ({"workers": 2}, []),
+        ({"workers": 1}, []),
+        ({"publish": {"languages": ["en"]}}, ["publish"]),
+        ({"deidentify": {"dates": "token"}}, ["deidentify", "split", "publish"]),
+        ({"secret": {"demonstration": "and another secret"}}, ALL),
+    ):
+        more |= change
+        seen = Seen()
+        chain(tmp_path, watch=seen, **more).run()
+        assert seen.fresh == fresh, change
+
+
+def test_a_changed_source_runs_all_anew(tmp_path: Path) -> None:
+    chain(tmp_path).run()
+    with (tmp_path / "sources" / "a.jsonl").open("a", encoding="utf-8") as file:
+        file.write(call(99))
+    seen = Seen()
+    chain(tmp_path, watch=seen).run()
+    assert seen.fresh == ALL
+
+
+def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    sides = Sides()
+    sides.fails = OSError(28, "No space left on device")
+    with pytest.raises(ConfigurationError, match=r"split: .*No space left on device.*run again"):
+        chain(tmp_path, sides).run()
+    assert not (tmp_path / "work" / "03-split").exists()
+    sides.fails = KeyboardInterrupt()  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        chain(tmp_path, sides).run()
+    sides.fails = None
+    seen = Seen()
+    chain(tmp_path, sides, seen).run()
+    assert (seen.kept, seen.fresh) == (["ingest", "deidentify"], ["split", "publish"])
+    assert sides.runs == 3
+    assert list((tmp_path / "work").glob(".*.part")) == []
+
+
+def test_half_written_output_is_never_taken_for_finished(tmp_path: Path) -> None:
+    chain(tmp_path).run()
+    whole = contents(tmp_path / "work")
+    for name in ("01-ingest", "02-deidentify", "03-split"):
+        path = tmp_path / "work" / name / RECORDS
+        path.write_bytes(path.read_bytes()[:-50])
+        seen = Seen()
+        chain(tmp_path, watch=seen).run()
+        assert seen.fresh[0] == name[3:]
+        assert contents(tmp_path / "work") == whole
+    (tmp_path / "work" / "02-deidentify" / FINISHED).unlink()
+    (tmp_path / "work" / "03-split" / FINISHED).write_text("{")
+    seen = Seen()
+    chain(tmp_path, watch=seen).run()
+    assert seen.fresh[:2] == ["deidentify", "split"]
+    assert contents(tmp_path / "work") == whole
+
+
+def test_one_stage_alone(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="ingest is not finished"):
+        chain(tmp_path).only("deidentify")
+    with pytest.raises(ConfigurationError, match="no stage sort; the stages are ingest,"):
+        chain(tmp_path).only("sort")
+    assert chain(tmp_path).only("ingest").reports[0].records_out == 30
+    assert chain(tmp_path).only("deidentify").version is None
+    assert sorted(path.name for path in (tmp_path / "work").glob("0*")) == ["01-ingest", "02-deidentify"]
+    with pytest.raises(ConfigurationError, match="ingest is not finished"):
+        chain(tmp_path, seed=9).only("deidentify")
+
+
+def test_shards_joined_are_one_run(tmp_path: Path) -> None:
+    chain(tmp_path / "one").run()
+    for part in ((2, 3), (1, 3), (3, 3)):
+        seen = Seen()
+        chain(tmp_path / "two", watch=seen).shard(part)
+        assert seen.fresh == ["ingest", "deidentify"]
+    seen = Seen()
+    chain(tmp_path / "two", watch=seen).join(3)
+    assert seen.fresh == ["split", "publish"]
+    assert contents(tmp_path / "two" / "work") == contents(tmp_path / "one" / "work")
+    assert contents(tmp_path / "two" / "versions") == contents(tmp_path / "one" / "versions")
+    assert {QUARANTINE, RECORDS, REPORT} <= {path.name for path in (tmp_path / "two" / "work" / "01-ingest").iterdir()}
+    assert (tmp_path / "two" / "work" / "02-deidentify" / REVIEW).exists()
+    seen = Seen()
+    chain(tmp_path / "two", watch=seen).run()
+    assert seen.kept == ALL
+
+
+def test_a_missing_or_outdated_shard_is_named(tmp_path: Path) -> None:
+    chain(tmp_path).shard((1, 2))
+    with pytest.raises(ConfigurationError, match=r"ingest of shard 2/2 is not finished .*--shard 2/2"):
+        chain(tmp_path).join(2)
+    chain(tmp_path).shard((2, 2))
+    with pytest.raises(ConfigurationError, match="shard 1/2 is not finished"):
+        chain(tmp_path, seed=8).join(2)
+    chain(tmp_path).join(2)
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
+    ready = chain(tmp_path)
+    (tmp_path / "work").mkdir()
+    with (tmp_path / "work" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ConfigurationError, match="another run is working here"):
+            ready.run()
+    ready.run()
+
+
+def test_decisions_are_asked_for_once_and_applied(tmp_path: Path) -> None:
+    done = chain(tmp_path).run()
+    exported = export(tmp_path / "work", tmp_path / "review", tmp_path / "decisions.jsonl")
+    assert exported.questions == done.questions
+    text = exported.csv.read_text(encoding="utf-8-sig")
+    assert "Blenk" not in text
+    key = next(csv.DictReader(text.splitlines()))["key"]
+    (tmp_path / "decided.csv").write_text(f"key,verdict\n{key},reject\n", encoding="utf-8")
+    import_decisions(
+        tmp_path / "decided.csv", tmp_path / "work", tmp_path / "decisions.jsonl", on=date(2026, 1, 1), reviewer="Ana"
+    )
+    again = chain(tmp_path).run()
+    assert again.questions == done.questions - 1
+    texts = "".join(record.text for record in read_records(tmp_path / "work" / "02-deidentify" / RECORDS))
+    assert texts.count("Blenk") == 1
+    assert again.version != done.version
+
+
+def test_a_forgotten_patient_stays_out(tmp_path: Path) -> None:
+    done = chain(tmp_path).run()
+    assert done.version is not None
+    ready = chain(tmp_path)
+    secret = ready.config.key(ready.site)
+    gone = forget(done.version, "P3", secret=secret, on=date(2026, 1, 2))
+    assert gone.records > 0
+    again = chain(tmp_path).run()
+    counts = {report.stage: report.counts for report in again.reports}
+    assert counts["deidentify"]["forgotten"] >= 6
+    assert again.version is not None
+    assert gone.patient not in (again.version / RECORDS).read_text(encoding="utf-8")
+
+
+def test_what_is_wrong_is_said_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BEDSIDE_CURATE_SECRET", raising=False)
+    with pytest.raises(ConfigurationError, match="BEDSIDE_CURATE_SECRET is not set"):
+        chain(tmp_path, secret={})
+    (tmp_path / "decisions.jsonl").write_text("{}\n")
+    with pytest.raises(ConfigurationError, match=r"decisions\.jsonl:1"):
+        chain(tmp_path)
+    (tmp_path / "decisions.jsonl").unlink()
+    with pytest.raises(ConfigurationError, match=r"site\.yaml does not exist"):
+        chain(tmp_path, site=tmp_path)
+    assert not (tmp_path / "work").exists()
+    with pytest.raises(ConfigurationError, match="folder of sources, does not exist"):
+        chain(tmp_path, sources=tmp_path / "nowhere").run()

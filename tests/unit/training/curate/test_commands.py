@@ -1,0 +1,94 @@
+"""What an administrator types, and what is answered."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from app.errors import ConfigurationError
+from tests.unit.training.curate.chain_stages import call, config
+from training.cli import cli
+from training.curate.dataset import find_versions
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A config file over small sources."""
+    settings = config(tmp_path).model_dump(mode="json", exclude_defaults=True)
+    file = tmp_path / "curate.yaml"
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return file
+
+
+def say(*words: object, given: str | None = None) -> str:
+    result = CliRunner().invoke(cli, [str(word) for word in words], input=given)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_stage_alone_and_shards(path: Path, tmp_path: Path) -> None:
+    said = say("curate", path, "--only", "ingest")
+    assert "ingest: 32 -> 30" in said
+    assert "quarantined 2" in said
+    assert "ingest (finished before): 32 -> 30" in say("curate", path, "--only", "ingest", "--workers", 2)
+    say("curate", path, "--shard", "1/2")
+    assert (tmp_path / "work-shard-1-of-2" / "02-deidentify" / "records.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--shard", "3/2"], "write it as 1/4"),
+        (["--shard", "0/2"], "write it as 1/4"),
+        (["--shard", "two"], "write it as 1/4"),
+        (["--join", "2", "--only", "ingest"], "--join goes with neither"),
+        (["--only", "sort"], "there is no stage sort"),
+        (["--join", "2"], "ingest of shard 1/2 is not finished"),
+    ],
+)
+def test_what_cannot_be_asked_for(path: Path, words: list[str], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        say("curate", path, *words)
+
+
+def test_questions_go_out_and_decisions_come_back(path: Path, tmp_path: Path) -> None:
+    say("curate", path, "--only", "ingest")
+    say("curate", path, "--only", "deidentify")
+    assert "30 open questions (0 are decided)" in say("data", "review", "export", path, "--out", tmp_path / "asked")
+    rows = csv.DictReader((tmp_path / "asked" / "review.csv").read_text(encoding="utf-8-sig").splitlines())
+    (tmp_path / "decided.csv").write_text(f"key,verdict\n{next(rows)['key']},accept\n")
+    said = say("data", "review", "import", path, tmp_path / "decided.csv", "--reviewer", "Ana")
+    assert "1 new decisions, 0 changed, 0 known, 0 still open" in said
+    assert "29 open questions (1 are decided)" in say("data", "review", "export", path)
+    assert (tmp_path / "work" / "review" / "review.html").exists()
+
+
+def test_the_whole_way_to_a_version_and_back(path: Path, tmp_path: Path) -> None:
+    turns = [
+        {"speaker": "caller", "text": "May my old dog run free under the apple trees on a sunny morning?"},
+        {"speaker": "agent", "text": "Dogs must be on a leash. Bring a hat in summer."},
+    ]
+    (tmp_path / "sources" / "c.jsonl").write_text(call(99, patient="P9", id="C99", turns=turns), encoding="utf-8")
+    said = say("curate", path)
+    assert "report.html" in said
+    assert "questions wait for people" in said
+    (first,) = find_versions(tmp_path / "versions").values()
+    gone = say("data", "forget", path, first, given="P9\n")
+    assert "will be left out of every later run" in gone
+    assert "1 records" in gone
+    second = next(folder for folder in find_versions(tmp_path / "versions").values() if folder != first)
+    assert "removed" in say("data", "diff", first, second)
+    assert json.loads(say("data", "diff", first, second, "--json"))["related"] == "child"
+
+
+def test_the_demo_sources_are_written_anew(tmp_path: Path) -> None:
+    said = say("demo-sources", "--out", tmp_path / "out")
+    assert "transcript" in said
+    assert (tmp_path / "out" / "key.jsonl").read_bytes() == Path("demo/transcripts/key.jsonl").read_bytes()

@@ -1,0 +1,90 @@
+"""The config: every fault named with its field and the mend, in the first second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from app.errors import ConfigurationError
+from training.curate.config import CurateConfig, load_config
+from training.curate.deidentify import Options as Deidentify
+from training.curate.formats.contract import FIELDS, SourceRule
+from training.curate.ingest import Options as Ingest
+
+DEMO = Path("demo/curate.yaml")
+
+
+def fault(folder: Path, **change: object) -> str:
+    fields = yaml.safe_load(DEMO.read_text(encoding="utf-8")) | change
+    path = folder / "curate.yaml"
+    path.write_text(yaml.safe_dump({name: value for name, value in fields.items() if value is not None}))
+    with pytest.raises(ConfigurationError) as error:
+        load_config(path)
+    return str(error.value)
+
+
+def test_the_demo_config_is_whole_and_its_paths_are_there() -> None:
+    config = load_config(DEMO)
+    assert config.sources.is_dir()
+    assert config.articles.is_dir()
+    assert config.key(config.read_site())
+    kinds = {rule.kind for rule in config.ingest.sources}
+    assert kinds == {"transcript", "note", "faq"}
+
+
+def test_the_demo_adapter_learns_from_what_the_demo_config_writes() -> None:
+    fields = yaml.safe_load(Path("demo/adapters/curated.yaml").read_text(encoding="utf-8"))
+    current = load_config(DEMO).current
+    assert current is not None
+    assert fields["also_train"] == [str(current / "train.jsonl")]
+    plain = yaml.safe_load(Path("demo/adapters/support.yaml").read_text(encoding="utf-8"))
+    assert {name: value for name, value in fields.items() if name != "also_train"} == plain
+
+
+def test_each_stage_has_its_own_options() -> None:
+    stages = ("ingest", "deidentify", "correct", "check", "deduplicate", "balance", "split", "augment", "publish")
+    assert [name for name in CurateConfig.model_fields if name in stages] == list(stages)
+
+
+def test_every_field_and_format_is_documented() -> None:
+    page = Path("docs/curate.md").read_text(encoding="utf-8")
+    for name in (*CurateConfig.model_fields, *SourceRule.model_fields, *FIELDS, *Ingest.model_fields):
+        assert f"`{name}" in page or f" {name}:" in page, name
+    for name in Deidentify.model_fields:
+        assert f"`{name}" in page, name
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"name": "Not A Name"}, "name: "),
+        ({"sources": None}, "sources: Field required"),
+        ({"unknown": 1}, "unknown: Extra inputs"),
+        ({"workers": 0}, "workers: "),
+        ({"ingest": {"sources": []}}, "ingest.sources: "),
+        ({"ingest": {"sources": [{"files": "*", "kind": "song"}]}}, "ingest.sources.0.kind: "),
+        ({"deidentify": {"dates": "keep"}}, "deidentify.dates: "),
+        ({"deidentify": {"audit_share": 2}}, "deidentify.audit_share: "),
+        ({"secret": {"environment": "A", "demonstration": "b"}}, "secret: name one of environment, file"),
+        ({"work": "demo/transcripts/work"}, "work: demo/transcripts/work lies inside the sources"),
+        ({"versions": "demo/transcripts"}, "versions: demo/transcripts lies inside the sources"),
+        ({"current": "demo"}, "current: demo is there and no link"),
+        ({"work": "var/a", "versions": "var/a/b"}, "versions: var/a/b lies inside work"),
+    ],
+)
+def test_a_fault_names_its_field(tmp_path: Path, change: dict[str, object], said: str) -> None:
+    assert said in fault(tmp_path, **change)
+
+
+def test_a_file_that_is_no_config(tmp_path: Path) -> None:
+    path = tmp_path / "curate.yaml"
+    for text, said in ((None, "does not exist"), ("- a\n", "field: value"), ("a: [", "cannot be read")):
+        if text is not None:
+            path.write_text(text)
+        with pytest.raises(ConfigurationError, match=said):
+            load_config(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load_config(path)

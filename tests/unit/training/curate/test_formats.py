@@ -1,0 +1,439 @@
+"""Each format into turns and facts; every broken piece a fault with its line, never an exception."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.curate.formats import fhir, json_lines, labelled_text, tables, webvtt
+from training.curate.formats.contract import Draft, Format, SourceRule
+from training.curate.formats.encoding import cleaned, decoded, undone
+from training.curate.formats.facts import age_band, iso_date, yes_or_no
+from training.curate.formats.reading import Fault, Limits, SourceFile
+
+FORMATS: dict[str, Format] = {
+    "jsonl": json_lines.read,
+    "csv": tables.read,
+    "txt": labelled_text.read,
+    "vtt": webvtt.read,
+    "json": fhir.read,
+}
+CALL = SourceRule(files="*", kind="transcript", fields={"conversation": "id"}, groups={"sex": "sex"})
+NOTE = SourceRule(files="*", kind="note")
+FAQ = SourceRule(files="*", kind="faq")
+SAID = [("staff", "Good morning."), ("patient", "My knee hurts.")]
+
+
+def read(
+    folder: Path, name: str, data: str | bytes, rule: SourceRule = CALL, limits: Limits | None = None
+) -> list[Draft | Fault]:
+    path = folder / name
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return list(FORMATS[path.suffix[1:]](SourceFile(path, name, limits or Limits()), rule))
+
+
+def drafts(found: list[Draft | Fault]) -> list[Draft]:
+    assert [item for item in found if isinstance(item, Fault)] == []
+    return [item for item in found if isinstance(item, Draft)]
+
+
+def faults(found: list[Draft | Fault]) -> list[tuple[int, str]]:
+    return [(item.line, item.reason) for item in found if isinstance(item, Fault)]
+
+
+def said(draft: Draft) -> list[tuple[str, str]]:
+    return [(turn.speaker, turn.text) for turn in draft.turns]
+
+
+# JSONL
+
+
+def test_jsonl_turns_labelled_text_and_questions(tmp_path: Path) -> None:
+    lines: list[dict[str, Any]] = [
+        {
+            "id": "C1", "patient": "P7", "date": "03/14/2026", "sex": "Female", "consent": "yes", "licence": "own",
+            "resolved": False, "topic": "Pain", "language": "EN", "age": 93,
+            "turns": [{"speaker": "Nurse Kelly", "text": "Good morning."}, {"speaker": "patient", "text": "My knee"},
+                      {"speaker": "Caller", "text": "hurts."}],
+        },
+        {"id": "C2", "text": "Agent: Good morning.\nPatient (Ana Ruiz): My knee\nhurts."},
+    ]  # fmt: skip
+    first, second = drafts(read(tmp_path, "a.jsonl", "\n".join(map(json.dumps, lines)) + "\n"))
+    assert said(first) == SAID
+    assert said(second) == [("staff", "Good morning."), ("patient", "My knee\nhurts.")]
+    facts = first.facts
+    assert (facts.patient, facts.conversation, facts.date, facts.topic, facts.language) == (
+        "P7", "C1", "2026-03-14", "pain", "en"
+    )  # fmt: skip
+    assert facts.groups == {"sex": "female", "age_band": "90+"}
+    assert (facts.consent, facts.licence, facts.resolved) == (True, "own", False)
+    assert facts.names == ("Kelly",)
+    assert second.facts.names == ("Ana Ruiz",)
+    assert second.facts.consent is None
+    question = drafts(read(tmp_path, "q.jsonl", json.dumps({"question": "When?", "answer": "At 8."}), FAQ))[0]
+    assert said(question) == [("patient", "When?"), ("staff", "At 8.")]
+
+
+def test_jsonl_keys_of_nested_objects(tmp_path: Path) -> None:
+    rule = SourceRule(files="*", kind="note", fields={"patient": "who.number", "text": "body.plain"})
+    line = json.dumps({"who": {"number": 12}, "body": {"plain": "Seen today."}})
+    draft = drafts(read(tmp_path, "a.jsonl", line, rule))[0]
+    assert (draft.facts.patient, said(draft)) == ("12", [("staff", "Seen today.")])
+
+
+def test_jsonl_takes_what_is_whole_and_sets_the_rest_aside(tmp_path: Path) -> None:
+    good = json.dumps({"id": "C1", "turns": [{"speaker": "patient", "text": "Hi"}]}).encode()
+    bad = [
+        b'{"id": "C2", "turns": ' + b"[" * 50_000,
+        b'{"id": "C3", "turns": [\x00]}',
+        b'{"id": "C4", "n": NaN, "turns": []}',
+        b'["no", "object"]',
+        b'{"id": "C5", "turns": [1]}',
+        b'{"id": "C6", "turns": [{"speaker": "Zorgon", "text": "x"}]}',
+        b'{"id": "C7", "turns": [{"speaker": "patient"}]}',
+        b'{"id": "C8"}',
+        b'{"id": "C9", "pad": "' + b"x" * 3000 + b'"}',
+        b'"\x81\xff"',
+        b'{"topic": "' + b"t" * 500 + b'", "text": "Caller: hi"}',
+    ]
+    lines = [good, *bad, good]
+    data = b"\n".join(lines) + b'\n{"id": "C10", "tur'
+    found = read(tmp_path, "a.jsonl", data, limits=Limits(line_bytes=51_000))
+    assert [item.place for item in found if isinstance(item, Draft)] == [1, 13]
+    assert faults(found) == [
+        (2, "JSON nested too deeply"),
+        (3, "NUL bytes"),
+        (4, "not valid JSON"),
+        (5, "a line is no JSON object"),
+        (6, "a turn is no object"),
+        (7, "unknown speaker"),
+        (8, "a turn without speaker or text"),
+        (9, "no text"),
+        (10, "no text"),
+        (11, "neither UTF-8 nor Windows-1252"),
+        (12, "a field is too long"),
+        (14, "cut off at the end of the file"),
+    ]
+
+
+def test_a_line_over_the_limit_is_skipped_in_pieces(tmp_path: Path) -> None:
+    good = json.dumps({"text": "Caller: hi"}).encode()
+    data = b"\n".join([good, b'{"text": "' + b"a" * 300_000 + b'"}', good])
+    found = read(tmp_path, "a.jsonl", data, limits=Limits(line_bytes=1000))
+    assert faults(found) == [(2, "line too long")]
+    assert len(found) == 3
+    fault = found[1]
+    assert isinstance(fault, Fault)
+    assert fault.detail == "300013 bytes, at most 1000 are read"
+    assert len(fault.raw) <= 300
+
+
+# CSV
+
+
+def test_csv_rows_as_records_and_as_turns(tmp_path: Path) -> None:
+    text = 'id,patient,text\nC1,P1,"Agent: Good morning.\nCaller: My knee hurts."\nC2,P2,Caller: hi\n'
+    first, second = drafts(read(tmp_path, "a.csv", text))
+    assert said(first) == SAID
+    assert (first.place, second.place) == (1, 2)
+    assert second.facts.patient == "P2"
+    text = (
+        "id,speaker,text\nC1,Agent,Good morning.\nC1,Caller,My knee hurts.\nC2,Caller,Hello\n,Caller,One\n,Caller,Two\n"
+    )
+    rows = drafts(read(tmp_path, "b.csv", text))
+    assert [(row.place, row.facts.conversation, len(row.turns)) for row in rows] == [
+        (1, "C1", 2), (3, "C2", 1), (4, None, 1), (5, None, 1)
+    ]  # fmt: skip
+    faq = drafts(read(tmp_path, "c.csv", "question,answer\nWhen?,At 8.\n", FAQ))
+    assert said(faq[0]) == [("patient", "When?"), ("staff", "At 8.")]
+
+
+def test_csv_goes_on_after_a_broken_row(tmp_path: Path) -> None:
+    text = "\n".join(
+        [
+            "id,text",
+            "C1,Caller: one",
+            'C2,"Caller: an open quote',
+            "C3,Caller: three",
+            "C4,Caller: four,extra",
+            'C5,"=HYPERLINK(""http://x"")"',
+            "C6,@SUM(A1)",
+            "C7,+cmd|' /C calc'!A0",
+            "C8,- Caller: a dash is none",
+            "C9,Caller: nine",
+        ]
+    )
+    found = read(tmp_path, "a.csv", text + "\n")
+    kept = [item.place for item in found if isinstance(item, Draft)]
+    assert faults(found)[0] == (3, "broken CSV")
+    assert (5, "wrong number of cells") in faults(found)
+    assert [line for line, reason in faults(found) if reason == "formula in a cell"] == [6, 7, 8]
+    assert kept == [1, 3, 9]
+    assert [line for line, reason in faults(found) if reason == "no speaker labels"] == [9]
+
+
+def test_csv_loses_no_turn_inside_a_conversation(tmp_path: Path) -> None:
+    data = b"id,speaker,text\nC1,Caller,one\nC1,Agent,t\x00wo\nC1,Caller,three\nC2,Caller,alone\n"
+    found = read(tmp_path, "a.csv", data)
+    assert faults(found) == [(3, "NUL bytes"), (2, "a row inside the conversation cannot be read")]
+    assert [item.facts.conversation for item in found if isinstance(item, Draft)] == ["C2"]
+
+
+def test_csv_without_a_usable_header(tmp_path: Path) -> None:
+    for header in ("a,b\n1,2\n", "text,text\nx,y\n"):
+        assert faults(read(tmp_path, "a.csv", header)) == [(0, "no header that names the columns")]
+
+
+# Plain text
+
+
+def test_text_with_header_labels_and_borders(tmp_path: Path) -> None:
+    text = (
+        "Id: C1\nDepartment: Imaging\nSEX: f\n\n[Rep]: Good morning.\n00:12 Caller: My knee\nhurts.\n"
+        "------\nid: C2\nNurse: Hello.\nCaller: Hours: are they posted?\n"
+    )
+    first, second = drafts(read(tmp_path, "a.txt", text))
+    assert said(first) == [("staff", "Good morning."), ("patient", "My knee\nhurts.")]
+    assert (first.place, second.place) == (1, 9)
+    assert (first.facts.conversation, second.facts.conversation) == ("C1", "C2")
+    assert first.facts.groups == {"sex": "f"}
+    assert said(second)[1] == ("patient", "Hours: are they posted?")
+
+
+def test_text_whose_speakers_are_not_known_is_refused(tmp_path: Path) -> None:
+    text = "Caller: Hi.\nMARIA: I am here.\nAgent: Yes.\nMARIA: Good.\n"
+    assert faults(read(tmp_path, "a.txt", text)) == [(1, "unknown speaker")]
+    rule = CALL.model_copy(update={"speakers": {"maria": "patient"}})
+    assert len(drafts(read(tmp_path, "a.txt", text, rule))[0].turns) == 3
+    assert faults(read(tmp_path, "b.txt", "just words\n")) == [(1, "no speaker labels")]
+
+
+def test_text_of_notes_and_questions(tmp_path: Path) -> None:
+    note = drafts(read(tmp_path, "a.txt", "Patient: P3\nDate: 2026-01-02\n\nSeen today.\nPlan: rest.\n", NOTE))[0]
+    assert said(note) == [("staff", "Seen today.\nPlan: rest.")]
+    assert (note.facts.patient, note.facts.date) == ("P3", "2026-01-02")
+    faq = drafts(read(tmp_path, "b.txt", "Question: When?\nAnswer: At 8.\nOr later.\n", FAQ))[0]
+    assert said(faq) == [("patient", "When?"), ("staff", "At 8.\nOr later.")]
+
+
+def test_a_bad_line_spoils_its_record_only(tmp_path: Path) -> None:
+    data = b"Caller: one\nAgent: t\x00wo\n---\nCaller: three\nAgent: four\n"
+    found = read(tmp_path, "a.txt", data)
+    assert faults(found) == [(2, "NUL bytes"), (1, "a line inside the record cannot be read")]
+    assert [said(item) for item in found if isinstance(item, Draft)] == [[("patient", "three"), ("staff", "four")]]
+
+
+# WebVTT
+
+VTT = """WEBVTT
+
+NOTE
+id: C1
+sex: male
+
+1
+00:00:00.500 --> 00:00:02.000
+<v Nurse Kelly>Good <i>morning</i>.</v>
+
+2
+00:00:03.000 --> 00:00:04.000
+<v Caller>My knee</v>
+
+00:00:04.000 --> 00:00:05.000
+hurts &amp; swells.
+"""
+
+
+def test_vtt_voices_and_facts(tmp_path: Path) -> None:
+    draft = drafts(read(tmp_path, "a.vtt", VTT))[0]
+    assert said(draft) == [("staff", "Good morning."), ("patient", "My knee hurts & swells.")]
+    assert (draft.facts.conversation, draft.facts.groups, draft.facts.names) == ("C1", {"sex": "male"}, ("Kelly",))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ("no header\n", "no WEBVTT header"),
+        (VTT + "\n4\n00:00:06.000 --> 00:00:07.000\n", "the file ends inside a cue"),
+        ("WEBVTT\n\nhello there\nyou\n", "a cue without times"),
+        ("WEBVTT\n\n00:00:01.000 --> 00:00:02.000\n<v Zorgon>hi</v>\n", "unknown speaker"),
+        ("WEBVTT\n\n00:00:01.000 --> 00:00:02.000\nhi\n", "no speaker labels"),
+        ("WEBVTT\n\nNOTE\nid: 3\n", "no text"),
+    ],
+)
+def test_vtt_that_cannot_be_read(tmp_path: Path, data: str, reason: str) -> None:
+    assert faults(read(tmp_path, "a.vtt", data)) == [(0, reason)]
+
+
+# FHIR
+
+
+def bundle(*resources: dict[str, Any]) -> str:
+    return json.dumps({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": r} for r in resources]})
+
+
+PATIENT: dict[str, Any] = {
+    "resourceType": "Patient", "id": "p1", "identifier": [{"value": "MRN-7"}], "gender": "female",
+    "birthDate": "1930-05-01", "name": [{"family": "Ruiz", "given": ["Ana", "Maria"]}],
+    "communication": [{"language": {"coding": [{"code": "es-US"}]}}],
+    "extension": [{"url": "http://x/us-core-race", "extension": [{"valueString": "White"}]}],
+}  # fmt: skip
+
+
+def message(name: str, sender: str, text: str, **more: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "Communication", "id": name, "subject": {"reference": "Patient/p1"},
+        "sender": {"reference": sender}, "payload": [{"contentString": text}], **more,
+    }  # fmt: skip
+
+
+def test_fhir_threads_patients_and_consent(tmp_path: Path) -> None:
+    text = bundle(
+        PATIENT,
+        message("m3", "Patient/p1", "Thanks.", sent="2026-03-03", inResponseTo=[{"reference": "Communication/m2"}]),
+        message("m1", "Patient/p1", "My knee hurts.", sent="2026-03-01", topic={"text": "Pain"}),
+        message(
+            "m2", "Practitioner/d", "Rest it.", sent="2026-03-02", inResponseTo=[{"reference": "Communication/m1"}]
+        ),
+        message("m9", "Practitioner/d", "Other.", sent="2026-03-02"),
+        {"resourceType": "Consent", "status": "active", "patient": {"reference": "Patient/p1"}},
+        {"resourceType": "Observation", "id": "o"},
+    )
+    thread, other = drafts(read(tmp_path, "a.json", text, SourceRule(files="*", kind="transcript")))
+    assert said(thread) == [("patient", "My knee hurts."), ("staff", "Rest it."), ("patient", "Thanks.")]
+    assert (thread.place, other.place) == (2, 5)
+    facts = thread.facts
+    assert (facts.patient, facts.conversation, facts.date, facts.language) == ("MRN-7", "m1", "2026-03-01", "es")
+    assert facts.groups == {"sex": "female", "race": "white", "age_band": "90+"}
+    assert facts.consent is True
+    assert facts.names == ("Ana Maria Ruiz",)
+
+
+def test_fhir_transcripts_in_a_message_and_fields_in_extensions(tmp_path: Path) -> None:
+    resource = message("m1", "", "Agent: Good morning.\nCaller: My knee hurts.") | {
+        "extension": [
+            {"url": "https://h.example/fhir/topic", "valueString": "Pain"},
+            {"url": "https://h.example/fhir/sex", "valueString": "male"},
+            {"url": "https://h.example/fhir/consent", "valueBoolean": False},
+        ]
+    }
+    refused = {"resourceType": "Consent", "status": "active", "patient": {"reference": "Patient/p1"}}
+    draft = drafts(read(tmp_path, "a.json", bundle(resource, refused)))[0]
+    assert said(draft) == SAID
+    assert (draft.facts.topic, draft.facts.groups, draft.facts.consent) == ("pain", {"sex": "male"}, False)
+    line = drafts(read(tmp_path, "a.jsonl", json.dumps(resource)))[0]
+    assert said(line) == SAID
+
+
+def document(data: str, kind: str = "text/plain; charset=utf-8") -> dict[str, Any]:
+    return {
+        "resourceType": "DocumentReference", "subject": {"reference": "Patient/p1"}, "date": "2026-03-01T10:00:00Z",
+        "author": [{"display": "Dr. Osei"}], "content": [{"attachment": {"contentType": kind, "data": data}}],
+    }  # fmt: skip
+
+
+def test_fhir_documents(tmp_path: Path) -> None:
+    data = base64.b64encode(b"Seen today.").decode()
+    draft = drafts(read(tmp_path, "a.json", bundle(document(data)), NOTE))[0]
+    assert said(draft) == [("staff", "Seen today.")]
+    assert (draft.facts.patient, draft.facts.date, draft.facts.names) == ("p1", "2026-03-01", ("Dr. Osei",))
+    text = bundle(
+        document("not base64!"), document(data, "application/pdf"), document("QUJD" * 1_000_000),
+        document(base64.b64encode(b"%PDF\x00").decode()), document(data),
+    )  # fmt: skip
+    found = read(tmp_path, "b.json", text, NOTE)
+    assert faults(found) == [
+        (1, "an attachment that is not base64"),
+        (2, "an attachment that is no plain text"),
+        (3, "an attachment that is too large"),
+        (4, "an attachment that is no plain text"),
+    ]
+    assert [item.place for item in found if isinstance(item, Draft)] == [5]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ("[1, 2]", "no FHIR resource"),
+        ('{"resourceType": "Bundle", "entry": [{"resource": {"resourceType"', "cut off at the end of the file"),
+        ("[" * 100_000 + "]" * 100_000, "JSON nested too deeply"),
+        (b"\xff\xfe{\x00}\x00", "UTF-16 or UTF-32 text"),
+        (b'{"a": "\x00"}', "NUL bytes"),
+        ("{" + " " * 5000 + "}", "file too large"),
+    ],
+)
+def test_fhir_files_that_cannot_be_read(tmp_path: Path, data: str | bytes, reason: str) -> None:
+    limits = Limits(file_bytes=4000) if reason == "file too large" else None
+    assert [fault[1] for fault in faults(read(tmp_path, "a.json", data, limits=limits))] == [reason]
+
+
+# Encodings and facts
+
+
+def test_encodings() -> None:
+    assert decoded("Señor".encode()) == ("Señor", False)
+    assert decoded("Señor – 50 %".encode("cp1252")) == ("Señor – 50 %", True)
+    assert decoded(b"\x81") is None
+    assert undone("I donâ€™t know, SeÃ±or, 100Â°F") == "I don’t know, Señor, 100°F"
+    assert undone("Â¿QuÃ©?") == "¿Qué?"
+
+
+@pytest.mark.parametrize("text", ["CAFÉ–bar", "château", "Â", "ESPAÑOL”", "naïve", "El Niño…", "não"])
+def test_text_that_was_decoded_rightly_stays(text: str) -> None:
+    assert undone(text) == text
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.characters(min_codepoint=0xA0, max_codepoint=0xFF), min_size=1, max_size=20))
+def test_what_was_encoded_twice_comes_back(text: str) -> None:
+    twice = "".join(
+        byte.decode("cp1252") if byte[0] not in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else chr(byte[0])
+        for byte in (bytes([b]) for b in text.encode())
+    )
+    assert undone(twice) == text
+
+
+def test_cleaning_keeps_words_and_drops_what_is_no_text() -> None:
+    assert cleaned("a\u00a0 b\r\n\r\n c\x07\ud800\ufeff") == ("a b\nc", True)
+    assert cleaned("e\u0301") == ("é", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("2026-03-14T08:00:00Z", "2026-03-14"), ("3/4/2026", "2026-03-04"), ("20260314", "2026-03-14"), ("2026-13-01", ""),
+     ("2026-03", "2026-03"), ("2026", "2026"), ("14 March", ""), ("", "")],
+)  # fmt: skip
+def test_dates_of_records(text: str, found: str) -> None:
+    assert iso_date(text) == found
+
+
+def test_consent_is_given_only_where_it_says_so() -> None:
+    assert [yes_or_no(value) for value in (True, "Yes", 1, "granted", "sí")] == [True] * 5
+    assert [yes_or_no(value) for value in (False, "no", 0, "maybe", "revoked")] == [False] * 5
+    assert [yes_or_no(value) for value in (None, "", " ")] == [None] * 3
+
+
+def test_age_bands() -> None:
+    assert [age_band(age, "", "") for age in ("0", "17", "18", "89", "90", "131", "x", "")] == [
+        "0-17", "0-17", "18-34", "80-89", "90+", "", "", ""
+    ]  # fmt: skip
+    assert age_band("", "1976-07-01", "2026-06-30") == "35-49"
+    assert age_band("", "1976-07-01", "2026-07-01") == "50-64"
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.binary(max_size=400), name=st.sampled_from(sorted(FORMATS)), kind=st.sampled_from([CALL, NOTE, FAQ]))
+def test_any_bytes_at_all_give_drafts_and_faults(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, name: str, kind: SourceRule
+) -> None:
+    heads = {"csv": b"id,speaker,text\n", "vtt": b"WEBVTT\n\n"}
+    found = read(tmp_path_factory.mktemp("any"), f"a.{name}", heads.get(name, b"") + data, kind)
+    places = [item.place for item in found if isinstance(item, Draft)]
+    assert places == sorted(places)
+    assert all(place >= 1 for place in places)

@@ -1,0 +1,240 @@
+"""A folder of files into records, whatever is in it; nothing is lost without a count."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.contracts.site import load_site
+from app.errors import ConfigurationError
+from training.curate.formats.contract import SourceRule
+from training.curate.ingest import QUARANTINE, Ingest, Options, source_files
+from training.curate.records import read_records
+from training.curate.stages import RECORDS, Context, StageReport
+
+RULES = [
+    SourceRule(files="faq/*", kind="faq", licence="own", consent=True),
+    SourceRule(files="calls/*", kind="transcript", licence="own", fields={"conversation": "id"}),
+]
+SITE = load_site(Path("demo"))
+
+
+def run(sources: Path, out: Path, shard: tuple[int, int] = (1, 1), **options: Any) -> StageReport:
+    out.mkdir()
+    given = Options(sources=RULES, **options)
+    report = Ingest().run(sources, out, Context(site=SITE, articles=sources, options=given, shard=shard))
+    counted = sum(report.counts[name] for name in ("quarantined", "without_consent", "without_licence"))
+    assert report.records_in == report.records_out + counted
+    assert report.records_out == len(list(read_records(out / RECORDS)))
+    assert sum(row["records"] for row in report.tables["sources"]) == report.records_out
+    assert sum(row["pieces"] for row in report.tables["quarantine"]) == report.counts["quarantined"]
+    return report
+
+
+def quarantine(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / QUARANTINE).read_text(encoding="utf-8").splitlines()]
+
+
+def call(number: str, text: str = "hello", **more: Any) -> str:
+    return json.dumps({"id": number, "consent": True, "turns": [{"speaker": "caller", "text": text}], **more}) + "\n"
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    folder = tmp_path / "sources"
+    for name in ("calls", "faq"):
+        (folder / name).mkdir(parents=True)
+    return folder
+
+
+def write(sources: Path, name: str, data: str | bytes) -> None:
+    (sources / name).write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def test_records_in_the_order_of_names_and_places(sources: Path, tmp_path: Path) -> None:
+    write(sources, "faq/b.csv", "question,answer\nWhen?,At 8.\nWhere?,Here.\n")
+    write(sources, "calls/b.jsonl", call("C2") + call("C3", patient="P1", name="Ana Ruiz"))
+    write(sources, "calls/a.txt", "Id: C1\nConsent: yes\n\nCaller: hi\n")
+    report = run(sources, tmp_path / "out")
+    records = list(read_records(tmp_path / "out" / RECORDS))
+    assert [(r.source, r.place, r.kind) for r in records] == [
+        ("calls/a.txt", 1, "transcript"), ("calls/b.jsonl", 1, "transcript"), ("calls/b.jsonl", 2, "transcript"),
+        ("faq/b.csv", 1, "faq"), ("faq/b.csv", 2, "faq"),
+    ]  # fmt: skip
+    assert (records[2].patient, records[2].conversation, records[2].names) == ("P1", "C3", ("Ana Ruiz",))
+    assert len({record.id for record in records}) == 5
+    assert report.counts["files"] == 3
+    assert report.tables["sources"][0] == {"format": "csv", "kind": "faq", "records": 2}
+
+
+def test_without_consent_or_licence_a_record_is_dropped_and_counted(sources: Path, tmp_path: Path) -> None:
+    lines = [call("C1"), call("C2", consent=False), call("C3", consent="unknown")]
+    lines.append(json.dumps({"id": "C4", "turns": [{"speaker": "caller", "text": "no word of consent"}]}))
+    write(sources, "calls/a.jsonl", "".join(lines))
+    report = run(sources, tmp_path / "out")
+    assert [record.conversation for record in read_records(tmp_path / "out" / RECORDS)] == ["C1"]
+    assert report.counts["without_consent"] == 3
+    bare = [SourceRule(files="*", kind="transcript", consent=True)]
+    (tmp_path / "bare").mkdir()
+    context = Context(site=SITE, articles=sources, options=Options(sources=bare))
+    assert Ingest().run(sources, tmp_path / "bare", context).counts["without_licence"] == 2
+
+
+def test_mended_text_is_counted(sources: Path, tmp_path: Path) -> None:
+    write(sources, "calls/a.jsonl", call("C1", "DonÃ¡ca") + call("C2", "bell\x07") + call("C3", "plain"))
+    write(sources, "calls/b.txt", "Consent: yes\n\nCaller: Señor – yes\n".encode("cp1252"))
+    report = run(sources, tmp_path / "out")
+    texts = [record.text for record in read_records(tmp_path / "out" / RECORDS)]
+    assert texts == ["Donáca", "bell", "plain", "Señor – yes"]
+    assert report.counts["encoding_undone"] == 1
+    assert report.counts["control_characters_removed"] == 1
+    assert report.counts["encoding_repaired"] == 1
+
+
+def test_hostile_files_are_set_aside_with_a_reason(sources: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.jsonl"
+    secret.write_text(call("STOLEN"))
+    write(sources, "calls/good.jsonl", call("C1"))
+    write(sources, "calls/empty.vtt", b"")
+    write(sources, "calls/blank.txt", b"\n\n")
+    write(sources, "calls/photo.txt", b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    write(sources, "calls/noise.txt", bytes(range(32)) * 20)
+    write(sources, "calls/packed.jsonl", b"\x1f\x8b\x08\x00")
+    write(sources, "calls/wide.jsonl", "{}".encode("utf-16"))
+    write(sources, "calls/deep.json", "[" * 100_000)
+    write(sources, "calls/long.jsonl", b'{"text": "' + b"x" * 2_000_000 + b'"}\n' + call("C2").encode())
+    write(sources, "calls/unknown.docx", b"words")
+    write(sources, "elsewhere.jsonl", call("C3"))
+    write(sources, ".hidden.jsonl", call("C4"))
+    (sources / "calls/out.jsonl").symlink_to(secret)
+    (sources / "calls/folder").symlink_to(tmp_path)
+    (sources / "calls/again.jsonl").symlink_to(sources / "calls/good.jsonl")
+    (sources / "calls/loop.jsonl").symlink_to(sources / "calls/loop.jsonl")
+    os.mkfifo(sources / "calls/pipe.jsonl")
+    report = run(sources, tmp_path / "out")
+    assert [record.conversation for record in read_records(tmp_path / "out" / RECORDS)] == ["C1", "C2"]
+    assert {item["source"]: item["reason"] for item in quarantine(tmp_path / "out")} == {
+        "calls/again.jsonl": "a link to another source",
+        "calls/blank.txt": "no records in the file",
+        "calls/deep.json": "cut off at the end of the file",
+        "calls/empty.vtt": "empty file",
+        "calls/folder": "a link out of the sources' folder",
+        "calls/long.jsonl": "line too long",
+        "calls/loop.jsonl": "a link to another source",
+        "calls/noise.txt": "binary file",
+        "calls/out.jsonl": "a link out of the sources' folder",
+        "calls/packed.jsonl": "compressed file",
+        "calls/photo.txt": "binary file",
+        "calls/pipe.jsonl": "no regular file",
+        "calls/unknown.docx": "unknown format",
+        "calls/wide.jsonl": "UTF-16 or UTF-32 text",
+        "elsewhere.jsonl": "no rule for this file",
+    }
+    assert report.counts["quarantined"] == 15
+    long = next(item for item in quarantine(tmp_path / "out") if item["source"] == "calls/long.jsonl")
+    assert long["line"] == 1
+    assert len(long["raw"]) <= 300
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_that_may_not_be_read_is_set_aside(sources: Path, tmp_path: Path) -> None:
+    write(sources, "calls/a.jsonl", call("C1"))
+    (sources / "calls/a.jsonl").chmod(0)
+    run(sources, tmp_path / "out")
+    assert quarantine(tmp_path / "out")[0]["reason"] == "cannot be read"
+
+
+def test_what_is_too_much_of_a_record_is_set_aside(sources: Path, tmp_path: Path) -> None:
+    turns = [{"speaker": ("caller", "agent")[n % 2], "text": "x"} for n in range(11)]
+    write(sources, "calls/a.jsonl", call("C1", "y" * 200) + call("C2", turns=turns) + call("C3", "\x07"))
+    run(sources, tmp_path / "out", max_turns=10, max_record_characters=100)
+    assert [item["reason"] for item in quarantine(tmp_path / "out")] == [
+        "record too long", "too many turns", "no text"
+    ]  # fmt: skip
+
+
+def test_identifying_output_is_its_owners_alone(sources: Path, tmp_path: Path) -> None:
+    write(sources, "calls/a.jsonl", call("C1"))
+    run(sources, tmp_path / "out")
+    for name in (RECORDS, QUARANTINE):
+        assert stat.S_IMODE((tmp_path / "out" / name).stat().st_mode) == 0o600
+
+
+def test_a_report_holds_no_word_of_a_record(sources: Path, tmp_path: Path) -> None:
+    write(
+        sources, "calls/zanele-mokoena.jsonl", call("Zanele", "Zanele Mokoena", topic="Zanele", licence="Zanele") + "{"
+    )
+    write(sources, "calls/zanele.docx", b"Zanele")
+    report = run(sources, tmp_path / "out")
+    assert "zanele" not in report.model_dump_json().casefold()
+
+
+def test_shards_part_conversations_and_add_up(sources: Path, tmp_path: Path) -> None:
+    lines = [call(f"C{n % 20}", f"turn {n}", patient=f"P{n % 7}") for n in range(60)]
+    write(sources, "calls/a.jsonl", "".join(lines) + "\n".join(["broken"] * 9) + "\n")
+    write(sources, "faq/b.csv", "question,answer\n" + "".join(f"When {n}?,At {n}.\n" for n in range(20)))
+    whole = run(sources, tmp_path / "whole")
+    parts = [run(sources, tmp_path / f"part{n}", shard=(n, 3)) for n in (1, 2, 3)]
+    found = [list(read_records(tmp_path / f"part{n}" / RECORDS)) for n in (1, 2, 3)]
+    everything = sorted((record for part in found for record in part), key=lambda r: (r.source, r.place))
+    assert everything == list(read_records(tmp_path / "whole" / RECORDS))
+    conversations = [{r.conversation for r in part if r.conversation} for part in found]
+    assert sum(map(len, conversations)) == 20
+    assert min(map(len, found)) > 5
+    for name, count in whole.counts.items():
+        assert sum(part.counts[name] for part in parts) == count, name
+    assert sum(part.records_in for part in parts) == whole.records_in
+
+
+def test_links_and_order_of_names(sources: Path) -> None:
+    write(sources, "calls/b.jsonl", "x")
+    write(sources, "calls/a.jsonl", "x")
+    write(sources, "faq/README.md", "x")
+    names = [name for name, _, _ in source_files(sources, ["*.md"])]
+    assert names == ["calls/a.jsonl", "calls/b.jsonl"]
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        list(source_files(sources / "nowhere", []))
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from app.contracts.site import load_site
+from training.curate.ingest import Ingest, Options
+from training.curate.stages import Context
+sources, out = map(Path, sys.argv[1:])
+options = Options.model_validate({"sources": [{"files": "*", "kind": "transcript", "licence": "x", "consent": True}]})
+context = Context(site=load_site(Path("demo")), articles=sources, options=options)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+Ingest().run(sources, out, context)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_a_huge_line_and_a_huge_file_cost_no_memory(tmp_path: Path) -> None:
+    sources, out = tmp_path / "sources", tmp_path / "out"
+    sources.mkdir()
+    out.mkdir()
+    for name in ("line.jsonl", "file.json"):
+        with (sources / name).open("wb") as file:
+            file.write(b'{"text": "')
+            for _ in range(150):
+                file.write(b"x" * (1 << 20))
+    with (sources / "rows.csv").open("wb") as file:
+        file.write(b"id,text\n")
+        for _ in range(40_000):
+            file.write(b'C1,"Caller: ' + b"a" * 500 + b"\n")
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(sources), str(out)], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 60_000, "kilobytes more than before"
+    reasons = {item["source"]: item["reason"] for item in quarantine(out)}
+    assert reasons["line.jsonl"] == "line too long"
+    assert reasons["file.json"] == "file too large"

@@ -1,0 +1,215 @@
+"""Augment: more wordings of what patients ask, in the training data only.
+
+A variant is a record in which the patient's turns are said otherwise (:mod:`training.curate.rephrase`) and the staff's
+are the same, to the letter. ``origin`` names the record it was made from; patient, groups and side are that record's.
+
+Weights: where reweighting asks for more of a record than there is, variants stand in for repetition. A record of weight
+2.4 gets weight 1 and, on average, 1.4 variants, besides those that ``share`` asks for; a record of weight 0.5 keeps it,
+and so do its variants. So groups weigh together what they weighed before, all by 1 + ``share``. What no variant could
+be made for stays in the record's weight.
+
+A variant is thrown away if it comes near another side: if it shares a run of 13 words or a whole turn with one of its
+records that its own record does not share, or is as alike to one as a cluster of deduplication.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.contracts.site import Site
+from training.curate.copies import compare, parts
+from training.curate.deduplicate import Options as Likeness
+from training.curate.grams import Hashes, known
+from training.curate.lines import Lines
+from training.curate.overlap import patient_runs
+from training.curate.records import Record, read_records, record_line
+from training.curate.rephrase import Language, Rates, Rephraser
+from training.curate.signatures import FLOOR, SLOTS, sketch
+from training.curate.stages import RECORDS, Context, StageReport
+from training.curate.statements import Names
+from training.curate.streams import mapped
+from training.curate.words import words
+
+_TRIES = 4
+_EXAMPLES = 8
+_LANGUAGES: dict[str, Language] = {"": "english", "en": "english", "es": "spanish"}
+
+
+class Options(BaseModel):
+    """``share``: variants for each training record, on average. ``spread``: whether weights above 1 become variants.
+    ``run``: see split. The other fields are how often a change is made (:class:`training.curate.rephrase.Rates`).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    share: float = Field(default=0.3, ge=0, le=5)
+    spread: bool = True
+    run: int = Field(default=13, ge=5, le=50)
+    phrases: float = Field(default=0.6, ge=0, le=1)
+    typos: float = Field(default=0.04, ge=0, le=0.2)
+
+
+@dataclass(slots=True)
+class Made:
+    """A record and its variants, ready to be written, and what is counted."""
+
+    records: list[Record]
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+class OtherSides:
+    """What no variant may come near: the records of validation and held-out data."""
+
+    def __init__(self, path: Path, run: int, names: Names) -> None:
+        self._run, self._names = run, names
+        runs: list[Hashes] = [np.empty(0, dtype=np.uint64)]
+        self._turns: set[tuple[str, ...]] = set()
+        sketches: list[bytes] = []
+        self._numbers: list[int] = []
+        for number, record in enumerate(read_records(path)):
+            if record.side != "train":
+                runs.append(np.unique(patient_runs(record, run)))
+                self._turns |= _turns(record)
+                sketches.append(sketch(record))
+                self._numbers.append(number)
+        self._runs = np.unique(np.concatenate(runs))
+        self._sketches = np.frombuffer(b"".join(sketches), dtype="<u4").reshape(len(sketches), SLOTS)
+        self._lines = Lines(path)
+
+    def near(self, variant: Record, source: Record) -> str:
+        """Why a variant is too near ('' if it is not)."""
+        mine = np.setdiff1d(patient_runs(variant, self._run), patient_runs(source, self._run))
+        if known(mine, self._runs).any():
+            return "shared_run"
+        if (_turns(variant) - _turns(source)) & self._turns:
+            return "shared_turn"
+        return "alike" if self._alike(variant) else ""
+
+    def _alike(self, variant: Record) -> bool:
+        if not self._numbers:
+            return False
+        own = np.frombuffer(sketch(variant), dtype="<u4")
+        likely = np.flatnonzero((self._sketches == own).mean(axis=1) >= FLOOR)
+        limits, said = Likeness(), parts(variant, self._names)
+        return any(
+            compare(said, parts(self._lines.record(self._numbers[at]), self._names), limits.near, self._names).share
+            >= limits.kin
+            for at in likely
+        )
+
+
+def _turns(record: Record) -> set[tuple[str, ...]]:
+    """The patient's turns of three words and more."""
+    said = (tuple(words(turn.text)) for turn in record.turns if turn.speaker == "patient")
+    return {turn for turn in said if len(turn) > 2}
+
+
+class Augmenter:
+    """Makes the variants of one record; build it once in each process."""
+
+    def __init__(self, rephraser: Rephraser, others: OtherSides, options: Options, seed: int) -> None:
+        self._rephraser, self._others, self._options, self._seed = rephraser, others, options, seed
+
+    def __call__(self, record: Record) -> Made:
+        """The record, with the weight that is left to it, and its variants."""
+        language = _LANGUAGES.get(record.language.lower().split("-")[0])
+        asks = any(turn.speaker == "patient" for turn in record.turns)
+        if record.side != "train" or not asks or language is None:
+            return Made([record])
+        made = Made([])
+        unit = min(record.weight, 1.0) if self._options.spread else record.weight
+        wanted = (record.weight * (1 + self._options.share) - unit) / unit
+        seen = {_said(record)}
+        for number in range(int(wanted + _drawn(self._seed, record.id))):
+            if variant := self._variant(record, number, language, seen, made.counts):
+                made.records.append(variant.model_copy(update={"weight": unit}))
+        owed = record.weight / unit - 1
+        kept = unit * max(1.0, 1 + owed - len(made.records))
+        made.records.insert(0, record.model_copy(update={"weight": kept}))
+        return made
+
+    def _variant(
+        self, record: Record, number: int, language: Language, seen: set[str], counts: Counter[str]
+    ) -> Record | None:
+        rng = Random(f"{self._seed} {record.id} {number}")
+        for _ in range(_TRIES):
+            texts = [
+                self._rephraser.turn(turn.text, language, rng) if turn.speaker == "patient" else turn.text
+                for turn in record.turns
+            ]
+            variant = record.with_turns(texts)
+            if _said(variant) in seen:
+                counts["rejected_same_words"] += 1
+                continue
+            if reason := self._others.near(variant, record):
+                counts[f"rejected_{reason}"] += 1
+                continue
+            seen.add(_said(variant))
+            counts["variants"] += 1
+            name = hashlib.blake2b(f"variant {record.id} {number}".encode(), digest_size=10).hexdigest()
+            return variant.model_copy(update={"id": name, "origin": record.id})
+        counts["without_variant"] += 1
+        return None
+
+
+def _said(record: Record) -> str:
+    return "\n".join(" ".join(words(turn.text)) for turn in record.turns)
+
+
+def _drawn(seed: int, name: str) -> float:
+    digest = hashlib.blake2b(f"augment {seed} {name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+class Augment:
+    """The stage."""
+
+    name = "augment"
+
+    def run(self, source: Path, out: Path, context: Context) -> StageReport:
+        """Write each record and, after it, its variants."""
+        options: Options = context.options or Options()
+        prepare = partial(_augmenter, source / RECORDS, context.site, options, context.seed)
+        counts: Counter[str] = Counter()
+        sides: Counter[str] = Counter()
+        examples: list[dict[str, str]] = []
+        read = written = 0
+        with (out / RECORDS).open("w", encoding="utf-8") as file:
+            for made in mapped(read_records(source / RECORDS), prepare, context.workers):
+                read += 1
+                counts += made.counts
+                for record in made.records:
+                    written += 1
+                    sides[record.side] += 1
+                    file.write(record_line(record))
+                if len(made.records) > 1 and len(examples) < _EXAMPLES:
+                    examples.append(_example(made.records[0], made.records[1]))
+                context.progress(read, None)
+        return StageReport(
+            stage=self.name,
+            records_in=read,
+            records_out=written,
+            counts=dict(sorted(counts.items())),
+            tables={"sides": [{"side": side, "records": number} for side, number in sorted(sides.items())]},
+            examples=examples,
+        )
+
+
+def _augmenter(path: Path, site: Site, options: Options, seed: int) -> Augmenter:
+    names = Names.load(site)
+    rephraser = Rephraser(names, Rates(phrases=options.phrases, typos=options.typos))
+    return Augmenter(rephraser, OtherSides(path, options.run, names), options, seed)
+
+
+def _example(record: Record, variant: Record) -> dict[str, str]:
+    changed = ((a.text, b.text) for a, b in zip(record.turns, variant.turns, strict=True) if a.text != b.text)
+    before, after = next(changed, ("", ""))
+    return {"what": "variant", "before": before, "after": after}

@@ -1,0 +1,96 @@
+"""The YAML file of ``bedside-train curate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.contracts.site import Site, load_site
+from app.errors import ConfigurationError
+from training.curate.augment import Options as AugmentOptions
+from training.curate.balance import Options as BalanceOptions
+from training.curate.check import Options as CheckOptions
+from training.curate.correct import Options as CorrectOptions
+from training.curate.deduplicate import Options as DeduplicateOptions
+from training.curate.deidentify import Options as DeidentifyOptions
+from training.curate.ingest import Options as IngestOptions
+from training.curate.keys import SecretSource, load_secret
+from training.curate.publish import Options as PublishOptions
+from training.curate.split import Options as SplitOptions
+
+
+class CurateConfig(BaseModel):
+    """Paths are relative to the folder where the command runs.
+
+    ``sources`` is the folder of raw files, ``site`` the hospital's (site.yaml, articles/). ``work`` gets the stages'
+    folders: identifiers are in it. ``versions`` gets the dataset versions, ``decisions`` is the file of what reviewers
+    decided; both outlive ``work``. ``current`` is a link that is set to the newest version, for fine-tuning configs.
+    The other fields are the stages' options.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")
+    sources: Path
+    site: Path
+    work: Path
+    versions: Path
+    decisions: Path
+    current: Path | None = None
+    seed: int = 7
+    workers: int = Field(default=1, ge=1)
+    secret: SecretSource = Field(default_factory=SecretSource)
+    ingest: IngestOptions
+    deidentify: DeidentifyOptions = Field(default_factory=DeidentifyOptions)
+    correct: CorrectOptions = Field(default_factory=CorrectOptions)
+    check: CheckOptions = Field(default_factory=CheckOptions)
+    deduplicate: DeduplicateOptions = Field(default_factory=DeduplicateOptions)
+    balance: BalanceOptions = Field(default_factory=BalanceOptions)
+    split: SplitOptions = Field(default_factory=SplitOptions)
+    augment: AugmentOptions = Field(default_factory=AugmentOptions)
+    publish: PublishOptions = Field(default_factory=PublishOptions)
+
+    def read_site(self) -> Site:
+        """The hospital. Raises ConfigurationError."""
+        return load_site(self.site)
+
+    @property
+    def articles(self) -> Path:
+        """The folder of its articles."""
+        return self.site / "articles"
+
+    def key(self, site: Site) -> bytes:
+        """The key of patients' hashes. Raises ConfigurationError where it is missing or unsafe."""
+        return load_secret(self.secret, demonstration=site.demonstration)
+
+
+def load_config(path: Path) -> CurateConfig:
+    """Read and check a config. Raises ConfigurationError that names the file, the field and the mend."""
+    try:
+        fields: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path} does not exist") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from None
+    if not isinstance(fields, dict):
+        raise ConfigurationError(f"{path} must hold `field: value` lines")
+    try:
+        config = CurateConfig.model_validate(fields)
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, item['loc'])) or 'file'}: {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors()
+        ]
+        raise ConfigurationError(f"{path}: " + "; ".join(faults)) from None
+    inside = {"work": config.work, "versions": config.versions}
+    for name, folder in inside.items():
+        if folder.resolve().is_relative_to(config.sources.resolve()):
+            raise ConfigurationError(f"{path}: {name}: {folder} lies inside the sources; name another folder")
+    if config.current is not None and config.current.exists() and not config.current.is_symlink():
+        raise ConfigurationError(f"{path}: current: {config.current} is there and no link; name another place")
+    if config.versions.resolve().is_relative_to(config.work.resolve()):
+        raise ConfigurationError(f"{path}: versions: {config.versions} lies inside work, which may be deleted")
+    return config

@@ -1,0 +1,251 @@
+"""What is doubtful about one record, and the record as people decided."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from app.contracts.site import Site
+from training.curate.contradictions import Contradictions, Said
+from training.curate.druglist import drug_names
+from training.curate.exchanges import exchanges
+from training.curate.facts import Facts, Fault
+from training.curate.language import detect_turns
+from training.curate.records import Record
+from training.curate.stages import ReviewItem, Verdict, review_key
+from training.curate.tone import off_topic, rude
+from training.curate.truth import Truth, entities
+from training.finetune.sentences import split_sentences
+
+STAGE = "check"
+DoubtKind = Literal["wrong_phone", "wrong_hours", "wrong_number", "wrong_dose", "contradiction", "tone", "off_topic"]
+_REMOVED = re.compile(r"<PHONE(?:_\d+)?>")
+_BULLET = re.compile(r"^- ")
+_EXCERPT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A question about the staff's ``turn`` (from 0; -1: the whole record). ``sentence`` stands in it; ``right``, if
+    not empty, is how it should read, ``proposal`` says so shortly. ``against`` is what it goes against.
+    """
+
+    kind: DoubtKind
+    turn: int
+    sentence: str
+    proposal: str
+    reason: str
+    right: str = ""
+    against: str = ""
+
+    @property
+    def key(self) -> str:
+        """The review key: over what is asked, so that one answer settles the same sentence everywhere."""
+        return review_key(STAGE, self.kind, self.sentence, self.right, self.against)
+
+    def item(self, record: Record) -> ReviewItem:
+        """The question to a person."""
+        return ReviewItem(
+            key=self.key, stage=STAGE, kind=self.kind, record=record.id, excerpt=self.sentence[:_EXCERPT],
+            proposal=self.proposal, reason=self.reason,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A record with its language set, what is doubtful in it, and its answers for comparison with others'."""
+
+    record: Record
+    doubts: tuple[Doubt, ...]
+    said: tuple[tuple[int, str, str, bool, bool], ...]
+
+
+class Inspector:
+    """Looks at one record at a time. Build it once in each process."""
+
+    def __init__(self, site: Site, articles: Path) -> None:
+        self._truth, self._asked = Truth.load(site, articles), Truth.asked(articles)
+        own = [contact.phone for contact in site.contacts.values() if contact.phone]
+        own += [department.phone for department in site.departments]
+        self._names = frozenset(entities(site)) | drug_names()
+        self._facts = Facts(self._truth, entities(site), own)
+        self._contradictions = Contradictions(self._truth)
+
+    def inspect(self, record: Record) -> Seen:
+        """What is doubtful in a record, taken by itself."""
+        record = record.model_copy(update={"language": detect_turns(turn.text for turn in record.turns)})
+        doubts = [doubt for doubt in self._doubts(record) if record.language != "es" or doubt.kind == "tone"]
+        if not doubts and off_topic(record, self._truth, self._asked, self._names):
+            doubt = Doubt("off_topic", -1, record.text, "leave this call out", "seems no matter of the hospital")
+            return Seen(record, (doubt,), ())
+        said: tuple[tuple[int, str, str, bool, bool], ...] = ()
+        if record.kind != "note" and record.language != "es":
+            wrong = {doubt.turn for doubt in doubts}
+            said = tuple(
+                (
+                    one.turn,
+                    one.question,
+                    one.said,
+                    self._contradictions.supported(one.said, one.question),
+                    one.turn in wrong,
+                )
+                for one in exchanges(record)
+                if one.question and not one.declined
+            )
+        return Seen(record, tuple(dict.fromkeys(doubts)), said)
+
+    def _doubts(self, record: Record) -> Iterator[Doubt]:
+        note = record.kind == "note"
+        patient = " ".join(turn.text for turn in record.turns if turn.speaker == "patient")
+        given = frozenset(_REMOVED.findall(patient))
+        around = "" if note else record.text
+        question = ""
+        removed: dict[str, Doubt] = {}
+        for place, turn in enumerate(record.turns):
+            if turn.speaker == "patient":
+                question = turn.text
+                continue
+            for sentence in sentences(turn.text):
+                if rude(sentence):
+                    yield Doubt("tone", place, sentence, "leave this answer out", "rude or dismissive")
+                faults = self._facts.check(sentence, question, around, given=given)
+                for fault in faults:
+                    doubt = _wrong(fault, place)
+                    if fault.figure.removed:
+                        removed.setdefault(fault.figure.text, doubt)
+                    yield doubt
+                if not faults and not note and (found := self._contradictions.check(sentence, question)):
+                    yield Doubt(
+                        "contradiction", place, sentence, "leave this answer out",
+                        f"{found.source} says: {found.other}", against=found.other,
+                    )  # fmt: skip
+        yield from _said_again(record, removed)
+
+
+def sentences(text: str) -> Iterator[str]:
+    """The sentences of a turn, line by line, as they stand in it."""
+    for line in text.split("\n"):
+        yield from split_sentences(_BULLET.sub("", line.strip()))
+
+
+def opposite(one: Said, other: Said, reason: str) -> list[tuple[int, Doubt]]:
+    """The doubts, with the number of their record, that two contradicting answers raise: about the one that the truth
+    does not say, or about both. None where one of them goes against the truth already: that is asked about.
+    """
+    if one.doubted != other.doubted:
+        return []
+    if one.supported != other.supported:
+        pairs = [(other, one) if one.supported else (one, other)]
+    else:
+        pairs = [(one, other), (other, one)]
+    return [
+        (
+            wrong.record,
+            Doubt(
+                "contradiction", wrong.turn, wrong.answer, "leave this answer out",
+                f"another answer to this question ({reason}): {right.answer[:_EXCERPT]}", against=right.answer,
+            ),
+        )
+        for wrong, right in pairs
+    ]  # fmt: skip
+
+
+@dataclass(slots=True)
+class Decided:
+    """A record after decisions; None if it is left out. ``counts``: what was done; ``open``: what is asked."""
+
+    record: Record | None
+    counts: Counter[str] = field(default_factory=Counter)
+    open: list[Doubt] = field(default_factory=list)
+
+
+def decide(record: Record, doubts: Sequence[Doubt], decisions: Mapping[str, Verdict]) -> Decided:
+    """Apply decisions. An answer that is doubted is left out until somebody decides: the staff's turn, and the
+    patient's turns right before it. A note, or a call with no answer left, is left out as a whole.
+    """
+    done = Decided(record)
+    out: set[int] = set()
+    mended: dict[int, str] = {}
+    dropped = False
+    for doubt in doubts:
+        verdict = decisions.get(doubt.key)
+        if verdict is None:
+            done.open.append(doubt)
+            out.add(doubt.turn)
+        elif verdict == "drop":
+            dropped = True
+        elif verdict == "accept" and doubt.right:
+            text = mended.get(doubt.turn, record.turns[doubt.turn].text)
+            mended[doubt.turn] = _replaced(text, doubt)
+            done.counts["corrected"] += 1
+        elif verdict == "accept":
+            out.add(doubt.turn)
+            done.counts["left_out_by_decision"] += 1
+        else:
+            done.counts["kept_by_decision"] += 1
+    if dropped:
+        done.record = None
+        done.counts["records_dropped_by_decision"] += 1
+        return done
+    if mended:
+        record = record.with_turns(mended.get(i, turn.text) for i, turn in enumerate(record.turns))
+    done.record = _without(record, out)
+    held = bool(done.open)
+    if done.record is None:
+        done.counts["records_held" if held else "records_left_out_by_decision"] += 1
+    elif out:
+        done.counts["answers_held"] += len({doubt.turn for doubt in done.open})
+    return done
+
+
+def _replaced(text: str, doubt: Doubt) -> str:
+    """The turn with the right sentence; one that another decision has mended already is mended further."""
+    if doubt.sentence in text:
+        return text.replace(doubt.sentence, doubt.right)
+    wrong, _, right = doubt.proposal.partition(" -> ")
+    return text.replace(wrong, right)
+
+
+def _without(record: Record, out: set[int]) -> Record | None:
+    """The record without some of the staff's turns and the questions before them."""
+    if not out:
+        return record
+    if -1 in out:
+        return None
+    gone = set(out)
+    for place in out:
+        before = place - 1
+        while before >= 0 and record.turns[before].speaker == "patient":
+            gone.add(before)
+            before -= 1
+    turns = tuple(turn for place, turn in enumerate(record.turns) if place not in gone)
+    asked = record.kind == "note" or any(turn.speaker == "patient" for turn in turns)
+    if not asked or not any(turn.speaker == "staff" for turn in turns):
+        return None
+    return record.model_copy(update={"turns": turns})
+
+
+def _wrong(fault: Fault, place: int) -> Doubt:
+    return Doubt(
+        fault.kind, place, fault.sentence, f"{fault.figure.text} -> {fault.right}",
+        f"{fault.statement.source} says: {fault.statement.text}", fault.corrected, fault.statement.text,
+    )  # fmt: skip
+
+
+def _said_again(record: Record, removed: Mapping[str, Doubt]) -> Iterator[Doubt]:
+    """A wrong phone that the staff says again, in a sentence that does not tell whose it is ("Sure, it's ...")."""
+    for place, turn in enumerate(record.turns):
+        if turn.speaker != "staff":
+            continue
+        for sentence in sentences(turn.text):
+            for token, doubt in removed.items():
+                if token in sentence and sentence != doubt.sentence:
+                    right = doubt.proposal.partition(" -> ")[2]
+                    yield Doubt(
+                        "wrong_phone", place, sentence, doubt.proposal, doubt.reason,
+                        sentence.replace(token, right), doubt.against,
+                    )  # fmt: skip

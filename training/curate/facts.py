@@ -1,0 +1,211 @@
+"""Wrong figures in what the staff said: phones, hours, doses, prices, rooms and other numbers against the truth.
+
+A figure is wrong where the sentence of the truth that speaks of the same thing has another one of its kind in its place
+and no sentence that speaks of it has this one. A phone that de-identification took out of "call Imaging at ..." is
+wrong too: the hospital's own phones stay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from app.guardrails.output import stem
+from training.curate.figures import Figure, read_figures
+from training.curate.truth import SITE, Beside, Statement, Truth, stems
+
+Wrong = Literal["wrong_phone", "wrong_hours", "wrong_number", "wrong_dose"]
+
+ALIKE = 0.62
+"""From here on a statement of the truth speaks of the same thing as a sentence."""
+SUPPORTS = 0.5
+"""From here on it is looked at whether it holds the figure."""
+SPREAD = 0.25
+"""And no further below the best."""
+LEAST_SAID = 0.3
+"""So much of the statement the sentence itself must hold; the question may lend the rest."""
+FROM_QUESTION, FROM_SENTENCE, FROM_AROUND = 0.7, 0.7, 0.4
+"""How much of a word's weight the patient's question, the rest of a sentence and the rest of the record lend."""
+_LEAST_WORDS = 3
+_LAST, _NEXT = re.compile(r"([A-Za-z]+)[^A-Za-z]*$"), re.compile(r"[^A-Za-z]*([A-Za-z]+)")
+_WINDOW = 9
+_FROM_NAME = 40
+"""Characters between a department's name and its phone, at most."""
+_BREAK = re.compile(r"[;:]\s|,\s(?:and|but|or|so|because|which)\s|,\s(?=[a-z])|\s-\s")
+_DOSES = frozenset({"mg", "mcg", "g", "ml", "l", "oz", "cup", "glass", "tsp", "tbsp", "unit", "tablet", "pill",
+                    "capsule", "puff", "drop", "dose", "kg"})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """``figure`` of a sentence should be ``right``, as ``statement`` says."""
+
+    kind: Wrong
+    figure: Figure
+    right: str
+    sentence: str
+    statement: Statement
+
+    @property
+    def corrected(self) -> str:
+        """The sentence with the right figure in it."""
+        return self.sentence[: self.figure.start] + self.right + self.sentence[self.figure.end :]
+
+
+class Facts:
+    """Checks sentences. Build it once in each process."""
+
+    def __init__(self, truth: Truth, phones: Mapping[str, str], own: Sequence[str]) -> None:
+        """``phones``: the phone of each department or contact, by its name in lower case. ``own``: all phones that the
+        hospital names, in any form.
+        """
+        self._truth = truth
+        self._phones = dict(sorted(phones.items(), key=lambda item: -len(item[0])))
+        self._own = frozenset(figure.value for phone in own for figure in read_figures(phone))
+
+    def check(
+        self, sentence: str, question: str = "", around: str = "", *, given: frozenset[str] = frozenset()
+    ) -> list[Fault]:
+        """The wrong figures of a sentence of the staff, said to ``question`` with ``around`` it in the record.
+
+        ``given``: phones that the patient said, which are hers.
+        """
+        figures = [figure for figure in read_figures(sentence) if figure.text not in given and figure.kind != "link"]
+        if not figures:
+            return []
+        said = stems(sentence)
+        lent = [(stems(question), FROM_QUESTION), (stems(around), FROM_AROUND)]
+        whole = self._truth.beside(said, lent, figures)
+        faults = []
+        for figure in figures:
+            # A clause, or what stands next to the figure, is nearer to what it says than a sentence that says more.
+            near = list(whole)
+            for part in dict.fromkeys((_clause(sentence, figure), _window(sentence, figure))):
+                words = stems(part)
+                if _LEAST_WORDS <= len(words) < len(said):
+                    near += self._truth.beside(words, [(said, FROM_SENTENCE), *lent], read_figures(part))
+            if fault := self._fault(sentence, figure, figures, near):
+                faults.append(fault)
+        return faults
+
+    def _fault(self, sentence: str, figure: Figure, figures: Sequence[Figure], near: Sequence[Beside]) -> Fault | None:
+        if figure.kind == "phone" and (named := self._named(sentence, figure)):
+            return self._phone(sentence, figure, named)
+        floor = max(SUPPORTS, max((beside.alike for beside in near), default=0.0) - SPREAD)
+        if any(
+            _holds(beside.statement, figure) for beside in near if beside.alike >= floor and beside.said >= LEAST_SAID
+        ):
+            return None
+        for beside in sorted(near, key=lambda item: -item.alike):
+            if beside.alike < ALIKE or beside.said < LEAST_SAID:
+                continue
+            right = _instead(figure, figures, beside.statement)
+            if right is not None and _counts_alike(sentence, figure, beside.statement, right):
+                return Fault(_kind(figure, right), figure, right.text, sentence, beside.statement)
+        return None
+
+    def _named(self, sentence: str, figure: Figure) -> str:
+        """The department or contact that stands right before a phone; "" if none does."""
+        before = sentence[: figure.start].lower()
+        named = [(before.rfind(name), name) for name in self._phones if name in before]
+        if not named:
+            return ""
+        place, name = max(named, key=lambda item: (item[0] + len(item[1]), len(item[1])))
+        between = before[place + len(name) :]
+        return "" if len(between) > _FROM_NAME or any(mark in between for mark in ".;?!") else name
+
+    def _phone(self, sentence: str, figure: Figure, name: str) -> Fault | None:
+        """A phone beside a department's name is that department's."""
+        right = self._phones[name]
+        if figure.value in {item.value for item in read_figures(right)}:
+            return None
+        statement = Statement(SITE, f"{name}: {right}", frozenset(), ())
+        return Fault("wrong_phone", figure, right, sentence, statement)
+
+
+def _clause(sentence: str, figure: Figure) -> str:
+    """The part of a sentence around a figure, between marks."""
+    starts = [match.end() for match in _BREAK.finditer(sentence) if match.end() <= figure.start]
+    ends = [match.start() for match in _BREAK.finditer(sentence) if match.start() >= figure.end]
+    return sentence[starts[-1] if starts else 0 : ends[0] if ends else len(sentence)]
+
+
+def _window(sentence: str, figure: Figure) -> str:
+    """The words next to a figure: speech that was written down without marks has no clauses."""
+    before = sentence[: figure.start].split()
+    after = sentence[figure.end :].split()
+    return " ".join([*before[-_WINDOW:], figure.text, *after[:_WINDOW]])
+
+
+def _holds(statement: Statement, figure: Figure) -> bool:
+    if figure.kind == "days" and " " not in figure.value:
+        # One day of those that are named, or of a range.
+        return any(figure.value in other.value.split() for other in statement.figures if other.kind == "days")
+    return any(
+        other.kind == figure.kind and other.value == figure.value and other.unit == figure.unit
+        for other in statement.figures
+    )
+
+
+def _instead(figure: Figure, figures: Sequence[Figure], statement: Statement) -> Figure | None:
+    """The figure of the statement that stands in the place of this one: of its kind, and not said otherwise.
+
+    Its place is told by the figure before it or behind it that both have, or by there being no other.
+    """
+    theirs = [other for other in statement.figures if _fits(figure, other) and not any(map(_same(other), figures))]
+    if not theirs:
+        return None
+    at = figures.index(figure)
+    for step, beside in ((1, figures[at - 1 : at]), (-1, figures[at + 1 : at + 2])):
+        for place, other in enumerate(statement.figures):
+            if beside and _same(other)(beside[0]) and 0 <= place + step < len(statement.figures):
+                found = statement.figures[place + step]
+                if found in theirs:
+                    return found
+    mine = [other for other in figures if _fits(figure, other) and not any(map(_same(other), statement.figures))]
+    if len(theirs) != len(mine) and len(theirs) != 1:
+        return None
+    return theirs[min(mine.index(figure), len(theirs) - 1)]
+
+
+def _fits(figure: Figure, other: Figure) -> bool:
+    """Whether one may stand for the other: figures of one kind, that count the same thing or speak of the same day."""
+    if figure.kind != other.kind:
+        return False
+    if figure.kind == "state":
+        return figure.value.split()[1:] == other.value.split()[1:]
+    return figure.kind != "number" or _like(figure, other)
+
+
+def _same(figure: Figure) -> Callable[[Figure], bool]:
+    return lambda other: (figure.kind, figure.value, figure.unit) == (other.kind, other.value, other.unit)
+
+
+def _like(figure: Figure, other: Figure) -> bool:
+    """Whether two numbers count the same thing, or one number stands with two units of it ("15 mg", "15 g")."""
+    if figure.unit == other.unit:
+        return ("." in figure.value) == ("." in other.value) or bool(figure.unit)
+    return figure.value == other.value and {figure.unit, other.unit} <= _DOSES
+
+
+def _counts_alike(sentence: str, figure: Figure, statement: Statement, right: Figure) -> bool:
+    """Whether two numbers without a unit stand by the same word: "session 11" is no "36 sessions"."""
+    if figure.kind != "number" or figure.unit or right.unit:
+        return True
+    mine, theirs = _neighbours(sentence, figure), _neighbours(statement.text, right)
+    return any(one and one == other for one, other in zip(mine, theirs, strict=True))
+
+
+def _neighbours(text: str, figure: Figure) -> tuple[str, str]:
+    before, after = _LAST.search(text[: figure.start]), _NEXT.match(text[figure.end :])
+    return stem(before[1].lower()) if before else "", stem(after[1].lower()) if after else ""
+
+
+def _kind(figure: Figure, right: Figure) -> Wrong:
+    if figure.kind == "phone":
+        return "wrong_phone"
+    if figure.kind in ("time", "days", "state"):
+        return "wrong_hours"
+    return "wrong_dose" if figure.unit in _DOSES or right.unit in _DOSES else "wrong_number"

@@ -1,0 +1,100 @@
+"""Beside the words: who, when, about what, and whether it may be used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+from training.curate.formats.contract import Facts, Refused, SourceRule
+from training.curate.formats.encoding import cleaned
+
+_YES = frozenset("true yes y 1 given granted active permit consented opt-in optin si sí".split())
+_ISO = re.compile(r"(?P<year>(?:19|20)\d\d)(?:-?(?P<month>\d\d)(?:-?(?P<day>\d\d))?)?(?:[T ].*)?\Z")
+_US = re.compile(r"(?P<month>\d{1,2})[/.\-](?P<day>\d{1,2})[/.\-](?P<year>(?:19|20)\d\d)\b")
+_LONGEST = 200
+AGE_BANDS = ((18, "0-17"), (35, "18-34"), (50, "35-49"), (65, "50-64"), (80, "65-79"), (90, "80-89"))
+"""First age that is no longer in a band, and the band's name; from 90 on all ages are one."""
+
+
+def facts(get: Mapping[str, Any], rule: SourceRule, names: Iterable[str] = ()) -> Facts:
+    """Facts of a record from its source's own keys; dotted keys were joined before (:func:`flat`). Raises Refused."""
+
+    def word(key: str) -> str:
+        value = get.get(key)
+        if value is None or isinstance(value, list | dict):
+            return ""
+        text = cleaned(str(value))[0].replace("\n", " ")
+        if len(text) > _LONGEST:
+            raise Refused("a field is too long", key)
+        return text
+
+    when = iso_date(word(rule.key("date")))
+    groups = {name: word(key).casefold() for name, key in rule.groups.items()}
+    given = get.get("groups")
+    if isinstance(given, Mapping):
+        groups = {str(name): str(value).casefold() for name, value in given.items()} | groups
+    band = age_band(word(rule.key("age")), iso_date(word(rule.key("birth_date"))), when)
+    if band and not groups.get("age_band"):
+        groups["age_band"] = band
+    named = [word(rule.key("name")), *names]
+    return Facts(
+        patient=word(rule.key("patient")) or None,
+        conversation=word(rule.key("conversation")) or None,
+        topic=word(rule.key("topic")).casefold() or rule.topic,
+        language=word(rule.key("language")).casefold() or rule.language,
+        date=when,
+        licence=word(rule.key("licence")) or rule.licence,
+        consent=yes_or_no(get.get(rule.key("consent"))),
+        resolved=yes_or_no(get.get(rule.key("resolved"))),
+        names=tuple(dict.fromkeys(name for name in named if name)),
+        groups={name: value for name, value in sorted(groups.items()) if value},
+    )
+
+
+def flat(item: Mapping[str, Any], rule: SourceRule) -> dict[str, Any]:
+    """The object itself and, under dotted keys, what the rule looks for inside objects."""
+    wanted = [*rule.fields.values(), *rule.groups.values()]
+    found: dict[str, Any] = dict(item)
+    for key in wanted:
+        if "." in key and key not in found:
+            inner: Any = item
+            for part in key.split("."):
+                inner = inner.get(part) if isinstance(inner, Mapping) else None
+            found[key] = inner
+    return found
+
+
+def yes_or_no(value: Any) -> bool | None:
+    """What a field of consent or outcome says; what is not plainly yes counts as no. None where it is empty."""
+    if value is None or isinstance(value, bool):
+        return value
+    word = str(value).strip().casefold()
+    return (word in _YES) if word else None
+
+
+def iso_date(text: str) -> str:
+    """A date as YYYY-MM-DD, YYYY-MM or YYYY; '' if it is none. Written with slashes, the month comes first."""
+    match = _ISO.match(text.strip()) or _US.match(text.strip())
+    if match is None:
+        return ""
+    year, month, day = match["year"], match["month"], match["day"]
+    try:
+        whole = date(int(year), int(month or 1), int(day or 1)).isoformat()
+    except ValueError:
+        return ""
+    return whole if day else whole[:7] if month else year
+
+
+def age_band(age: str, birth: str, when: str) -> str:
+    """The band of an age in years, or of a birth date on a day (both ISO); '' where neither is known."""
+    if age.isdigit():
+        years = int(age)
+    elif len(birth) >= 4 and len(when) >= 4:
+        years = int(when[:4]) - int(birth[:4]) - (len(birth) == len(when) == 10 and when[5:] < birth[5:])
+    else:
+        return ""
+    if not 0 <= years <= 130:
+        return ""
+    return next((band for below, band in AGE_BANDS if years < below), "90+")

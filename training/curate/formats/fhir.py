@@ -1,0 +1,296 @@
+"""FHIR R4: Communication and DocumentReference, with Patient and Consent of the same bundle.
+
+Communications of one thread (by ``partOf`` or ``inResponseTo``, else by ``encounter``) become one record in the order
+in which they were sent; a DocumentReference is a record of its own. ``Patient`` gives sex, language, age band and the
+name to look for, extensions give fields by the last part of their address; ``Consent`` says whether the patient's texts
+may be used. Other resources are not read.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from training.curate.formats.contract import Draft, Refused, SourceRule
+from training.curate.formats.encoding import decoded
+from training.curate.formats.facts import facts, iso_date, yes_or_no
+from training.curate.formats.json_text import loaded
+from training.curate.formats.reading import Fault, SourceFile, shown
+from training.curate.formats.speech import labels_turns, merged, speaker
+from training.curate.records import Speaker, Turn
+
+_MOST_BYTES = 2_000_000
+"""Decoded bytes of one attachment."""
+_PLAIN_TYPES = ("text/plain", "text/markdown", "")
+_EXTENSIONS = {"us-core-race": "race", "us-core-ethnicity": "ethnicity", "us-core-birthsex": "birth_sex"}
+
+Resource = Mapping[str, Any]
+Placed = tuple[int, Resource]
+
+
+def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
+    """See Format. The place is the entry in the bundle; that of a thread is its first entry."""
+    found = file.whole()
+    if isinstance(found, Fault):
+        yield found
+        return
+    text, repaired = found
+    try:
+        bundle = loaded(text)
+        if not isinstance(bundle, dict) or not isinstance(bundle.get("resourceType"), str):
+            raise Refused("no FHIR resource")
+    except Refused as refused:
+        whole = text.rstrip().endswith(("}", "]")) or not text.strip()
+        reason = refused.reason if whole or "JSON" not in refused.reason else "cut off at the end of the file"
+        yield Fault(0, reason, refused.detail, shown(text))
+        return
+    entries = bundle.get("entry", []) if bundle["resourceType"] == "Bundle" else [{"resource": bundle}]
+    if not isinstance(entries, list):
+        yield Fault(0, "no FHIR resource", "entry is no list")
+        return
+    placed: list[Placed] = []
+    for place, entry in enumerate(entries, start=1):
+        resource = entry.get("resource") if isinstance(entry, dict) else None
+        if isinstance(resource, dict):
+            placed.append((place, resource))
+        else:
+            yield Fault(place, "an entry without a resource")
+    for item in drafts(placed, rule):
+        yield item if isinstance(item, Fault) or not repaired else _repaired(item)
+
+
+def _repaired(draft: Draft) -> Draft:
+    return Draft(draft.place, draft.turns, draft.facts, repaired=True)
+
+
+def drafts(resources: Iterable[Placed], rule: SourceRule) -> Iterator[Draft | Fault]:
+    """Records of resources that belong together, in the order of their places."""
+    people: dict[str, _Patient] = {}
+    messages: list[Placed] = []
+    documents: list[Placed] = []
+    consents: list[Resource] = []
+    for place, resource in resources:
+        match resource.get("resourceType"):
+            case "Patient":
+                patient = _patient(resource)
+                people[patient.reference] = patient
+            case "Consent":
+                consents.append(resource)
+            case "Communication":
+                messages.append((place, resource))
+            case "DocumentReference":
+                documents.append((place, resource))
+    agreed = _consents(consents)
+    pieces = [(members[0][0], thread, members) for thread, members in _threads(messages).items()]
+    pieces += [(place, "", [(place, document)]) for place, document in documents]
+    for place, thread, members in sorted(pieces, key=lambda piece: piece[0]):
+        try:
+            yield _draft(place, thread, members, people, agreed, rule)
+        except Refused as refused:
+            yield Fault(place, refused.reason, refused.detail, shown(str(members[0][1])))
+
+
+@dataclass(frozen=True, slots=True)
+class _Patient:
+    reference: str
+    number: str
+    names: tuple[str, ...]
+    birth: str
+    groups: Mapping[str, str]
+
+
+def _draft(
+    place: int,
+    thread: str,
+    members: list[Placed],
+    people: Mapping[str, _Patient],
+    agreed: Mapping[str, bool],
+    rule: SourceRule,
+) -> Draft:
+    ordered = [member[1] for member in sorted(members, key=lambda member: (_text(member[1], "sent"), member[0]))]
+    first = ordered[0]
+    subject = _reference(first.get("subject"))
+    patient = people.get(subject, _Patient(subject, _bare(subject), (), "", {}))
+    if first["resourceType"] == "Communication":
+        turns, names = _said(ordered, rule)
+    else:
+        turns, names = _document(first, rule)
+    if not turns:
+        raise Refused("a FHIR resource without text")
+    get: dict[str, Any] = {
+        "groups": {name: value for name, value in patient.groups.items() if name != "language"},
+        "topic": _concept(first.get("topic")),
+        "language": patient.groups.get("language", ""),
+        **_extensions(first),
+        rule.key("patient"): patient.number,
+        rule.key("conversation"): _bare(thread),
+        rule.key("date"): _text(first, "sent") or _text(first, "date"),
+        rule.key("birth_date"): patient.birth,
+    }
+    agreements = {yes_or_no(get.get(rule.key("consent"))), agreed.get(subject)}
+    get[rule.key("consent")] = False if False in agreements else True if True in agreements else None
+    return Draft(place, turns, facts(get, rule, [*patient.names, *names]))
+
+
+def _extensions(resource: Resource) -> dict[str, Any]:
+    """Simple values of extensions by the last part of their address."""
+    found: dict[str, Any] = {}
+    for extension in _items(resource.get("extension")):
+        values = [value for key, value in extension.items() if key.startswith("value")]
+        if values and isinstance(values[0], str | bool):
+            found[_text(extension, "url").rsplit("/", 1)[-1]] = values[0]
+    return found
+
+
+def _bare(reference: str) -> str:
+    return reference.rsplit("/", 1)[-1]
+
+
+def _said(messages: list[Resource], rule: SourceRule) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
+    """Turns of a thread; a message that holds a whole labelled transcript is taken apart."""
+    said: list[tuple[Speaker, str]] = []
+    names: list[str] = []
+    for message in messages:
+        text = "\n".join(_payload(part) for part in _items(message.get("payload")))
+        if not text.strip():
+            continue
+        try:
+            turns, found = labels_turns(text.split("\n"), rule)
+            said += [(turn.speaker, turn.text) for turn in turns]
+            names += found
+            continue
+        except Refused as refused:
+            if refused.reason != "no speaker labels":
+                raise
+        sender = _reference(message.get("sender"))
+        side = speaker(sender.split("/")[-2] if "/" in sender else "", rule)
+        if side is None:
+            raise Refused("unknown speaker", sender[:80])
+        said.append((side[0], text))
+        display = message.get("sender", {}).get("display")
+        names += [display] if isinstance(display, str) else []
+    return merged(said), tuple(dict.fromkeys(names))
+
+
+def _document(document: Resource, rule: SourceRule) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
+    texts = [_attachment(content.get("attachment")) for content in _items(document.get("content"))]
+    text = "\n".join(filter(None, texts))
+    authors = [author.get("display") for author in _items(document.get("author"))]
+    names = tuple(name for name in authors if isinstance(name, str))
+    if rule.kind == "transcript":
+        turns, found = labels_turns(text.split("\n"), rule)
+        return turns, (*names, *found)
+    return merged([("staff", text)]), names
+
+
+def _payload(part: Resource) -> str:
+    return _text(part, "contentString") or _attachment(part.get("contentAttachment"))
+
+
+def _attachment(attachment: Any) -> str:
+    """The text of an attachment. Raises Refused: not base64, too large, not plain text, only an address."""
+    if not isinstance(attachment, dict):
+        return ""
+    kind = _text(attachment, "contentType").split(";")[0].strip().casefold()
+    if kind not in _PLAIN_TYPES:
+        raise Refused("an attachment that is no plain text", kind[:80])
+    data = attachment.get("data")
+    if not isinstance(data, str):
+        raise Refused("an attachment without data")
+    if len(data) > _MOST_BYTES * 4 // 3 + 4:
+        raise Refused("an attachment that is too large")
+    try:
+        raw = base64.b64decode(re.sub(r"\s+", "", data), validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused("an attachment that is not base64") from None
+    text = decoded(raw)
+    if text is None or b"\0" in raw:
+        raise Refused("an attachment that is no plain text")
+    return text[0]
+
+
+def _patient(resource: Resource) -> _Patient:
+    numbers = [_text(item, "value") for item in _items(resource.get("identifier"))]
+    names = []
+    for name in _items(resource.get("name")):
+        parts = [part for part in [*_words(name.get("given")), _text(name, "family")] if part]
+        names.append(_text(name, "text") or " ".join(parts))
+    groups = {"sex": _text(resource, "gender")}
+    for item in _items(resource.get("communication")):
+        code = next((_text(c, "code") for c in _items(_inside(item.get("language")).get("coding"))), "")
+        groups.setdefault("language", code.split("-")[0])
+    for extension in _items(resource.get("extension")):
+        group = _EXTENSIONS.get(_text(extension, "url").rsplit("/", 1)[-1], "")
+        texts = [_text(part, "valueString") for part in _items(extension.get("extension"))]
+        if group:
+            groups[group] = next(filter(None, texts), "") or _text(extension, "valueCode")
+    reference = f"Patient/{_text(resource, 'id')}"
+    number = next(filter(None, numbers), "") or _text(resource, "id")
+    known = {group: value.casefold() for group, value in groups.items() if value}
+    return _Patient(reference, number, tuple(filter(None, names)), iso_date(_text(resource, "birthDate")), known)
+
+
+def _consents(resources: list[Resource]) -> dict[str, bool]:
+    """By patient's reference; where consents contradict each other, no."""
+    found: dict[str, bool] = {}
+    for resource in resources:
+        who = _reference(resource.get("patient"))
+        kind = _text(_inside(resource.get("provision")), "type")
+        given = _text(resource, "status") == "active" and yes_or_no(kind or "permit") is True
+        found[who] = given and found.get(who, True)
+    return found
+
+
+def _threads(messages: list[Placed]) -> dict[str, list[Placed]]:
+    """Messages by the one that they all go back to, or by its encounter."""
+    by_name = {f"Communication/{_text(message, 'id') or place}": message for place, message in messages}
+    threads: defaultdict[str, list[Placed]] = defaultdict(list)
+    for place, message in messages:
+        root = f"Communication/{_text(message, 'id') or place}"
+        seen = {root}
+        while (before := _before(by_name.get(root, {}))) and before not in seen:
+            seen.add(before)
+            root = before
+        threads[_reference(by_name.get(root, {}).get("encounter")) or root].append((place, message))
+    return dict(threads)
+
+
+def _before(message: Resource) -> str:
+    for name in ("partOf", "inResponseTo"):
+        for item in _items(message.get(name)):
+            if reference := _reference(item):
+                return reference
+    return ""
+
+
+def _reference(value: Any) -> str:
+    text = _text(_inside(value), "reference").strip()
+    return "/".join(text.split("/")[-2:]) if "/" in text else text
+
+
+def _concept(value: Any) -> str:
+    concept = _inside(value)
+    codings = (_text(coding, "display") for coding in _items(concept.get("coding")))
+    return _text(concept, "text") or next(filter(None, codings), "")
+
+
+def _text(item: Resource, key: str) -> str:
+    value = item.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _inside(value: Any) -> Resource:
+    return value if isinstance(value, dict) else {}
+
+
+def _items(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _words(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

@@ -1,0 +1,42 @@
+"""JSONL: one record a line. A line that is a FHIR resource is read as one (bulk export)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from training.curate.formats import fhir
+from training.curate.formats.contract import Draft, Refused, SourceRule
+from training.curate.formats.facts import facts, flat
+from training.curate.formats.json_text import loaded
+from training.curate.formats.reading import Fault, Line, SourceFile, shown
+from training.curate.formats.speech import spoken
+
+
+def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
+    """See Format. The place is the line."""
+    for line in file.lines():
+        if isinstance(line, Fault):
+            yield line
+        elif line.text.strip():
+            try:
+                yield _draft(line, rule)
+            except Refused as refused:
+                reason = "cut off at the end of the file" if line.cut and "JSON" in refused.reason else refused.reason
+                yield Fault(line.number, reason, refused.detail, shown(line.text))
+
+
+def _draft(line: Line, rule: SourceRule) -> Draft:
+    item = loaded(line.text)
+    if not isinstance(item, dict):
+        raise Refused("a line is no JSON object")
+    if isinstance(item.get("resourceType"), str):
+        found = list(fhir.drafts([(line.number, item)], rule))
+        if not found:
+            raise Refused("a FHIR resource without text")
+        if isinstance(found[0], Fault):
+            raise Refused(found[0].reason, found[0].detail)
+        return replace(found[0], repaired=line.repaired)
+    get = flat(item, rule)
+    turns, names = spoken(get, rule)
+    return Draft(line.number, turns, facts(get, rule, names), line.repaired)

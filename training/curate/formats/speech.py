@@ -1,0 +1,144 @@
+"""Who speaks: labels in front of what was said, and turns made of them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from training.curate.formats.contract import Refused, SourceRule
+from training.curate.records import Speaker, Turn
+
+SPEAKERS: dict[str, Speaker] = {
+    **dict.fromkeys(
+        "patient caller client member customer user visitor parent guardian caregiver family mother father mom mum dad "
+        "wife husband daughter son sister brother relative pt p q question paciente llamante madre padre hija hijo "
+        "esposa esposo familiar pregunta relatedperson".split(),
+        "patient",
+    ),
+    **dict.fromkeys(
+        "agent staff nurse operator representative rep receptionist scheduler doctor dr physician pharmacist assistant "
+        "coordinator clinician counselor technician registrar hospital clinic rn np pa md a answer agente enfermera "
+        "enfermero recepcionista doctora farmacéutica farmacéutico personal respuesta practitioner practitionerrole "
+        "organization careteam".split(),
+        "staff",
+    ),
+}
+"""Labels, case aside, that are understood without a word in the config."""
+
+_LABEL = re.compile(
+    r"(?:[\[(]?\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d+)?[\])]?\s*)?"
+    r"\[?(?P<label>[^\W\d_][\w .'’()\-]{0,60}?)\s*\]?\s*:(?:\s+|$)(?P<text>.*)\Z"
+)
+_PARTS = re.compile(r"(?P<outer>[^()]*)\((?P<inner>[^()]+)\)\s*")
+
+
+def speaker(label: str, rule: SourceRule) -> tuple[Speaker, str] | None:
+    """The side that a label names, and the person's own name where it has one ("Nurse Kelly", "Ana Ruiz (patient)")."""
+    key = " ".join(label.casefold().replace(".", " ").split())
+    if side := rule.speakers.get(label.casefold().strip()) or _known(key, rule):
+        return side, ""
+    if parts := _PARTS.fullmatch(label.strip()):
+        outer, inner = parts["outer"].strip(), parts["inner"].strip()
+        for role, name in ((inner, outer), (outer, inner)):
+            if found := speaker(role, rule):
+                return found[0], name
+    first, _, rest = label.strip().partition(" ")
+    side = _known(first.casefold().strip(".,"), rule) if rest else None
+    return (side, rest.strip()) if side else None
+
+
+def _known(key: str, rule: SourceRule) -> Speaker | None:
+    return rule.speakers.get(key) or SPEAKERS.get(key)
+
+
+def labelled(line: str, rule: SourceRule) -> tuple[Speaker, str, str] | None:
+    """Side, name and words of a line such as ``Caller: hello``; None where no known speaker stands before a colon."""
+    match = _LABEL.match(line.strip())
+    found = speaker(match["label"], rule) if match else None
+    return (*found, match["text"].strip()) if match and found else None
+
+
+def labels_turns(lines: Sequence[str], rule: SourceRule) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
+    """Turns, and names that stood in labels. A line without a label goes on with the turn before it.
+
+    Raises Refused where nobody is labelled, or a label comes again that is no known speaker: whose words follow it is
+    then not known.
+    """
+    said: list[tuple[Speaker, list[str]]] = []
+    names: list[str] = []
+    strangers: Counter[str] = Counter()
+    for line in filter(str.strip, lines):
+        if found := labelled(line, rule):
+            side, name, words = found
+            names += [name] if name else []
+            said.append((side, [words]))
+            continue
+        if (match := _LABEL.match(line.strip())) and match["label"][0].isupper():
+            strangers[match["label"]] += 1
+        if said:
+            said[-1][1].append(line.strip())
+    if repeated := [label for label, count in strangers.items() if count > 1]:
+        raise Refused("unknown speaker", ", ".join(repeated))
+    if not said:
+        raise Refused("no speaker labels")
+    return merged((side, "\n".join(words)) for side, words in said), tuple(dict.fromkeys(names))
+
+
+def merged(said: Iterable[tuple[Speaker, str]]) -> tuple[Turn, ...]:
+    """Turns; neighbouring ones of the same side become one, and empty ones are left out."""
+    turns: list[Turn] = []
+    for side, words in said:
+        if not words.strip():
+            continue
+        if turns and turns[-1].speaker == side:
+            turns[-1] = Turn(speaker=side, text=f"{turns[-1].text} {words.strip()}")
+        else:
+            turns.append(Turn(speaker=side, text=words.strip()))
+    return tuple(turns)
+
+
+def listed_turns(items: Sequence[Any], rule: SourceRule) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
+    """Turns from a list of objects with a speaker's and a text's key. Raises Refused."""
+    said: list[tuple[Speaker, str]] = []
+    names: list[str] = []
+    for item in items:
+        if not isinstance(item, Mapping):
+            raise Refused("a turn is no object")
+        label, words = item.get(rule.key("speaker")), item.get(rule.key("text"))
+        if not isinstance(label, str) or not isinstance(words, str):
+            raise Refused("a turn without speaker or text")
+        found = speaker(label, rule)
+        if found is None:
+            raise Refused("unknown speaker", label[:80])
+        said.append((found[0], words))
+        names += [found[1]] if found[1] else []
+    return merged(said), tuple(dict.fromkeys(names))
+
+
+def spoken(get: Mapping[str, Any], rule: SourceRule) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
+    """Turns of one flat record: a list of turns, a question with its answer, or a text. Raises Refused.
+
+    The text of a transcript has speaker labels, or is one patient's turn where a speaker's field says so; that of a
+    note or FAQ is staff's.
+    """
+    listed = get.get(rule.key("turns"))
+    if isinstance(listed, list):
+        return listed_turns(listed, rule)
+    question, answer = get.get(rule.key("question")), get.get(rule.key("answer"))
+    if isinstance(question, str) and isinstance(answer, str):
+        if not question.strip() or not answer.strip():
+            raise Refused("a question or an answer is empty")
+        return merged([("patient", question), ("staff", answer)]), ()
+    text = listed if isinstance(listed, str) else get.get(rule.key("text"))
+    if not isinstance(text, str) or not text.strip():
+        raise Refused("no text")
+    if rule.kind != "transcript":
+        return merged([("staff", text)]), ()
+    label = get.get(rule.key("speaker"))
+    if isinstance(label, str) and label.strip():
+        if (found := speaker(label, rule)) is None:
+            raise Refused("unknown speaker", label[:80])
+        return merged([(found[0], text)]), (found[1],) if found[1] else ()
+    return labels_turns(text.split("\n"), rule)

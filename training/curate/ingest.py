@@ -1,0 +1,278 @@
+"""Read what a hospital has into records. What cannot be read is set aside with its reason, and reading goes on.
+
+The quarantine (:data:`QUARANTINE`) names file, line, reason and the beginning of the piece; like the records of this
+stage it holds identifiers, so both are readable by their owner only. Records without consent or licence are dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TextIO
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.errors import ConfigurationError
+from training.curate.formats import fhir, json_lines, labelled_text, tables, webvtt
+from training.curate.formats.contract import Draft, Format, FormatName, SourceRule
+from training.curate.formats.encoding import cleaned, undone
+from training.curate.formats.reading import Fault, Limits, SourceFile, shown
+from training.curate.records import Record, Turn, record_id, record_line
+from training.curate.stages import RECORDS, Context, StageReport
+
+QUARANTINE = "quarantine.jsonl"
+FORMATS: dict[FormatName, Format] = {
+    "jsonl": json_lines.read,
+    "csv": tables.read,
+    "text": labelled_text.read,
+    "vtt": webvtt.read,
+    "fhir": fhir.read,
+}
+_ENDINGS: dict[str, FormatName] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "text",
+    ".vtt": "vtt",
+    ".json": "fhir",
+}
+_COUNTED = (
+    "files",
+    "quarantined",
+    "without_consent",
+    "without_licence",
+    "encoding_repaired",
+    "encoding_undone",
+    "control_characters_removed",
+)
+
+
+class Options(BaseModel):
+    """``exclude`` are patterns of files that are no sources; ``max_*`` bound what hostile input can cost."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sources: list[SourceRule] = Field(min_length=1)
+    exclude: list[str] = Field(default_factory=list)
+    max_line_bytes: int = Field(default=1_000_000, ge=1000)
+    max_file_bytes: int = Field(default=32_000_000, ge=1000)
+    max_turns: int = Field(default=1000, ge=1)
+    max_record_characters: int = Field(default=100_000, ge=100)
+
+
+class Ingest:
+    """The first stage: a folder of files in, records and a quarantine out."""
+
+    name = "ingest"
+
+    def run(self, source: Path, out: Path, context: Context) -> StageReport:
+        """See Stage. Raises ConfigurationError if ``source`` is no folder."""
+        options: Options = context.options
+        tally = _Tally(context.shard)
+        with _private(out / RECORDS) as records, _private(out / QUARANTINE) as quarantine:
+            for done, item in enumerate(_everything(source, options, tally), start=1):
+                if isinstance(item, _Made):
+                    if tally.keeps(item):
+                        records.write(record_line(item.record))
+                elif tally.sets_aside(item):
+                    quarantine.write(_quarantine_line(item))
+                if done % 500 == 0:
+                    context.progress(done, None)
+            context.progress(tally.records_in, tally.records_in)
+        return tally.report()
+
+
+def source_files(root: Path, exclude: list[str]) -> Iterator[tuple[str, Path, str]]:
+    """Relative name, path and why it may not be read ('' if it may), sorted by name. Hidden files are left out.
+
+    Raises ConfigurationError if ``root`` is no folder. Links are never followed.
+    """
+    if not root.is_dir():
+        raise ConfigurationError(f"{root}, the folder of sources, does not exist")
+    found: list[tuple[str, Path]] = []
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        links = [name for name in subfolders if (Path(folder) / name).is_symlink()]
+        for name in (*names, *links):
+            path = Path(folder) / name
+            relative = shown(path.relative_to(root).as_posix(), 500)
+            if not name.startswith(".") and not any(fnmatchcase(relative, pattern) for pattern in exclude):
+                found.append((relative, path))
+    home = root.resolve()
+    for relative, path in sorted(found):
+        yield relative, path, _unsafe(path, home)
+
+
+def _unsafe(path: Path, home: Path) -> str:
+    if path.is_symlink():
+        # Not Path.resolve: it raises for links that lead to themselves.
+        inside = Path(os.path.realpath(path)).is_relative_to(home)
+        return "a link to another source" if inside else "a link out of the sources' folder"
+    return "" if path.is_file() else "no regular file"
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A record, the format that it came in, and what had to be mended."""
+
+    record: Record
+    format: str
+    repairs: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Aside:
+    """What is set aside: ``piece`` counts what came out of the file before it, from 1."""
+
+    source: str
+    piece: int
+    fault: Fault
+
+
+def _everything(root: Path, options: Options, tally: _Tally) -> Iterator[_Made | _Aside]:
+    limits = Limits(options.max_line_bytes, options.max_file_bytes)
+    for relative, path, unsafe in source_files(root, options.exclude):
+        tally.file(relative)
+        rule = next((rule for rule in options.sources if fnmatchcase(relative, rule.files)), None)
+        name = rule.format or _ENDINGS.get(path.suffix.casefold()) if rule else None
+        if unsafe:
+            yield _Aside(relative, 1, Fault(0, unsafe))
+        elif rule is None:
+            yield _Aside(relative, 1, Fault(0, "no rule for this file", "name it in ingest.sources or ingest.exclude"))
+        elif name is None:
+            yield _Aside(relative, 1, Fault(0, "unknown format", f"{path.suffix}: name its format in ingest.sources"))
+        else:
+            pieces = _read(SourceFile(path, relative, limits), FORMATS[name], rule)
+            for piece, item in enumerate(pieces, start=1):
+                made = item if isinstance(item, Fault) else _made(relative, item, rule, options, name)
+                yield _Aside(relative, piece, made) if isinstance(made, Fault) else made
+
+
+def _read(file: SourceFile, read: Format, rule: SourceRule) -> Iterator[Draft | Fault]:
+    """What a format gives; a file that cannot be opened or holds nothing is one fault."""
+    some = False
+    try:
+        if file.path.stat().st_size == 0:
+            yield Fault(0, "empty file")
+            return
+        for item in read(file, rule):
+            some = True
+            yield item
+    except OSError as error:
+        yield Fault(0, "cannot be read", error.strerror or "")
+        return
+    if not some:
+        yield Fault(0, "no records in the file")
+
+
+def _made(source: str, draft: Draft, rule: SourceRule, options: Options, name: FormatName) -> _Made | Fault:
+    turns = []
+    repairs = {"encoding_repaired"} if draft.repaired else set()
+    for turn in draft.turns:
+        text = undone(turn.text)
+        plain, removed = cleaned(text)
+        if plain:
+            turns.append(Turn(speaker=turn.speaker, text=plain))
+        repairs |= {"encoding_undone"} if text != turn.text else set()
+        repairs |= {"control_characters_removed"} if removed else set()
+    if not turns:
+        return Fault(draft.place, "no text")
+    if len(turns) > options.max_turns:
+        return Fault(draft.place, "too many turns", f"{len(turns)}, at most {options.max_turns}", shown(turns[0].text))
+    if sum(len(turn.text) for turn in turns) > options.max_record_characters:
+        return Fault(draft.place, "record too long", raw=shown(turns[0].text))
+    facts = draft.facts
+    record = Record(
+        id=record_id(source, draft.place, turns),
+        kind=rule.kind,
+        source=source,
+        place=draft.place,
+        patient=facts.patient,
+        conversation=facts.conversation,
+        topic=facts.topic,
+        language=facts.language,
+        date=facts.date,
+        groups=dict(facts.groups),
+        licence=facts.licence,
+        consent=rule.consent if facts.consent is None else facts.consent,
+        resolved=facts.resolved,
+        names=facts.names,
+        turns=tuple(turns),
+    )
+    return _Made(record, name, frozenset(repairs))
+
+
+class _Tally:
+    """Counts of one shard. A record is in the shard of its conversation, else its patient, else itself, so that what
+    has to be seen together is; a fault in that of its file and line.
+    """
+
+    def __init__(self, shard: tuple[int, int]) -> None:
+        self._part, self._parts = shard
+        self.records_in = 0
+        self._kept = 0
+        self._counts: Counter[str] = Counter()
+        self._formats: Counter[tuple[str, str]] = Counter()
+        self._reasons: Counter[str] = Counter()
+
+    def _mine(self, key: str) -> bool:
+        digest = hashlib.sha256(key.encode(errors="surrogatepass")).digest()
+        return int.from_bytes(digest[:8], "big") % self._parts == self._part - 1
+
+    def file(self, name: str) -> None:
+        """A file begins."""
+        self._counts["files"] += self._mine(name)
+
+    def keeps(self, made: _Made) -> bool:
+        """Whether a record is of this shard and may be used; counts it, and what was mended in it."""
+        record = made.record
+        if not self._mine(record.conversation or record.patient or record.id):
+            return False
+        self.records_in += 1
+        if not record.consent or not record.licence:
+            self._counts["without_licence" if record.consent else "without_consent"] += 1
+            return False
+        self._counts.update(made.repairs)
+        self._formats[(made.format, record.kind)] += 1
+        self._kept += 1
+        return True
+
+    def sets_aside(self, aside: _Aside) -> bool:
+        """Whether a fault is this shard's; counts it."""
+        if not self._mine(f"{aside.source}\n{aside.piece}"):
+            return False
+        self.records_in += 1
+        self._counts["quarantined"] += 1
+        self._reasons[aside.fault.reason] += 1
+        return True
+
+    def report(self) -> StageReport:
+        """Rows are sorted and hold counts alone, so that the shards' reports add up."""
+        formats = [
+            {"format": name, "kind": kind, "records": count} for (name, kind), count in sorted(self._formats.items())
+        ]
+        reasons = [{"reason": reason, "pieces": count} for reason, count in sorted(self._reasons.items())]
+        return StageReport(
+            stage=Ingest.name,
+            records_in=self.records_in,
+            records_out=self._kept,
+            counts={name: self._counts[name] for name in _COUNTED},
+            tables={"sources": formats, "quarantine": reasons},
+        )
+
+
+def _private(path: Path) -> TextIO:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    return os.fdopen(descriptor, "w", encoding="utf-8")
+
+
+def _quarantine_line(aside: _Aside) -> str:
+    fields = {"source": aside.source, "piece": aside.piece, **asdict(aside.fault)}
+    return json.dumps({name: value for name, value in fields.items() if value != ""}, ensure_ascii=False) + "\n"

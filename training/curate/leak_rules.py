@@ -1,0 +1,168 @@
+"""The shapes and places that the stricter look suspects (:mod:`training.curate.leaks`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import regex
+
+SuspectKind = Literal["number", "code", "address", "date", "age", "name"]
+Cue = Literal["", "capital", "weak", "strong"]
+_UNITS = (
+    r"(?!\s?(?:mg|mcg|ml|g|kg|units?|iu|cells?|steps?|calories|kcal|dollars?|people|beds?|patients|%|percent|"
+    r"milligrams?|micrograms?|milliliters?|feet|square|over|beats|days?|hours?|minutes?|lbs?|pounds|degrees)\b)"
+)
+_FILL = r"(?:(?:uh|um|er|well|like|so|okay|right|just|you\sknow),?\s+)*"
+_NAME = r"(?-i:\p{Lu}[\p{L}\p{M}]*+(?:['’\-]\p{L}[\p{L}\p{M}]*+)*+)"
+_NAMES = rf"(?P<v>(?:(?:de|la|del|van|von|der|el|al|bin|da|dos)[ \-])*{_NAME}(?:[ ]{_NAME}){{0,2}})"
+_RELATIVES = (
+    r"(?:wife|husband|son|daughter|mother|father|mom|mum|dad|sister|brother|aunt|uncle|cousin|niece|nephew|grandson|"
+    r"granddaughter|grandma|grandpa|partner|fianc[eé]e?|friend|neighbor|caregiver|aide|surgeon|therapist|patient|pt)"
+)
+_STREETS = (
+    r"(?:street|st|avenue|ave|road|rd|lane|ln|drive|dr|court|ct|boulevard|blvd|place|pl|parkway|pkwy|way|terrace|"
+    r"circle|trail|highway(?:\s\d+)?|route(?:\s\d+)?)"
+)
+_OFFICES = (
+    r"(?:mayor|sheriff|superintendent|fire\schief|police\schief|principal|pastor|priest|rabbi|imam|judge|coroner|senator|"
+    r"congress(?:man|woman)|governor|postmaster|anchor|weatherman)"
+)
+_DOOR = r"(?:apt|apartment|suite|ste|unit|trailer|lot|no|room)\b\.?\s?(?:\d+\w?|[A-Z]\b)"
+_CARS = (
+    r"(?:car|truck|van|suv|sedan|jeep|plates?|parked|vehicle|tag|ticket|windshield|camioneta|carro|auto|placas?|"
+    r"subaru|ford|honda|toyota|chevy|nissan)"
+)
+_DIGIT = (
+    r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|cero|uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Suspects the group ``v`` of a pattern.
+
+    ``cue`` says how plainly its place tells a name: ``strong`` (any word that the hospital's articles do not use),
+    ``weak`` (nor everyday English, nor a drug with a slip), ``capital`` (the same, and the capital has to be written),
+    '' where the shape is enough. ``again`` if something taken out before is part of the place.
+    """
+
+    kind: SuspectKind
+    pattern: regex.Pattern[str]
+    cue: Cue
+    again: bool
+
+
+def _rule(kind: SuspectKind, pattern: str, cue: Cue = "") -> Rule:
+    compiled = regex.compile(pattern, regex.IGNORECASE | regex.MULTILINE)
+    return Rule(kind, compiled, cue, again="_" + r"\d+>" in pattern)
+
+
+_NUMBERS = (
+    _rule("number", rf"(?<![\w$.,])(?P<v>\+?\(?\d(?:[\d\-. ()/]*\d){{6,}})(?![\w%]){_UNITS}"),
+    _rule("number", rf"(?<![\w$.,/\-])(?P<v>\d{{5,}})(?![\w%]|[.,/\-]\d){_UNITS}"),
+    # Two short numbers are a range of lab values.
+    _rule("number", r"(?<![\w$.,/\-])(?!\d{2,3}-\d{2,3}(?![\d\-]))(?P<v>(?=(?:-?\d){6,})\d+(?:-\d+)+)(?![\w%/\-])"),
+    # An answer that is only digits: the last four of a number, a code.
+    _rule("number", rf"^\W*{_FILL}(?P<v>\d[\d \-]{{2,}}\d)\W*$|^\W*{_FILL}(?P<v>\d{{4}})\.(?=\s)"),
+    _rule(
+        "number",
+        r"\b(?:numbers?|no\.|subject|record|chart|case|claim|digits|four|ids?|pin|ssn|social)\b\W{0,3}"
+        r"(?:(?:is|are|was|it's|its|of|my|number|um|uh)\W{1,2})*(?P<v>[A-Z]{0,3}\d[\d\-]{2,}\d)"
+        rf"(?![\w%]){_UNITS}",
+    ),
+    _rule("number", rf"\b(?P<v>{_DIGIT}(?:[,\s\-]+{_DIGIT}){{6,}})\b"),
+)
+_CODES = (
+    _rule(
+        "code",
+        r"(?<![\w/<.])(?P<v>(?=(?:[a-z\-]*\d){3})(?=[\d\-]*[a-z])[a-z\d]+(?:-[a-z\d]+)*+)(?<=[\w\-]{6})(?![\w/>])",
+    ),
+    _rule("code", rf"\b{_CARS}\b[^.?!\n]{{0,40}}?\b(?P<v>[A-Z]{{2,3}}[ \-]?\d{{3,4}}|\d{{3}}[ \-]?[A-Z]{{3}})\b"),
+    _rule(
+        "code",
+        r"\b(?:log(?:ged|s)?\s?(?:in|on)\s(?:as|with)|user\s?(?:name|id)?(?:\sis)?|login(?:\sis)?|handle)\b\W{1,3}"
+        r"(?P<v>(?=[\w.\-]*[\d_.\-])[\w.\-]*\w)",
+    ),
+    _rule("code", r"\b(?P<v>[a-z]{3,}\d{1,4}|[a-z\d]+_[a-z\d_]+)\b", "weak"),
+    _rule("code", r"(?P<v>(?<!\S)[^\s<>]+\.(?:png|jpe?g|heic|gif|bmp|pdf|tiff?|mp4|mov|wav|docx?))\b"),
+)
+_ADDRESSES = (
+    _rule("address", r"(?P<v>\S+@\S+|\b(?:https?://|www\.)\S+|\b\w+\s(?:at|dot)\s\w+\sdot\s(?:com|net|org|edu|gov)\b)"),
+    _rule(
+        "address",
+        rf"\b(?P<v>\d{{1,5}}\s(?:[NSEW]\.?\s)?(?:(?-i:\p{{Lu}}|\d)[\p{{L}}\d]*\s){{0,3}}{_STREETS}\b\.?"
+        rf"(?:\s(?:[NSEW]|north|south|east|west)\b)?(?:,?\s{_DOOR})?)",
+    ),
+    _rule("address", rf"\b(?P<v>\d{{1,5}}\s(?-i:\p{{Lu}}\p{{L}}+\s?){{1,3}},?\s?{_DOOR})"),
+    _rule(
+        "address",
+        r"\b(?:address\W{1,3}(?:is\s|it's\s)?|lives?\s(?:alone\s)?at\s|living\sat\s)(?P<v>\d{1,5}\s[^,.?!\n<]{3,40})",
+    ),
+    _rule("address", rf"<ADDRESS_\d+>,?\s(?P<v>{_DOOR})"),
+)
+_DATES = (
+    _rule("date", r"(?<![\w/.\-])(?P<v>\d{1,4}[/\-.]\d{1,2}[/\-.]\d{2,4})(?![\w/\-])"),
+    # No fraction, no score of pain.
+    _rule(
+        "date",
+        r"(?<!\b(?:pain|scale|score|rate[ds]?|level)\b[^.\n]{0,25})(?<![\w/.\-])(?P<v>(?:0?[1-9]|1[0-2])/"
+        r"(?!(?:[2-5]|8|10)\b)(?:0?[1-9]|[12]\d|3[01]))(?![\w/%.\-]\d|[\w/%])(?!\s?(?:pain|mg|tab))",
+    ),
+    _rule("date", r"(?<=_\d+>\.?\s)(?P<v>\d{1,2}/\d{1,2})(?![\w/%])"),
+    _rule("date", r"\b(?:on|from|since|until|till|by|before|after)\s(?P<v>(?:0?[1-9]|1[0-2])/\d{1,2})(?![\w/%])"),
+    _rule(
+        "age",
+        rf"\b(?:turned|turns|turning|is|was|aged?|am|i'm|\w+'s|pt|y/o)\W{{1,2}}{_FILL}"
+        rf"(?P<v>9\d|1[01]\d|(?:a|one)\shundred(?:\sand\s\w+)?(?!\s(?:percent|dollars?|times|and\b)))\b"
+        rf"(?![.:/%\-+]\d|\+|\sa\b){_UNITS}",
+    ),
+)
+_PEOPLE = (
+    _rule(
+        "name",
+        rf"\b(?:this\sis|my\sname\sis|my\sname's|name's|i'm|i\sam|it's|speaking\s(?:with|to)|called|named|soy|"
+        rf"habla|me\sllamo|le\satiende)\s{_FILL}{_NAMES}",
+        "strong",
+    ),
+    _rule(
+        "name",
+        rf"(?<!\p{{L}}\s){_NAMES}(?=\s(?:speaking|here\b|calling|reports|called|says))|"
+        rf"{_NAMES}(?=\s(?:speaking|al\shabla|on\sthe\sline|at\syour|with\sthe|is\sthe\sname)\b)",
+        "strong",
+    ),
+    _rule("name", rf"\b(?:dr|doctor|mr|mrs|ms|miss|nurse|sra?|señora?|dra?)\b\.?\s{_FILL}{_NAMES}", "strong"),
+    _rule(
+        "name",
+        rf"\b(?:bye|goodbye|thanks|thank\syou|hi|hello|hey|okay|ok|sure|yes|no|welcome|morning|afternoon|evening),\s"
+        rf"{_FILL}{_NAMES}(?=[.,!?])",
+        "strong",
+    ),
+    _rule("name", rf"\b{_RELATIVES},?\s{_FILL}{_NAMES}", "weak"),
+    _rule("name", rf"<PERSON_\d+>,?\s{_NAMES}|\b{_NAMES},?\s(?=<PERSON_\d+>)", "weak"),
+    _rule("name", rf"(?<=[^.?!:;\"“>\s\x01]\s){_NAMES}", "capital"),
+    # Who is the only one of a kind, or holds an office, is known by it.
+    _rule(
+        "name",
+        rf"\b(?:i'm|i\sam|she's|he's|she\sis|he\sis|wife's|husband's|and)\s{_FILL}(?P<v>(?:the\s(?:only|first)|the\s\w+'s\s"
+        rf"(?:only|first))\s(?!one\b|thing|way|time|person\b)\p{{L}}+(?:\s(?!in\b|at\b|of\b|here\b)\p{{L}}+){{0,2}}|"
+        rf"the\s(?:\w+\s)?{_OFFICES})\b",
+    ),
+    _rule("name", r"(?<![\w\-])(?P<v>(?-i:\p{Lu}(?:-\p{Lu}){2,}))(?![\w\-])"),
+)
+_PLACES = (
+    _rule("name", rf"<ADDRESS_\d+>[, ]\s?(?:(?:in|now|near|over\sin|en),?\s)*{_NAMES}"),
+    _rule("name", rf"(?:^|(?<=[\w,>]\s)){_NAMES},?\s(?=<(?:ACCOUNT|ZIP)_\d+>)", "strong"),
+    _rule(
+        "name",
+        rf"\b(?:lives?|living|moved?|from)\s(?:alone\s)?(?:(?:in|to|at|near|by)\s)?{_FILL}{_NAMES}",
+        "weak",
+    ),
+    _rule(
+        "name",
+        rf"\b(?:boss|works?|working|job|teller|cashier|coach|employer|manager)\s(?:{_FILL}till\s\w+\s)?(?:at|for|is)\s"
+        rf"(?:the\s)?{_FILL}{_NAMES}(?:\s(?:and|of|&)\s{_NAME})*",
+        "strong",
+    ),
+)
+RULES = (*_NUMBERS, *_CODES, *_ADDRESSES, *_DATES, *_PEOPLE, *_PLACES)

@@ -1,0 +1,279 @@
+"""What people decide: the stages' questions as one CSV and one HTML page, and their verdicts read back.
+
+Verdicts are kept in a file of their own, one a line, by the key of what was asked: the same question in a later run
+is not asked again. That file holds no text of a record; the exported ones do (a suspected leak must be seen to be
+decided), so they are readable by their owner only.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.errors import ConfigurationError
+from training.curate.stages import REVIEW, ReviewItem, Verdict
+
+CSV_NAME, HTML_NAME = "review.csv", "review.html"
+COLUMNS = ("key", "stage", "kind", "record", "times", "reason", "excerpt", "proposal", "verdict", "reviewer")
+VERDICTS: dict[str, Verdict] = {"accept": "accept", "reject": "reject", "drop": "drop"}
+_TEMPLATE = Path(__file__).with_name("review.html.jinja")
+_FORMULA = re.compile(r"\s*[=+\-@|%＝＋－＠]")
+_FAULTS_SHOWN = 20
+
+
+class Decision(BaseModel):
+    """A line of the decisions file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str = Field(pattern=r"^[0-9a-f]{16}$")
+    verdict: Verdict
+    reviewer: str = Field(min_length=1, max_length=80)
+    date: date
+    stage: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A review item and in how many records it came up."""
+
+    item: ReviewItem
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The two files, how many questions are in them, and how many were left out because they are decided."""
+
+    csv: Path
+    html: Path
+    questions: int
+    decided: int
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """New decisions, those that were known already, changed ones, and rows without a verdict."""
+
+    new: int
+    known: int
+    changed: int
+    undecided: int
+
+
+def questions(work: Path) -> list[Question]:
+    """All stages' questions under a work folder, stage by stage, each key once.
+
+    Raises ConfigurationError that names file and line, or when there is no such folder.
+    """
+    if not work.is_dir():
+        raise ConfigurationError(f"{work} is not a folder; run `bedside-train curate` first")
+    first: dict[str, ReviewItem] = {}
+    times: dict[str, int] = {}
+    for path in sorted(work.rglob(REVIEW)):
+        if any(part.startswith(".") for part in path.relative_to(work).parts):
+            continue  # what a run that was cut off has left
+        for number, line in enumerate(_lines(path), start=1):
+            try:
+                item = ReviewItem.model_validate_json(line)
+            except ValidationError as error:
+                raise ConfigurationError(f"{path}:{number}: {_first_fault(error)}") from None
+            first.setdefault(item.key, item)
+            times[item.key] = times.get(item.key, 0) + 1
+    return [Question(item, times[key]) for key, item in first.items()]
+
+
+def load_decisions(path: Path) -> dict[str, Decision]:
+    """The decisions by key; none if the file does not exist. Raises ConfigurationError that names file and line."""
+    found: dict[str, Decision] = {}
+    for number, line in enumerate(_lines(path) if path.exists() else [], start=1):
+        try:
+            decision = Decision.model_validate_json(line)
+        except ValidationError as error:
+            raise ConfigurationError(f"{path}:{number}: {_first_fault(error)}") from None
+        if decision.key in found:
+            raise ConfigurationError(f"{path}:{number}: {decision.key} is decided twice; remove one line")
+        found[decision.key] = decision
+    return found
+
+
+def verdicts(path: Path) -> dict[str, Verdict]:
+    """What :class:`training.curate.stages.Context` takes as ``decisions``."""
+    return {key: decision.verdict for key, decision in load_decisions(path).items()}
+
+
+def export(work: Path, out: Path, decisions: Path) -> Exported:
+    """Write the open questions of a work folder to ``review.csv`` and ``review.html`` in ``out``."""
+    known = load_decisions(decisions)
+    asked = questions(work)
+    still_open = [question for question in asked if question.item.key not in known]
+    out.mkdir(parents=True, exist_ok=True)
+    exported = Exported(out / CSV_NAME, out / HTML_NAME, len(still_open), len(asked) - len(still_open))
+    _write_private(exported.csv, "\ufeff" + _csv(still_open))
+    _write_private(exported.html, _html(still_open))
+    return exported
+
+
+def import_decisions(
+    path: Path, work: Path, decisions: Path, *, on: date, reviewer: str = "", replace: bool = False
+) -> Imported:
+    """Add the verdicts of a CSV (the exported one filled in, or what the page gives) to the decisions file.
+
+    Rows without a verdict stay open. ``reviewer`` stands in where a row names nobody. Raises ConfigurationError
+    with every fault by its line, and then changes nothing: a column is missing, a key was never asked, a key is decided
+    twice, a verdict is none of accept, reject, drop, nobody is named, or the decisions file says otherwise already
+    (``replace`` then takes the new verdict).
+    """
+    asked = {question.item.key: question.item for question in questions(work)}
+    known = load_decisions(decisions)
+    given, faults, undecided = _rows(path, reviewer)
+    fresh: dict[str, Decision] = {}
+    lines: dict[str, int] = {}
+    for line, key, verdict, who in given:
+        if key not in asked and key not in known:
+            faults.append((line, f"key {key!r} was never asked; is the file from another run?"))
+        elif key in lines:
+            faults.append((line, f"key {key!r} is decided twice, first on line {lines[key]}"))
+        elif key in known and known[key].verdict != verdict and not replace:
+            old = known[key]
+            said = f"{old.verdict} by {old.reviewer} on {old.date}"
+            faults.append((line, f"key {key!r} was decided before ({said}); import with replace to change it"))
+        else:
+            lines[key] = line
+            source: ReviewItem | Decision = asked.get(key) or known[key]
+            fresh[key] = Decision(key=key, verdict=verdict, reviewer=who, date=on, stage=source.stage, kind=source.kind)
+    if faults:
+        raise ConfigurationError(_listed(path, faults))
+    same = {key for key, decision in fresh.items() if key in known and known[key].verdict == decision.verdict}
+    changed = {key for key in fresh if key in known} - same
+    kept = known | {key: decision for key, decision in fresh.items() if key not in same}
+    save_decisions(kept, decisions)
+    return Imported(len(fresh) - len(same) - len(changed), len(same), len(changed), undecided)
+
+
+def save_decisions(decisions: Mapping[str, Decision], path: Path) -> None:
+    """Write the decisions file, sorted by key, replacing it in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [json.dumps(decisions[key].model_dump(mode="json"), ensure_ascii=False) for key in sorted(decisions)]
+    part = path.with_name(f".{path.name}.part")
+    part.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+    part.replace(path)
+
+
+def _rows(path: Path, reviewer: str) -> tuple[list[tuple[int, str, Verdict, str]], list[tuple[int, str]], int]:
+    """(line, key, verdict, reviewer) of the decided rows; faults by line; the number of undecided rows."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}; save it as CSV in UTF-8") from None
+    head = text.partition("\n")[0]
+    reader = csv.DictReader(
+        io.StringIO(text, newline=""), delimiter=";" if head.count(";") > head.count(",") else ",", strict=True
+    )
+    rows: list[tuple[int, str, Verdict, str]] = []
+    faults: list[tuple[int, str]] = []
+    undecided = 0
+    try:
+        missing = [name for name in ("key", "verdict") if name not in (reader.fieldnames or ())]
+        if missing:
+            raise ConfigurationError(f"{path}:1: there is no column {' or '.join(missing)}")
+        end = reader.line_num
+        for row in reader:
+            # A cell may hold line breaks: the row begins after the end of the one before.
+            line, end = end + 1, reader.line_num
+            said = (row["verdict"] or "").strip().lower()
+            who = _plain(row.get("reviewer") or "") or reviewer
+            if not said:
+                undecided += 1
+            elif said not in VERDICTS:
+                faults.append((line, f"verdict {said!r} is none of accept, reject, drop"))
+            elif not who:
+                faults.append((line, "nobody is named as reviewer; fill the column or give the name"))
+            elif len(who) > 80:
+                faults.append((line, "the reviewer's name is longer than 80 characters"))
+            else:
+                rows.append((line, _plain(row["key"] or "").removeprefix("k"), VERDICTS[said], who))
+    except csv.Error as error:
+        raise ConfigurationError(f"{path}:{reader.line_num}: not CSV: {error}") from None
+    return rows, faults, undecided
+
+
+def _listed(path: Path, faults: Sequence[tuple[int, str]]) -> str:
+    shown = [f"{path}:{line}: {fault}" for line, fault in sorted(faults)[:_FAULTS_SHOWN]]
+    more = len(faults) - len(shown)
+    return "\n".join([*shown, *([f"and {more} more"] if more else []), "Nothing was imported."])
+
+
+def _csv(asked: Sequence[Question]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    writer.writerow(COLUMNS)
+    for question in asked:
+        item = question.item
+        # The letter keeps spreadsheets from reading a key such as 12e4567890123456 as a number.
+        cells = (f"k{item.key}", item.stage, item.kind, item.record, str(question.times))
+        writer.writerow([_inert(cell) for cell in (*cells, item.reason, item.excerpt, item.proposal, "", "")])
+    return text.getvalue()
+
+
+def _inert(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula, whatever a caller has said."""
+    cell = cell.replace("\x00", "")
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def _plain(cell: str) -> str:
+    return cell.strip().removeprefix("'").strip()
+
+
+def _html(asked: Sequence[Question]) -> str:
+    items = [
+        {
+            **question.item.model_dump(),
+            "key": f"k{question.item.key}",
+            "group": f"{question.item.stage}: {question.item.kind.replace('_', ' ')}",
+            "times": question.times,
+        }
+        for question in asked
+    ]
+    queue = hashlib.sha256("".join(str(item["key"]) for item in items).encode()).hexdigest()[:12]
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["csp_hash"] = _csp_hash
+    template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    groups = sorted({str(item["group"]) for item in items})
+    return template.render(items=items, groups=groups, queue=queue)
+
+
+def _csp_hash(source: str) -> str:
+    """A source as a content security policy names it; its characters need no escaping."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8", newline="")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from None
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors()[0]
+    return f"{'.'.join(map(str, fault['loc'])) or 'line'}: {fault['msg']}"
