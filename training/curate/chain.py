@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -226,7 +226,8 @@ class Chain:
             "secret": fingerprint(self._context.secret),
             "seed": self._context.seed,
             "shard": shard,
-            "code": self._code,
+            "site": self._hospital,
+            "code": _code(),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -309,18 +310,25 @@ class Chain:
         return found
 
     @cached_property
-    def _code(self) -> str:
-        """Hash over our code and data that stages stand on, the site's folder and the libraries' versions."""
+    def _hospital(self) -> str:
+        """Hash over what the site's folder says."""
         digest = hashlib.sha256()
-        for place in _CODE:
-            for path in _files(_ROOT / place):
-                if not any(part in _NO_CODE for part in path.parts):
-                    digest.update(f"{path.relative_to(_ROOT)} {_sha256(path)}\n".encode())
         for path in (self.config.site / "site.yaml", *sorted(self.config.articles.glob("*.md"))):
             digest.update(f"{path.name} {_sha256(path)}\n".encode())
-        for library in _LIBRARIES:
-            digest.update(f"{library} {importlib.metadata.version(library)}\n".encode())
         return digest.hexdigest()
+
+
+@cache
+def _code() -> str:
+    """Hash over our code and data that stages stand on, and the libraries' versions; of the start of the process."""
+    digest = hashlib.sha256()
+    for place in _CODE:
+        for path in _files(_ROOT / place):
+            if not any(part in _NO_CODE for part in path.parts):
+                digest.update(f"{path.relative_to(_ROOT)} {_sha256(path)}\n".encode())
+    for library in _LIBRARIES:
+        digest.update(f"{library} {importlib.metadata.version(library)}\n".encode())
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def test_loss_covers_the_assistants_tokens_and_the_end_mark_only(base: Path) -> 
     dialogue = make_dialogue(30)
     example = encode(tokenizer, dialogue, SITE)
     learnt = [token for token, label in zip(example.input_ids, example.labels, strict=True) if label != IGNORED]
-    assert tokenizer.decode(learnt) == dialogue.answer + "<|im_end|>"
+    assert tokenizer.decode(learnt) == f" {dialogue.answer}<|im_end|>"
     hidden = [token for token, label in zip(example.input_ids, example.labels, strict=True) if label == IGNORED]
     assert tokenizer.decode(hidden) == prompt_text(tokenizer, dialogue, SITE)
     assert all(label in (IGNORED, token) for token, label in zip(example.input_ids, example.labels, strict=True))

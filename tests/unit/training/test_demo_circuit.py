@@ -42,8 +42,8 @@ def _guides(model: LlamaForCausalLM, maker: ExerciseMaker, tokenizer: object) ->
     return {name: float(loss) for name, loss in watch.losses.items()}
 
 
-def test_installed_heads_look_nearer_to_their_aims_than_random_ones() -> None:
-    """Without any training: one by places alone, the others through what earlier heads wrote."""
+def test_installed_heads_see_the_token_before_and_their_sentence() -> None:
+    """Without any training: one by places alone, the other through what an earlier head wrote."""
     maker = ExerciseMaker(Texts(documents=[SENTENCES, PLACES]), [], [])
     texts = [line for reading in maker.stream("words", 60) for passage in reading.lines for line in passage]
     tokenizer = train_tokenizer([conversation(text, text) for text in texts], vocabulary=1_200)
@@ -55,7 +55,6 @@ def test_installed_heads_look_nearer_to_their_aims_than_random_ones() -> None:
     after = _guides(model, maker, tokenizer)
     assert after["previous"] < 0.5
     assert after["gather"] < before["gather"]
-    assert after["copy"] < before["copy"]
 
 
 def test_meanings_bring_a_question_to_the_sentence_that_answers_it(tmp_path: Path) -> None:

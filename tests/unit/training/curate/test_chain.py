@@ -107,6 +107,15 @@ def test_a_changed_source_runs_all_anew(tmp_path: Path) -> None:
     assert seen.fresh == ALL
 
 
+def test_a_changed_article_runs_all_anew(tmp_path: Path) -> None:
+    chain(tmp_path).run()
+    with (tmp_path / "site" / "articles" / "garden.md").open("a", encoding="utf-8") as file:
+        file.write("The fountain is off in winter.\n")
+    seen = Seen()
+    chain(tmp_path, watch=seen).run()
+    assert seen.fresh == ALL
+
+
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     sides = Sides()
     sides.fails = OSError(28, "No space left on device")
