@@ -42,7 +42,12 @@ SHORTEST, LONGEST = 4, 45
 UNMARKED = 18
 """And so is a shorter one without any mark in it."""
 _MARK = re.compile(r"[,.;:]")
-_OWN = re.compile(r"\b(?:i|i'm|i'll|i'd|i've|my pleasure|take care)\b", re.IGNORECASE)
+_OWN = re.compile(
+    r"\b(?:i|i'm|i'll|i'd|i've|my pleasure|take care|we (?:can't|cannot|couldn't) (?:open|see|tell|hear|look|read))\b|"
+    r"^(?:\W*(?:so|and|okay|well)\W+)?(?:(?:can|could|would|will|do|did|are|have) you|may i|what's|who's|which)\b",
+    re.IGNORECASE,
+)
+"""What the staff says of itself, or asks, is no answer that holds for others."""
 _BREAK = re.compile(r"[;:.]\s|,\s(?:and|but|or|so|because|which|just)\s|,\s(?=[a-z])|\s-\s|\sbut\s|\sbecause\s")
 _COMPARES = re.compile(
     r"\b(?:more than|less than|at least|at most|over|under|before|until|unless|up to|limit|top|most|lower|higher|"
@@ -163,7 +168,7 @@ class Answers:
     def opposite(self, said: Said, place: int) -> Iterator[tuple[Said, str]]:
         """The earlier answers that contradict this one, with the reason; ``place`` is where this one can be read."""
         asked = stems(_last_question(said.question))
-        if len(asked) < 2 or not said.tells:
+        if len(asked) < 2 or not said.tells or _OWN.search(said.answer):
             return
         same = hash_of(said.question + "\x1f" + said.answer)
         if same in self._seen:
@@ -224,8 +229,8 @@ def _differ(one: str, other: str) -> str:
 
 def _other_figures(one: str, other: str) -> bool:
     """Whether two answers in nearly the same words name other figures of one kind."""
-    mine = {(figure.kind, figure.unit): figure.value for figure in read_figures(one)}
-    theirs = {(figure.kind, figure.unit): figure.value for figure in read_figures(other)}
+    mine = {(figure.kind, figure.unit): figure.value for figure in read_figures(one) if figure.kind != "phone"}
+    theirs = {(figure.kind, figure.unit): figure.value for figure in read_figures(other) if figure.kind != "phone"}
     return any(mine[key] != theirs[key] for key in mine.keys() & theirs.keys())
 
 

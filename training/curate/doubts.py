@@ -18,14 +18,18 @@ from training.curate.language import detect_turns
 from training.curate.records import Record
 from training.curate.stages import ReviewItem, Verdict, review_key
 from training.curate.tone import off_topic, rude
-from training.curate.truth import Truth, entities
+from training.curate.truth import Truth, entities, stems
 from training.finetune.sentences import split_sentences
 
 STAGE = "check"
 DoubtKind = Literal["wrong_phone", "wrong_hours", "wrong_number", "wrong_dose", "contradiction", "tone", "off_topic"]
 _REMOVED = re.compile(r"<PHONE(?:_\d+)?>")
+_ASKED = re.compile(r"\?|^(?:\W*(?:and|okay|so|all right|great|perfect)\b)*\W*(?:is|was) <PHONE", re.IGNORECASE)
+"""The staff asks whether a phone is the patient's."""
 _BULLET = re.compile(r"^- ")
 _EXCERPT = 300
+_FEW = 3
+"""A sentence of so few words of its own does not tell what it speaks of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +73,9 @@ class Inspector:
 
     def __init__(self, site: Site, articles: Path) -> None:
         self._truth, self._asked = Truth.load(site, articles), Truth.asked(articles)
-        own = [contact.phone for contact in site.contacts.values() if contact.phone]
-        own += [department.phone for department in site.departments]
-        self._names = frozenset(entities(site)) | drug_names()
-        self._facts = Facts(self._truth, entities(site), own)
+        self._phones = entities(site)
+        self._names = drug_names().union(self._phones)
+        self._facts = Facts(self._truth, self._phones)
         self._contradictions = Contradictions(self._truth)
 
     def inspect(self, record: Record) -> Seen:
@@ -118,12 +121,34 @@ class Inspector:
                     if fault.figure.removed:
                         removed.setdefault(fault.figure.text, doubt)
                     yield doubt
-                if not faults and not note and (found := self._contradictions.check(sentence, question)):
+                if question and not faults and not note and (found := self._contradictions.check(sentence, question)):
                     yield Doubt(
                         "contradiction", place, sentence, "leave this answer out",
                         f"{found.source} says: {found.other}", against=found.other,
                     )  # fmt: skip
         yield from _said_again(record, removed)
+        if not note:
+            yield from self._nameless(record, given | removed.keys())
+
+    def _nameless(self, record: Record, told: frozenset[str]) -> Iterator[Doubt]:
+        """A phone that is not the hospital's in a sentence that does not tell whose it should be ("<PHONE_1>, that's
+        the direct line"): of the department that was named last.
+        """
+        named = ""
+        for place, turn in enumerate(record.turns):
+            text = turn.text.lower()
+            here = max(((text.rfind(name), name) for name in self._phones if name in text), default=(0, ""))[1]
+            named = here or named
+            if turn.speaker != "staff" or not named:
+                continue
+            for sentence in sentences(turn.text):
+                for token in dict.fromkeys(_REMOVED.findall(sentence)):
+                    if token not in told and not _ASKED.search(sentence) and len(stems(sentence)) <= _FEW:
+                        right = self._phones[named]
+                        yield Doubt(
+                            "wrong_phone", place, sentence, f"{token} -> {right}", f"site.yaml says: {named}: {right}",
+                            sentence.replace(token, right), f"{named}: {right}",
+                        )  # fmt: skip
 
 
 def sentences(text: str) -> Iterator[str]:

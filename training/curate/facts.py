@@ -20,15 +20,20 @@ Wrong = Literal["wrong_phone", "wrong_hours", "wrong_number", "wrong_dose"]
 
 ALIKE = 0.62
 """From here on a statement of the truth speaks of the same thing as a sentence."""
+ALIKE_DOSE = 0.5
+"""The same for a dose, where another figure of the sentence stands in the statement too ("in 24 hours")."""
+WORD_FOR_WORD = 0.95
+"""From here on a statement says the same as a sentence in nearly the same words."""
 SUPPORTS = 0.5
 """From here on it is looked at whether it holds the figure."""
-SPREAD = 0.25
+SPREAD = 0.2
 """And no further below the best."""
 LEAST_SAID = 0.3
 """So much of the statement the sentence itself must hold; the question may lend the rest."""
 FROM_QUESTION, FROM_SENTENCE, FROM_AROUND = 0.7, 0.7, 0.4
 """How much of a word's weight the patient's question, the rest of a sentence and the rest of the record lend."""
 _LEAST_WORDS = 3
+_NAMELESS = re.compile(r"<(?:ORGANIZATION|PERSON|ADDRESS)(?:_\d+)?>")
 _LAST, _NEXT = re.compile(r"([A-Za-z]+)[^A-Za-z]*$"), re.compile(r"[^A-Za-z]*([A-Za-z]+)")
 _WINDOW = 9
 _FROM_NAME = 40
@@ -57,13 +62,10 @@ class Fault:
 class Facts:
     """Checks sentences. Build it once in each process."""
 
-    def __init__(self, truth: Truth, phones: Mapping[str, str], own: Sequence[str]) -> None:
-        """``phones``: the phone of each department or contact, by its name in lower case. ``own``: all phones that the
-        hospital names, in any form.
-        """
+    def __init__(self, truth: Truth, phones: Mapping[str, str]) -> None:
+        """``phones``: the phone of each department or contact, by its name in lower case."""
         self._truth = truth
         self._phones = dict(sorted(phones.items(), key=lambda item: -len(item[0])))
-        self._own = frozenset(figure.value for phone in own for figure in read_figures(phone))
 
     def check(
         self, sentence: str, question: str = "", around: str = "", *, given: frozenset[str] = frozenset()
@@ -76,10 +78,20 @@ class Facts:
         if not figures:
             return []
         said = stems(sentence)
+        if len(said) < _LEAST_WORDS and _NAMELESS.search(sentence):
+            return []
         lent = [(stems(question), FROM_QUESTION), (stems(around), FROM_AROUND)]
         whole = self._truth.beside(said, lent, figures)
+        in_place = _in_place(figures, whole)
         faults = []
-        for figure in figures:
+        for number, figure in enumerate(figures):
+            if (
+                figure.kind != "phone"
+                and in_place
+                and (right := in_place.statement.figures[number]).value != figure.value
+            ):
+                faults.append(Fault(_kind(figure, right), figure, right.text, sentence, in_place.statement))
+                continue
             # A clause, or what stands next to the figure, is nearer to what it says than a sentence that says more.
             near = list(whole)
             for part in dict.fromkeys((_clause(sentence, figure), _window(sentence, figure))):
@@ -99,7 +111,9 @@ class Facts:
         ):
             return None
         for beside in sorted(near, key=lambda item: -item.alike):
-            if beside.alike < ALIKE or beside.said < LEAST_SAID:
+            agreeing = any(_holds(beside.statement, other) for other in figures)
+            least = ALIKE_DOSE if figure.unit in _DOSES and agreeing else ALIKE
+            if beside.alike < least or beside.said < LEAST_SAID:
                 continue
             right = _instead(figure, figures, beside.statement)
             if right is not None and _counts_alike(sentence, figure, beside.statement, right):
@@ -123,6 +137,23 @@ class Facts:
             return None
         statement = Statement(SITE, f"{name}: {right}", frozenset(), ())
         return Fault("wrong_phone", figure, right, sentence, statement)
+
+
+def _in_place(figures: Sequence[Figure], near: Sequence[Beside]) -> Beside | None:
+    """The statement that says the same as the sentence, word for word and figure for figure but for some values: then
+    each figure has its place, and is wrong even where another place has its value. None if there is no such statement,
+    or if it has the same figures in another order.
+    """
+    for beside in near:
+        theirs = beside.statement.figures
+        if (
+            beside.alike < WORD_FOR_WORD
+            or len(theirs) < 2
+            or [(f.kind, f.unit) for f in theirs] != [(f.kind, f.unit) for f in figures]
+        ):
+            continue
+        return None if sorted(f.value for f in theirs) == sorted(f.value for f in figures) else beside
+    return None
 
 
 def _clause(sentence: str, figure: Figure) -> str:

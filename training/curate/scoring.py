@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -150,22 +150,30 @@ class Found:
         return self.right / self.told if self.told else 1.0
 
 
-def score_check(key: Path, doubts: Path, records: Iterable[Record], family: str = "") -> list[Found]:
+def score_check(
+    key: Path,
+    doubts: Path,
+    records: Iterable[Record],
+    family: str = "",
+    renamed: Callable[[str], str] = lambda source: source,
+) -> list[Found]:
     """Wrong figures, contradictions and both together, by staff turn: the labels in ``key`` against the file of doubts.
 
     ``records`` are those that *check* read: a label of a record that was quarantined or dropped before does not count.
-    A place is told rightly if any of these defects is labelled there, or the other side of a contradiction.
+    ``renamed`` gives what de-identification made of a file's name. A place is told rightly if any of these defects is
+    labelled there, or the other side of a contradiction.
     """
-    labels = [json.loads(line) for line in key.read_text(encoding="utf-8").splitlines()]
     here = {(record.source, record.place) for record in records}
-    families = {(label["source"], label["place"]): label.get("family", "") for label in labels}
-    labels = [
-        label
-        for label in labels
-        if (label["source"], label["place"]) in here
-        and (label["defect"] in FIGURES or label["defect"] == "contradiction")
-        and (not family or label.get("family") == family)
-    ]
+    families: dict[tuple[str, int], str] = {}
+    labels = []
+    for line in key.read_text(encoding="utf-8").splitlines():
+        label: dict[str, Any] = json.loads(line)
+        label["source"] = renamed(label["source"])
+        place = label["source"], label["place"]
+        families.setdefault(place, label.get("family", ""))
+        mine = not family or label.get("family", "") == family
+        if mine and place in here and label["defect"] in (*FIGURES, "contradiction"):
+            labels.append(label)
     told: defaultdict[tuple[str, int, int], set[str]] = defaultdict(set)
     for line in doubts.read_text(encoding="utf-8").splitlines():
         doubt: dict[str, Any] = json.loads(line)
@@ -174,15 +182,16 @@ def score_check(key: Path, doubts: Path, records: Iterable[Record], family: str 
         if kind in ("figure", "contradiction") and (not family or families.get(place, family) == family):
             told[(*place, doubt["turn"])].add(kind)
     true = {(label["source"], label["place"], label["turn"]) for label in labels}
-    sides = {label["note"] for label in labels if label["defect"] == "contradiction"}
+    notes = (label["note"].rpartition(":") for label in labels if label["defect"] == "contradiction")
+    sides = {f"{renamed(source)}:{place}" for source, _, place in notes}
     rows = []
     for what, defects, kinds in (
         ("wrong figures", FIGURES, {"figure"}),
         ("contradictions", ("contradiction",), {"contradiction"}),
         ("both", (*FIGURES, "contradiction"), {"figure", "contradiction"}),
     ):
-        mine = {(label["source"], label["place"], label["turn"]) for label in labels if label["defect"] in defects}
-        places = {place for place, found in told.items() if found & kinds}
-        right = {place for place in places if place in true or f"{place[0]}:{place[1]}" in sides}
-        rows.append(Found(what, len(mine), len(mine & told.keys()), len(places), len(right)))
+        wanted = {(label["source"], label["place"], label["turn"]) for label in labels if label["defect"] in defects}
+        said = {place for place, found in told.items() if found & kinds}
+        right = {place for place in said if place in true or f"{place[0]}:{place[1]}" in sides}
+        rows.append(Found(what, len(wanted), len(wanted & told.keys()), len(said), len(right)))
     return rows

@@ -86,6 +86,9 @@ def test_a_phone_that_deidentification_removed_is_wrong_wherever_it_is_said_agai
         ("wrong_phone", 1, "<PHONE_1> -> 515-555-0150"),
         ("wrong_phone", 3, "<PHONE_1> -> 515-555-0150"),
     ]
+    named_before = doubts("What's the number of Imaging?", "<PHONE_1>, that's the direct line.")
+    assert named_before == [("wrong_phone", 1, "<PHONE_1> -> 515-555-0150")]
+    assert doubts("I need Imaging.", "Okay, and is <PHONE_1> still a good number for you?") == []
     assert doubts("Call me at <PHONE_1>.", "Imaging will call you at <PHONE_1>.") == []
 
 
