@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.contracts.site import Site, load_site
 from app.errors import ConfigurationError
+from training.config_file import read_config
 from training.curate.augment import Options as AugmentOptions
 from training.curate.balance import Options as BalanceOptions
 from training.curate.check import Options as CheckOptions
@@ -69,22 +68,7 @@ class CurateConfig(BaseModel):
 
 def load_config(path: Path) -> CurateConfig:
     """Read and check a config. Raises ConfigurationError that names the file, the field and the mend."""
-    try:
-        fields: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path} does not exist") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from None
-    if not isinstance(fields, dict):
-        raise ConfigurationError(f"{path} must hold `field: value` lines")
-    try:
-        config = CurateConfig.model_validate(fields)
-    except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, item['loc'])) or 'file'}: {item['msg'].removeprefix('Value error, ')}"
-            for item in error.errors()
-        ]
-        raise ConfigurationError(f"{path}: " + "; ".join(faults)) from None
+    config = read_config(path, CurateConfig)
     inside = {"work": config.work, "versions": config.versions}
     for name, folder in inside.items():
         if folder.resolve().is_relative_to(config.sources.resolve()):

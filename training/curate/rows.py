@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal, Protocol, cast
 
-import pandas as pd  # type: ignore[import-untyped]
+import pandas as pd
 import pandera.pandas as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -102,9 +102,8 @@ class Table:
     so that the same one is found in another block too.
     """
 
-    BLOCK = 5_000
-
-    def __init__(self) -> None:
+    def __init__(self, block: int = 5_000) -> None:
+        self._block = block
         self._schema = schema()
         self._rows: list[dict[str, Any]] = []
         self._ids: set[int] = set()
@@ -118,7 +117,7 @@ class Table:
             self._fail("id unique", 1)
         self._ids.add(number)
         self._rows.append(row)
-        if len(self._rows) >= self.BLOCK:
+        if len(self._rows) >= self._block:
             self._check()
 
     def failures(self) -> Iterator[tuple[str, int]]:

@@ -16,12 +16,11 @@ from random import Random
 from typing import Any, cast
 
 import torch
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from app.errors import ConfigurationError
+from training.config_file import checked, read_fields
 from training.demo_model.batches import Batch, exercise_batches, reading_batches
 from training.demo_model.circuit import install, meaning_size
 from training.demo_model.exercises import ExerciseMaker, user_message
@@ -79,19 +78,9 @@ def load_settings(config: Path | None, *, minutes: float | None = None) -> DemoM
 
     Raises ConfigurationError that names the file and the field.
     """
-    fields: Any = {}
-    if config is not None:
-        try:
-            fields = yaml.safe_load(config.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigurationError(f"{config} cannot be read: {error}") from None
-        if not isinstance(fields, dict):
-            raise ConfigurationError(f"{config} must hold `field: value` lines")
-    try:
-        return DemoModelSettings.model_validate(fields | ({} if minutes is None else {"minutes": minutes}))
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise ConfigurationError(f"{config or 'settings'}: {faults}") from None
+    fields = {} if config is None else read_fields(config)
+    budget = {} if minutes is None else {"minutes": minutes}
+    return checked(fields | budget, DemoModelSettings, str(config or "settings"))
 
 
 def build(

@@ -6,12 +6,12 @@ Nothing here imports torch: a wrong setting is answered before anything heavy st
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.errors import ConfigurationError
+from training.config_file import read_config
 
 SERVED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """The ranks for which vLLM 0.32 has kernels (``--max-lora-rank`` takes these values)."""
@@ -128,22 +128,7 @@ def serving_faults(lora: LoraSettings) -> list[str]:
 
 def load_config(path: Path) -> FinetuneConfig:
     """Read and check a config. Raises ConfigurationError that names the file, the field and the mend."""
-    try:
-        fields: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path} does not exist") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from None
-    if not isinstance(fields, dict):
-        raise ConfigurationError(f"{path} must hold `field: value` lines")
-    try:
-        config = FinetuneConfig.model_validate(fields)
-    except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, item['loc'])) or 'file'}: {item['msg'].removeprefix('Value error, ')}"
-            for item in error.errors()
-        ]
-        raise ConfigurationError(f"{path}: " + "; ".join(faults)) from None
+    config = read_config(path, FinetuneConfig)
     extra = [("also_train", needed) for needed in config.also_train]
     for field, needed in (("train", config.train), ("held_out", config.held_out), *extra):
         if not needed.is_file():

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 import yaml
+from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from training import demo_model
@@ -32,9 +33,9 @@ PLACES = (
 PAGES = Path(demo_model.__file__).with_name("pages") / "campus.yaml"
 
 
-def _guides(model: LlamaForCausalLM, maker: ExerciseMaker, tokenizer: object) -> dict[str, float]:
+def _guides(model: LlamaForCausalLM, maker: ExerciseMaker, tokenizer: Tokenizer) -> dict[str, float]:
     model.set_attn_implementation(ATTENTION)
-    rows = [encode(tokenizer, reading) for reading in maker.stream("circuit", 3, passages=(2,))]  # type: ignore[arg-type]
+    rows = [encode(tokenizer, reading) for reading in maker.stream("circuit", 3, passages=(2,))]
     batch = collate(rows, pad=0)
     assert batch.aims is not None
     with torch.no_grad(), watching(model, batch.aims) as watch:

@@ -38,7 +38,7 @@ class Sides:
 
     def __init__(self) -> None:
         self.runs = 0
-        self.fails: Exception | None = None
+        self.fails: BaseException | None = None
 
     def run(self, source: Path, out: Path, context: Context) -> StageReport:
         """See Stage."""

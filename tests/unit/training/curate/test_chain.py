@@ -122,7 +122,7 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"split: .*No space left on device.*run again"):
         chain(tmp_path, sides).run()
     assert not (tmp_path / "work" / "03-split").exists()
-    sides.fails = KeyboardInterrupt()  # type: ignore[assignment]
+    sides.fails = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         chain(tmp_path, sides).run()
     sides.fails = None

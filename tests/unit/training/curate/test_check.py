@@ -277,10 +277,10 @@ def test_a_row_names_what_is_wrong_without_its_content() -> None:
 
 
 def test_the_table_finds_what_no_single_row_can_tell() -> None:
-    table = Table()
-    table.BLOCK = 2  # type: ignore[misc]
-    for number, kind in ((1, "transcript"), (2, "transcript"), (3, "faq"), (1, "transcript")):
-        table.add(call("q", "a b c", number=number, kind=kind))  # type: ignore[arg-type]
+    table = Table(block=2)
+    added: list[tuple[int, Kind]] = [(1, "transcript"), (2, "transcript"), (3, "faq"), (1, "transcript")]
+    for number, kind in added:
+        table.add(call("q", "a b c", number=number, kind=kind))
     faq = call("a b c", number=4, kind="note").model_copy(update={"kind": "faq"})
     table.add(faq)
     assert dict(table.failures()) == {"faq_has_both_sides": 1, "id unique": 1}

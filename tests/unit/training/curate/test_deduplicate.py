@@ -133,15 +133,12 @@ def test_a_lost_negation_among_many_edits_is_an_edit_save_in_a_faq(names: Names)
     for word in ("because ", "felt ", "early ", "better ", "which ", "evening"):
         hasty = hasty.replace(word, "")
     alone = text.replace("did not", "did")
-    for kind, changed, copied in (("transcript", hasty, 1), ("transcript", alone, 0), ("faq", hasty, 0)):
-        one, other = (
-            make(kind, [Turn(speaker="patient", text=said)], Random(said))  # type: ignore[arg-type]
-            for said in (text, changed)
-        )
+    cases: list[tuple[Kind, str, int]] = [("transcript", hasty, 1), ("transcript", alone, 0), ("faq", hasty, 0)]
+    for kind, changed, copied in cases:
+        one, other = (make(kind, [Turn(speaker="patient", text=said)], Random(said)) for said in (text, changed))
         assert len(copies([one, other], names)) == copied
 
 
-@pytest.mark.skipif(not (DEMO / "transcripts" / "key.jsonl").exists(), reason="the demo sources are not written yet")
 def test_the_demo_sources_copies_are_found_and_nothing_else(tmp_path: Path, names: Names) -> None:
     """Family a was at hand when a rule for "w/o" was added; family b was only counted."""
     settings = yaml.safe_load((DEMO / "curate.yaml").read_text(encoding="utf-8"))["ingest"]

@@ -7,7 +7,10 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -24,6 +27,7 @@ RULES = [
     SourceRule(files="calls/*", kind="transcript", licence="own", fields={"conversation": "id"}),
 ]
 SITE = load_site(Path("demo"))
+NOBODY = 65_534
 
 
 def run(sources: Path, out: Path, shard: tuple[int, int] = (1, 1), **options: Any) -> StageReport:
@@ -143,12 +147,30 @@ def test_hostile_files_are_set_aside_with_a_reason(sources: Path, tmp_path: Path
     assert len(long["raw"]) <= 300
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_file_that_may_not_be_read_is_set_aside(sources: Path, tmp_path: Path) -> None:
-    write(sources, "calls/a.jsonl", call("C1"))
-    (sources / "calls/a.jsonl").chmod(0)
-    run(sources, tmp_path / "out")
-    assert quarantine(tmp_path / "out")[0]["reason"] == "cannot be read"
+@contextmanager
+def somebody_else(folder: Path) -> Iterator[None]:
+    """Root reads everything, so root runs the block as another user, who owns ``folder``."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.chown(folder, NOBODY, NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_file_that_may_not_be_read_is_set_aside() -> None:
+    with TemporaryDirectory() as name, somebody_else(Path(name)):
+        sources, out = Path(name) / "sources", Path(name) / "out"
+        (sources / "calls").mkdir(parents=True)
+        write(sources, "calls/a.jsonl", call("C1"))
+        write(sources, "calls/b.jsonl", call("C2"))
+        (sources / "calls/a.jsonl").chmod(0)
+        report = run(sources, out)
+        assert [(item["source"], item["reason"]) for item in quarantine(out)] == [("calls/a.jsonl", "cannot be read")]
+        assert report.records_out == 1
 
 
 def test_what_is_too_much_of_a_record_is_set_aside(sources: Path, tmp_path: Path) -> None:

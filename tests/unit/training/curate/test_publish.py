@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -73,7 +74,7 @@ def site() -> Site:
     return load_site(Path("demo"))
 
 
-def record(*said: Said, place: int = 1, side: str = "train", **fields: object) -> Record:
+def record(*said: Said, place: int = 1, side: str = "train", **fields: Any) -> Record:
     turns = tuple(Turn(speaker=speaker, text=text) for speaker, text in said)
     values = {
         "id": record_id("calls/a.jsonl", place, turns),
@@ -88,8 +89,8 @@ def record(*said: Said, place: int = 1, side: str = "train", **fields: object) -
     return Record.model_validate({**values, **fields})
 
 
-def call(question: str, answer: str, **fields: object) -> Record:
-    return record(("staff", "Hello, how can I help?"), ("patient", question), ("staff", answer), **fields)  # type: ignore[arg-type]
+def call(question: str, answer: str, **fields: Any) -> Record:
+    return record(("staff", "Hello, how can I help?"), ("patient", question), ("staff", answer), **fields)
 
 
 def asked(*said: Said) -> list[str]:
@@ -372,14 +373,14 @@ def corpus() -> list[Record]:
     ]
 
 
-def run(folder: Path, site: Site, records: Sequence[Record] | None = None, **changes: object) -> StageReport:
+def run(folder: Path, site: Site, records: Sequence[Record] | None = None, **changes: Any) -> StageReport:
     source, out = folder / "source", folder / "out"
     source.mkdir(parents=True)
     out.mkdir()
     lines = [record_line(one) for one in records or corpus()]
     (source / RECORDS).write_text("".join(lines), encoding="utf-8")
-    options = Options(articles="shared")
-    context = Context(**{"site": site, "articles": ARTICLES, "options": options, "secret": SECRET, **changes})  # type: ignore[arg-type]
+    given: dict[str, Any] = {"options": Options(articles="shared"), "secret": SECRET, **changes}
+    context = Context(site=site, articles=ARTICLES, **given)
     return Publish().run(source, out, context)
 
 

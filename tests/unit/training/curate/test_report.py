@@ -7,7 +7,7 @@ import hashlib
 import json
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser
@@ -271,9 +271,10 @@ def test_the_page_is_accessible_and_fits_a_telephone(tmp_path: Path, browser: Br
     page.on("console", lambda message: faults.append(message.text))
     page.goto((tmp_path / HTML_NAME).as_uri())
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-    for width, colours in ((1280, "light"), (390, "dark")):
+    looks: list[tuple[int, Literal["light", "dark"]]] = [(1280, "light"), (390, "dark")]
+    for width, colours in looks:
         page.set_viewport_size({"width": width, "height": 900})
-        page.emulate_media(color_scheme=colours)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=colours)
         assert axe_violations(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert faults == []

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -101,8 +102,9 @@ def adapter(folder: Path, **fields: object) -> Path:
     return folder
 
 
-def erase(dataset: Path, name: str = "P1", **options: object) -> Forgotten:
-    return forget(dataset, name, **{"secret": SECRET, "on": DAY, **options})  # type: ignore[arg-type]
+def erase(dataset: Path, name: str = "P1", **options: Any) -> Forgotten:
+    given: dict[str, Any] = {"secret": SECRET, "on": DAY, **options}
+    return forget(dataset, name, **given)
 
 
 def ids(folder: Path) -> set[int]:
