@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup run test check format bench bench-knowledge bench-safety redteam mutate-policies train clean lock browser
+.PHONY: help setup run test check format bench bench-knowledge bench-safety bench-privacy redteam mutate-policies train clean lock browser
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench-knowledge: setup ## measure the search: right article at 1, 3, 5 against i
 
 bench-safety: setup ## measure the guardrails: recall, alarms, mutations, changed figures, faults, times
 	@$(BIN)/python -m tests.bench_safety $(ARGS)
+
+bench-privacy: setup ## measure redaction: recall by class, over-redaction, times, beside stock Presidio
+	@$(BIN)/python -m tests.bench_privacy $(ARGS)
 
 redteam: setup ## attack the pipeline, its engine saying what attackers want; fails over the bounds
 	@$(BIN)/python -m tests.redteam $(ARGS)

@@ -43,7 +43,7 @@ from app.knowledge.service import KnowledgeService
 from app.logging import logger
 from app.redaction.detector import Detector
 from app.redaction.leaks import foreign_identifiers
-from app.redaction.redactor import Policy, Redactor, build_detector
+from app.redaction.redactor import Redactor, build_detector
 from app.settings import Settings
 
 SERVED_BASE = "base"
@@ -157,21 +157,9 @@ def _client(address: str) -> VllmEngine:
     raise ConfigurationError(f"BEDSIDE_ENGINE_URL: {address!r} must start with http://, https:// or unix:/")
 
 
-def site_allowed(site: Site) -> list[str]:
-    """The hospital's own contact data, which are no identifiers of a patient."""
-    contacts = [number for c in site.contacts.values() for number in (c.phone, c.text_line) if number]
-    phones = [*contacts, *(department.phone for department in site.departments), site.phone]
-    return sorted({*phones, site.address, site.website, site.name, site.short_name, *site.allowed_links})
-
-
-def site_detector(site: Site) -> Detector:
-    """Finds identifiers, the site's own numbers and names aside."""
-    return build_detector(site_allowed(site), timeout_s=2.0)
-
-
-def site_redactor(site: Site, policy: Policy) -> Redactor:
-    """A redactor of a site."""
-    return Redactor(site_detector(site), policy)
+def site_detector(site: Site, encoder: Encoder) -> Detector:
+    """Finds identifiers, the site's own numbers and names aside. Blocking (about a second)."""
+    return build_detector(site.own_details, timeout_s=2.0, encoder=encoder)
 
 
 def policy_folder(settings: Settings) -> Path:
@@ -189,7 +177,7 @@ def load_policies(settings: Settings, folder: Path | None = None) -> PolicyBundl
 
 
 def open_encoder(settings: Settings) -> Encoder:
-    """The encoder of retrieval and of the learned raise. Blocking; the first time it writes its file (seconds)."""
+    """The encoder of retrieval, of the learned raise and of redaction. Blocking; at first it writes its files."""
     return Encoder.load(settings.state / "encoder")
 
 
@@ -244,7 +232,7 @@ async def runtime(
     database = await asyncio.to_thread(functools.partial(open_database, settings, name=database_name))
     engine = build_engine(settings)
     try:
-        detector = await asyncio.to_thread(site_detector, site)
+        detector = await asyncio.to_thread(site_detector, site, encoder)
         redactor = Redactor(detector, "prompt")
         knowledge = KnowledgeService(database, encoder, WEIGHTS_SHA256[:32], site)
         config, digest = await asyncio.to_thread(model_facts, settings.base_model)

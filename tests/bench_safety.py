@@ -280,9 +280,10 @@ def write(text: str) -> None:
     REPORT.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
-async def report(site: Site, policies: Policies, chosen: argparse.Namespace, show: Callable[[str], None]) -> str:
+async def report(site: Site, encoder: Encoder, chosen: argparse.Namespace, show: Callable[[str], None]) -> str:
     """The tables of all parts that were asked for."""
-    bench, assess = Bench(site, policies), judge(policies)
+    policies = build_policies(site, encoder)
+    bench, assess = Bench(site, policies, encoder), judge(policies)
     parts: dict[str, Callable[[], str]] = {
         "sets": lambda: measure_sets(assess, show),
         "invariance": lambda: measure_invariance(assess, chosen.mutations, random.Random(chosen.seed), show),
@@ -321,8 +322,7 @@ def main() -> None:
     configure("critical", "json")
     site = load_site(DEMO)
     show: Callable[[str], None] = print if chosen.failures else lambda _line: None
-    policies = build_policies(site, Encoder.load(ENCODER))
-    text = asyncio.run(report(site, policies, chosen, show))
+    text = asyncio.run(report(site, Encoder.load(ENCODER), chosen, show))
     head = (
         f"{datetime.now(UTC):%Y-%m-%d}, `make bench-safety`, {chosen.mutations:,} mutations, {chosen.mutants:,} "
         f"changed figures, {chosen.outputs} unsafe answers, seed {chosen.seed}, one thread of {os.cpu_count()} cores."

@@ -20,6 +20,7 @@ from app.db.cipher import TextCipher
 from app.db.embedded import EmbeddedPostgres
 from app.db.migrate import upgrade
 from app.db.session import Database
+from app.encoder.encoder import Encoder
 from app.logging import configure
 
 pytest_plugins = ["tests.browser_fixtures", "tests.engine_fixtures", "tests.live_service"]
@@ -53,6 +54,18 @@ def template_url() -> str:
     url = EmbeddedPostgres(folder / "data", "bedside_template").start()
     upgrade(url)
     return url
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the encoder of this test session keeps its files."""
+    return tmp_path_factory.mktemp("encoder")
+
+
+@pytest.fixture(scope="session")
+def encoder(encoder_folder: Path) -> Encoder:
+    """The encoder as it is served; it keeps nothing between calls."""
+    return Encoder.load(encoder_folder)
 
 
 def new_database(template_url: str) -> str:

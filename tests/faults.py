@@ -16,6 +16,7 @@ from app.chat.pipeline import Bounds, Pipeline
 from app.chat.protocols import Turn
 from app.contracts.replies import Reply, ReplyKind, Sentence
 from app.contracts.site import Site
+from app.encoder.encoder import Encoder
 from app.engine.protocol import Limits
 from app.guardrails.active import ActivePolicies, Policies
 from app.guardrails.sentences import split
@@ -76,9 +77,9 @@ class Faulty:
 class Bench:
     """Pipelines for times and faults, over the articles in memory and a scripted engine."""
 
-    def __init__(self, site: Site, policies: Policies) -> None:
+    def __init__(self, site: Site, policies: Policies, encoder: Encoder | None = None) -> None:
         self.site, self.policies, self.shelf = site, policies, Shelf()
-        self.redactor = Redactor(build_detector(), "prompt")
+        self.redactor = Redactor(build_detector(site.own_details, encoder=encoder), "prompt")
 
     def pipeline(
         self,

@@ -164,8 +164,9 @@ class ResolveIn(Body):
     """How it ended. A crisis call needs one of its four outcomes, and a note."""
 
     disposition: str = Field(
-        pattern=r"^[A-Za-z0-9_ -]{1,64}$",
-        description="what came of it; of a crisis call: reached, not_reached, emergency_services or crisis_team",
+        pattern=r"^[a-z][a-z_]{1,40}$",
+        description="what came of it, as a code and never in words about the patient; of a crisis call: reached, "
+        "not_reached, emergency_services or crisis_team",
     )
     note: CleanText | None = Field(
         None, max_length=500, description="for the team, kept encrypted; required for a crisis call"

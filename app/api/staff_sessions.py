@@ -27,7 +27,8 @@ def build_router() -> APIRouter:
         except (NotSignedIn, TooManyRequests) as refused:
             async with services.database.session() as session:
                 details = {"outcome": type(refused).__name__}
-                await services.audit.append(session, body.username.lower(), "staff.sign_in_refused", "session", details)
+                actor = await services.staff.known(session, body.username)
+                await services.audit.append(session, actor, "staff.sign_in_refused", "session", details)
             raise
         async with services.database.session() as session:
             await services.audit.append(session, staff.username, "staff.sign_in", staff.id)

@@ -156,6 +156,11 @@ class StaffAccounts:
             await session.execute(_OPEN, values | {"now": at})
         return staff, token
 
+    async def known(self, session: AsyncSession, username: str) -> str:
+        """The account's name as it is stored, or ``unknown``: what somebody types into a form may be anything."""
+        query = text("SELECT username FROM users WHERE username = :name")
+        return str((await session.execute(query, {"name": username.lower()})).scalar() or "unknown")
+
     async def sign_out(self, session: AsyncSession, staff: Staff) -> None:
         """End the session."""
         await session.execute(text("DELETE FROM user_sessions WHERE id = :id"), {"id": staff.session_id})

@@ -9,18 +9,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, cast, get_args
 
 import typer
 
 from app.adapters.service import Live
 from app.audit.service import AuditLog
 from app.auth.staff import StaffAccounts
-from app.bootstrap import Runtime, runtime, site_redactor
+from app.bootstrap import Runtime, open_encoder, runtime, site_detector
 from app.cli.lines import Line, write
 from app.contracts.site import load_site
 from app.errors import ConfigurationError, InvalidContent
-from app.redaction.redactor import Policy
+from app.redaction.redactor import Policy, Redactor
 from app.redaction.vault import MemoryVault
 from app.settings import Settings
 
@@ -45,7 +45,8 @@ def redaction(settings: Settings, policy: str) -> Callable[[Line], dict[str, Any
     """What `bedside redact` does with a line. Raises ConfigurationError for an unknown policy."""
     if policy not in get_args(Policy):
         raise ConfigurationError(f"--policy must be one of {', '.join(get_args(Policy))}")
-    redactor = site_redactor(load_site(settings.site), policy)  # type: ignore[arg-type]
+    detector = site_detector(load_site(settings.site), open_encoder(settings))
+    redactor = Redactor(detector, cast(Policy, policy))
 
     def work(line: Line) -> dict[str, Any]:
         found = redactor.redact(line.text, MemoryVault())

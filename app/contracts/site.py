@@ -127,6 +127,14 @@ class Site(BaseModel):
         """The number of the emergency services."""
         return self.contacts["911"].phone or ""
 
+    @property
+    def own_details(self) -> list[str]:
+        """The hospital's own names, numbers, addresses and links, which are no identifiers of a patient."""
+        contacts = [value for c in self.contacts.values() for value in (c.label, c.phone, c.text_line) if value]
+        rooms = [detail for d in self.departments for detail in (d.name, d.phone, d.location)]
+        names = (self.name, self.short_name, self.portal_name)
+        return sorted({*contacts, *rooms, *names, self.phone, self.address, self.website, *self.allowed_links})
+
     @model_validator(mode="before")
     @classmethod
     def _national_lines(cls, data: Any) -> Any:

@@ -140,7 +140,7 @@ class Answering:
         spent = claim["attempt"] > MOST_ATTEMPTS
         try:
             words = [self._cipher.decrypt(text) for text in claim["asked_encrypted"]]
-            vault = self._pseudonyms.vault(claim["tokens"], claim["token_values"])
+            vault = self._pseudonyms.vault(str(claim["conversation_id"]), claim["tokens"], claim["token_values"])
         except Exception:
             if not spent:
                 raise
@@ -301,7 +301,7 @@ class Answering:
         unknown = reply.handoff in _NOT_TRIAGED  # it may be an emergency, also at night
         priority = 0 if emergency else 1 if unknown or reply.tier >= Tier.SAME_DAY else 2
         total_ms = (time.perf_counter() - run.started) * 1000
-        tokens, values = self._pseudonyms.unsaved(run.vault)
+        tokens, values = self._pseudonyms.unsaved(str(run.claim["conversation_id"]), run.vault)
         statement = self._fence(run) | self._sealed(events) | {
             "reply": message, "message": run.claim["message_id"], "fence": fence, "ends": fenced or not begun,
             "author": author, "author_name": self._author_name(author),
@@ -346,7 +346,7 @@ class Answering:
     async def _close(self, run: Run, outcome: str) -> None:
         """End the turn without a reply."""
         redacted = run.question_redacted or await self._redact(run)
-        tokens, values = self._pseudonyms.unsaved(run.vault)
+        tokens, values = self._pseudonyms.unsaved(str(run.claim["conversation_id"]), run.vault)
         payload = self._events.seal({"message_id": run.turn_id, "reason": "superseded"})
         statement = {
             "turn": run.turn_id, "attempt": run.claim["attempt"], "shown": self._cipher.encrypt(run.shown),

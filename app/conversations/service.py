@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import unicodedata
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -88,10 +87,10 @@ class ConversationService:
         async with self._database.session() as session:
             if key is not None:
                 earlier = await self._repository.remember(
-                    session, f"session:{owner}", key, _hash("create"), conversation, at
+                    session, f"session:{owner}", key, self._cipher.fingerprint("create"), conversation, at
                 )
                 if earlier is not None:
-                    _same(earlier, _hash("create"))
+                    _same(earlier, self._cipher.fingerprint("create"))
                     return await self._view(session, str(earlier["result_id"]), owner)
             values = {"id": conversation, "site": self._site.id, "session": owner, "language": language, "now": at}
             await self._repository.create(session, values)
@@ -115,7 +114,7 @@ class ConversationService:
             async with self._database.statement() as single:
                 stored = await self._repository.post(single, values)
         else:
-            scope, digest = f"conversation:{conversation}", _hash(f"{conversation}\n{words}")
+            scope, digest = f"conversation:{conversation}", self._cipher.fingerprint(f"{conversation}\n{words}")
             async with self._database.session() as session:
                 earlier = await self._repository.remember(session, scope, key, digest, message, at)
                 if earlier is not None:
@@ -255,7 +254,7 @@ class ConversationService:
         words, message, at = self._checked(words), new_id(), self._now()
         row = await self._found(session, conversation, None)
         if key is not None:
-            digest = _hash(f"{staff}\n{conversation}\n{words}")
+            digest = self._cipher.fingerprint(f"{staff}\n{conversation}\n{words}")
             earlier = await self._repository.remember(
                 session, f"conversation:{conversation}", f"staff:{key}", digest, message, at
             )
@@ -352,10 +351,6 @@ class ConversationService:
 
     async def _view(self, session: AsyncSession, conversation: str, owner: str | None) -> ConversationView:
         return self._views.conversation(await self._found(session, conversation, owner), self._now())
-
-
-def _hash(words: str) -> str:
-    return hashlib.sha256(words.encode()).hexdigest()
 
 
 def _same(earlier: RowMapping, digest: str) -> None:

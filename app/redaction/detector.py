@@ -21,6 +21,8 @@ from app.redaction.lexicon import Lexicon
 from app.redaction.presidio import CreditCardRecognizer, EntityRecognizer, IpRecognizer, UsMbiRecognizer
 from app.redaction.recognizers.contact import contact_rules
 from app.redaction.recognizers.dates import date_rules
+from app.redaction.recognizers.head import Head
+from app.redaction.recognizers.learned import LearnedRecognizer, States
 from app.redaction.recognizers.names import NameRecognizer
 from app.redaction.recognizers.numbers import number_rules
 from app.redaction.recognizers.places import place_rules
@@ -29,13 +31,17 @@ from app.redaction.recognizers.rules import RuleRecognizer, StrictPatterns
 NO_ARTIFACTS: Any = None
 """Recognizers get no tokens and lemmas: none of ours needs a language model of Presidio's."""
 
-_PLACES = frozenset({"ADDRESS", "ZIP", "CITY", "ORGANIZATION", "URL", "EMAIL", "PERSON"})
+_PLACES = frozenset({"ADDRESS", "ZIP", "CITY", "ORGANIZATION", "URL", "EMAIL"})
 _WORDS = regex.compile(r"[\p{L}\d]++")
 _NAME_WORDS = regex.compile(r"[\p{L}][\p{L}\p{M}'\-]++")
 
 
-def own_recognizers(lexicon: Lexicon, timeout_s: float) -> list[EntityRecognizer]:
-    """All recognizers of the service, Presidio's three with checksums or hard shapes among them."""
+def own_recognizers(lexicon: Lexicon, timeout_s: float, encoder: States | None = None) -> list[EntityRecognizer]:
+    """All recognizers of the service, Presidio's three with checksums or hard shapes among them.
+
+    Without ``encoder`` only the rules: names, places and dates that no cue announces are then missed.
+    """
+    learned = [] if encoder is None else [LearnedRecognizer(Head.load(), encoder, lexicon)]
     return [
         RuleRecognizer("contact", contact_rules(), timeout_s),
         RuleRecognizer("numbers", number_rules(), timeout_s),
@@ -45,6 +51,7 @@ def own_recognizers(lexicon: Lexicon, timeout_s: float) -> list[EntityRecognizer
         StrictPatterns("CARD", CreditCardRecognizer(), timeout_s, minimum=0.3),
         StrictPatterns("MBI", UsMbiRecognizer(), timeout_s, minimum=0.3),
         StrictPatterns("IP", IpRecognizer(), timeout_s, minimum=0.5),
+        *learned,
     ]
 
 
@@ -66,7 +73,8 @@ class Detector:
         self._lexicon = lexicon
         self._timeout_s = timeout_s
         self._allowed_numbers = frozenset(filter(None, (_phone_key(value) for value in allowed)))
-        self._allowed_text = "\n".join(f" {_plain(value)} " for value in allowed)
+        self._allowed_values = frozenset(map(_plain, allowed))
+        self._allowed_text = "\n".join(f" {value} " for value in self._allowed_values)
 
     def find(self, text: str, known_names: Collection[str] = ()) -> list[Span]:
         """Identifiers in ``text``, left to right, not overlapping, with offsets into ``text`` as given.
@@ -134,6 +142,8 @@ class Detector:
         value = text[span.start : span.end]
         if span.type in ("PHONE", "ACCOUNT"):
             return _phone_key(value) in self._allowed_numbers
+        if span.type == "PERSON":  # a patient may be called Willow although there is a Willow House
+            return _plain(value) in self._allowed_values
         return span.type in _PLACES and f" {_plain(value)} " in self._allowed_text and len(value) > 3
 
 

@@ -18,6 +18,7 @@ from app.redaction.entities import Entity, Redacted, Span
 from app.redaction.folding import fold
 from app.redaction.lexicon import Lexicon
 from app.redaction.presidio import AnonymizerEngine, AnonymizerSpan, OperatorConfig
+from app.redaction.recognizers.learned import States
 from app.redaction.restore import TOKEN
 from app.redaction.vault import Vault
 
@@ -78,15 +79,20 @@ class Redactor:
         return token
 
 
-def build_redactor(policy: Policy, allowed: Collection[str] = (), timeout_s: float = 2.0) -> Redactor:
+def build_redactor(
+    policy: Policy, allowed: Collection[str] = (), timeout_s: float = 2.0, encoder: States | None = None
+) -> Redactor:
     """A redactor with all our recognizers; ``allowed`` are the hospital's own numbers, addresses and names."""
-    return Redactor(build_detector(allowed, timeout_s), policy)
+    return Redactor(build_detector(allowed, timeout_s, encoder), policy)
 
 
-def build_detector(allowed: Collection[str] = (), timeout_s: float = 2.0) -> Detector:
-    """The detector under every policy, and under the check of a model's own sentences."""
+def build_detector(allowed: Collection[str] = (), timeout_s: float = 2.0, encoder: States | None = None) -> Detector:
+    """The detector under every policy, and under the check of a model's own sentences.
+
+    Without ``encoder`` it has the rules only, and misses most names that no cue announces.
+    """
     lexicon = Lexicon.load()
-    return Detector(own_recognizers(lexicon, timeout_s), lexicon, allowed=allowed, timeout_s=timeout_s)
+    return Detector(own_recognizers(lexicon, timeout_s, encoder), lexicon, allowed=allowed, timeout_s=timeout_s)
 
 
 def _replaced(text: str, entities: Sequence[Entity]) -> str:

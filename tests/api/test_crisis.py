@@ -123,7 +123,7 @@ async def test_a_patient_who_writes_before_the_follow_up_is_due_at_once(house: H
 async def test_a_crisis_of_an_ended_conversation_needs_its_outcome_too(house: House) -> None:
     patient, nurse, conversation = await in_crisis(house, "abuse")
     await house.http.post(f"/v1/conversations/{conversation}/close", json={}, headers=patient)
-    refused = await resolve(house, nurse, conversation, disposition="called back")
+    refused = await resolve(house, nurse, conversation, disposition="called_back")
     assert (refused.status_code, refused.json()["name"]) == (409, "outcome_required")
     aside = await resolve(house, nurse, conversation, disposition="not_reached", note="No answer")
     assert (aside.json()["handler"], aside.json()["escalation"]["status"]) == ("closed", "waiting")

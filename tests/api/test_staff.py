@@ -236,7 +236,7 @@ async def test_an_ended_conversation_keeps_its_emergency_in_the_queue(house: Hou
     assert (await house.http.post(f"{path}/messages", json={"text": "hi"}, headers=nurse)).json()[
         "name"
     ] == "conversation_closed"
-    resolved = await house.http.post(f"{path}/resolve", json={"disposition": "called back"}, headers=nurse)
+    resolved = await house.http.post(f"{path}/resolve", json={"disposition": "called_back"}, headers=nurse)
     assert (resolved.json()["handler"], resolved.json()["escalation"]["status"]) == ("closed", "resolved")
     assert (await house.http.delete(f"/v1/conversations/{conversation}", headers=patient)).status_code == 204
 

@@ -22,10 +22,10 @@ from app.contracts.passages import Passage
 from app.contracts.prompt import PromptLimits
 from app.contracts.replies import Reply, ReplyKind, Sentence, Tier
 from app.contracts.site import Site, load_site
+from app.encoder.encoder import Encoder
 from app.engine.protocol import Limits
 from app.guardrails.active import ActivePolicies, Policies, compiled
 from app.guardrails.injection import Injection, InjectionVerdict
-from app.guardrails.learned import Embedder
 from app.guardrails.output import OutputChecks, OutputVerdict
 from app.guardrails.policy import default_bundle_folder, load_bundle
 from app.guardrails.scope import Scope, ScopeVerdict
@@ -150,9 +150,11 @@ class Strike:
 class Target:
     """The pipeline, as served and with the detectors of the input waved through. Not for use from several tasks."""
 
-    def __init__(self, policies: Policies, site: Site, *, leaks: Leaks | None = None) -> None:
+    def __init__(
+        self, policies: Policies, site: Site, encoder: Encoder | None = None, *, leaks: Leaks | None = None
+    ) -> None:
         self.site, self.shelf, self.engine = site, Shelf(), ScriptedEngine()
-        detector = build_detector(allowed=[site.phone, *(c.phone for c in site.contacts.values() if c.phone)])
+        detector = build_detector(site.own_details, encoder=encoder)
         self._redactor = Redactor(detector, "prompt")
         self._leaks = leaks or functools.partial(foreign_identifiers, detector)
         waved = replace(policies, triage=CalmTriage(), scope=OpenScope(), injection=BlindInjection())
@@ -222,15 +224,15 @@ def _stage(reply: Reply) -> str:
     return next((stage for stage in ("injection", "scope") if stage in stages), "input")
 
 
-def build_policies(site: Site, encoder: Embedder | None = None) -> Policies:
+def build_policies(site: Site, encoder: Encoder | None = None) -> Policies:
     """The policies as they are served; without the encoder a learned raise of the bundle is left out."""
     return compiled(load_bundle(default_bundle_folder()), site, NOON, encoder)
 
 
-def build_target(encoder: Embedder | None = None, *, guarded: bool = True) -> Target:
+def build_target(encoder: Encoder | None = None, *, guarded: bool = True) -> Target:
     """The target; ``guarded`` False takes the output checks away, to see that the suite would tell."""
     site = load_site(DEMO)
     policies = build_policies(site, encoder)
     if guarded:
-        return Target(policies, site)
-    return Target(replace(policies, checks=OpenChecks(site)), site, leaks=lambda *_given: [])
+        return Target(policies, site, encoder)
+    return Target(replace(policies, checks=OpenChecks(site)), site, encoder, leaks=lambda *_given: [])

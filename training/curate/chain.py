@@ -59,7 +59,9 @@ _HEX = 64
 _ROOT = Path(__file__).parents[2]
 _CODE = ("training/curate", "training/finetune", "training/wording.py", "app/redaction", "app/contracts", "app/encoder")
 _NO_CODE = ("demo_sources", "__pycache__")
-_LIBRARIES = ("presidio-analyzer", "presidio-anonymizer", "rapidfuzz", "rensa", "regex", "numpy", "pydantic")
+_LIBRARIES = (
+    "presidio-analyzer", "presidio-anonymizer", "onnxruntime", "rapidfuzz", "rensa", "regex", "numpy", "pydantic",
+)  # fmt: skip
 
 
 class Watch(Protocol):
@@ -127,6 +129,7 @@ class Chain:
             secret=self.config.key(self.site),
             seed=self.config.seed,
             workers=self.workers or self.config.workers,
+            encoder=self.config.encoder,
         )
         listed = forgotten(self.config.versions / TOMBSTONES, self._context.secret)
         self._context = replace(self._context, forgotten=listed)
@@ -262,7 +265,7 @@ class Chain:
     def _published(self, reports: tuple[StageReport, ...]) -> Outcome:
         by_name = {stage.name: getattr(self.config, stage.name, None) for stage in self.stages}
         public = Public.read(self.site, self.config.articles, self.config.deidentify.allowed)
-        plain = plain_files(self._context.secret, public)
+        plain = plain_files(self._context.secret, public, self.config.encoder)
         provenance = Provenance(
             site=self.site.name,
             sources={plain.file(name): value for name, value in self._sources.items() if len(value) == _HEX},

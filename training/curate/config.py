@@ -27,6 +27,7 @@ class CurateConfig(BaseModel):
     ``sources`` is the folder of raw files, ``site`` the hospital's (site.yaml, articles/). ``work`` gets the stages'
     folders: identifiers are in it. ``versions`` gets the dataset versions, ``decisions`` is the file of what reviewers
     decided; both outlive ``work``. ``current`` is a link that is set to the newest version, for fine-tuning configs.
+    ``encoder`` keeps the encoder's ONNX files, which are written there once.
     The other fields are the stages' options.
     """
 
@@ -39,6 +40,7 @@ class CurateConfig(BaseModel):
     versions: Path
     decisions: Path
     current: Path | None = None
+    encoder: Path = Path("var/encoder")
     seed: int = 7
     workers: int = Field(default=1, ge=1)
     secret: SecretSource = Field(default_factory=SecretSource)

@@ -44,6 +44,7 @@ class Deidentify:
         prepare = partial(
             Pseudonyms,
             secret=context.secret,
+            encoder=context.encoder,
             public=public,
             options=options,
             decisions=dict(context.decisions),

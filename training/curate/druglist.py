@@ -1,15 +1,15 @@
 """The drug names that spelling is corrected towards, and the words that are right as they stand.
 
-The lists are data files in ``drugs/``: ``lexicon.txt`` (a generic and its brands a line), ``spanish.txt`` (Spanish
-forms of generics), ``phrases.txt`` (names of two words), ``everyday.txt`` (the names met every day),
-``misspellings.txt`` (slips that were decided by hand), ``others.txt`` (drugs of other countries, other substances) and
-``words.txt`` (words that look like drug names and are none). A hospital can add names and words in files of its own.
+The names are data files of redaction, which must leave them alone: ``drug_families.txt`` (a generic and its brands a
+line), ``drug_spanish.txt`` (Spanish forms of generics) and ``drug_others.txt`` (drugs of other countries, other
+substances). What only spelling needs lies in ``drugs/``: ``phrases.txt`` (names of two words), ``everyday.txt`` (the
+names met every day), ``misspellings.txt`` (slips that were decided by hand) and ``words.txt`` (words that look like
+drug names and are none). A hospital can add names and words in files of its own.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,12 @@ from tokenizers import Tokenizer
 
 from app.encoder import weights
 from app.errors import ConfigurationError
+from app.redaction.lexicon import WORDS, unaccented
 from app.redaction.lexicon import Lexicon as Names
 
 FOLDER = Path(__file__).parent / "drugs"
+LISTS = WORDS
+"""Names of medicines, which redaction has to know too."""
 SHORTEST = 5
 """Letters that a name must have to be corrected towards: shorter ones lie within two edits of too many words."""
 
@@ -70,14 +73,14 @@ class DrugList:
 
         Raises ConfigurationError that names file and line.
         """
-        family = _names([FOLDER / "lexicon.txt", *([names] if names else [])])
+        family = _names([LISTS / "drug_families.txt", *([names] if names else [])])
         drug_of = {name: name for name in family}
         spanish, written = _spanish(drug_of)
         language = ordinary_words()
         common = {folded(word) for word in language} | {
             folded(word) for text in also for word in _LETTERS.findall(text)
         }
-        others = _words(FOLDER / "others.txt")
+        others = _words(LISTS / "drug_others.txt")
         more = frozenset().union(*(_words(path) for path in [FOLDER / "words.txt", *([words] if words else [])]))
         return cls(
             drug_of=drug_of | spanish,
@@ -118,13 +121,12 @@ class DrugList:
 
 def folded(word: str) -> str:
     """Lower case without accents; a letter stays one letter."""
-    plain = unicodedata.normalize("NFD", word.lower())
-    return "".join(character for character in plain if not unicodedata.combining(character))
+    return unaccented(word.lower())
 
 
 def drug_names() -> frozenset[str]:
     """All names of the project's own list, in lower case."""
-    return frozenset(_names([FOLDER / "lexicon.txt"]))
+    return frozenset(_names([LISTS / "drug_families.txt"]))
 
 
 def ordinary_words() -> frozenset[str]:
@@ -171,9 +173,9 @@ def _names(paths: list[Path]) -> dict[str, str]:
 def _spanish(drug_of: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """The forms that are Spanish alone with their generics, and how they are written with accents."""
     spanish, written = {}, {}
-    for place, form, drug in _pairs(FOLDER / "spanish.txt"):
+    for place, form, drug in _pairs(LISTS / "drug_spanish.txt"):
         if drug not in drug_of:
-            raise ConfigurationError(f"{place}: {drug} is not in lexicon.txt")
+            raise ConfigurationError(f"{place}: {drug} is not in drug_families.txt")
         plain = folded(form)
         if plain not in drug_of:
             spanish[plain], written[plain] = drug, form

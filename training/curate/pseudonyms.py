@@ -7,12 +7,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 import regex
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.encoder.encoder import Encoder
 from app.errors import RedactionFailed
+from app.redaction.detector import Detector
 from app.redaction.entities import Span
 from app.redaction.lexicon import Lexicon
 from app.redaction.redactor import Redactor, build_detector
@@ -89,14 +92,15 @@ class Pseudonyms:
         self,
         *,
         secret: bytes,
+        encoder: Path,
         public: Public,
         options: Options,
         decisions: Mapping[str, Verdict],
         forgotten: frozenset[str] = frozenset(),
     ) -> None:
-        detector = build_detector(public.details, timeout_s=_TIMEOUT_S)
+        detector = build_detector(public.details, _TIMEOUT_S, Encoder.load(encoder))
         self._redactor = Redactor(detector, "training")
-        self._plain = PlainFields(secret, Redactor(detector, "log"))
+        self._plain = PlainFields(secret, build_detector(public.details, _TIMEOUT_S), detector)
         self._look = StrictLook(detector, Lexicon.load(), public)
         self._days = public.days
         self._secret = secret
@@ -281,18 +285,21 @@ class Pseudonyms:
 class PlainFields:
     """The fields beside the text without identifiers; the same value is looked at once."""
 
-    def __init__(self, secret: bytes, redactor: Redactor) -> None:
-        """``redactor`` has the policy *log*."""
+    def __init__(self, secret: bytes, rules: Detector, detector: Detector) -> None:
+        """``rules`` are asked about everything, the whole ``detector`` only about people: it is trained on sentences,
+        and takes an age band or the month in a file's name for a date.
+        """
         self._secret = secret
-        self._redactor = redactor
+        self._rules = Redactor(rules, "log")
+        self._detector = detector
         self.field: Callable[[str], str] = lru_cache(maxsize=4096)(self._field)
         self.file: Callable[[str], str] = lru_cache(maxsize=4096)(self._file)
 
     def _field(self, named: str) -> str:
         """The value of ``name: value``; '' if it holds an identifier."""
         name, _, value = named.partition(": ")
-        touched = any(entity.end > len(name) for entity in self._redactor.redact(named).entities)
-        return "" if touched or _UNCUED.search(value) else value
+        touched = any(entity.end > len(name) for entity in self._rules.redact(named).entities)
+        return "" if touched or _UNCUED.search(value) or self._names(value) else value
 
     def _file(self, source: str) -> str:
         """A file's path; a part of it that holds an identifier becomes a keyed hash."""
@@ -300,16 +307,19 @@ class PlainFields:
         for part in source.split("/"):
             stem, dot, ending = part.rpartition(".") if "." in part else (part, "", "")
             words = regex.sub(r"[_\-.,+ ]+", " ", stem)
-            found = (
-                _UNCUED.search(words) or self._redactor.redact(words).entities or self._redactor.redact(stem).entities
-            )
+            marked = self._rules.redact(words).entities or self._rules.redact(stem).entities
+            found = _UNCUED.search(words) or marked or self._names(words)
             parts.append(f"{keyed_hash(self._secret, 'file', part)}{dot}{ending}" if found else part)
         return "/".join(parts)
 
+    def _names(self, value: str) -> bool:
+        return any(span.type == "PERSON" for span in self._detector.find(value))
 
-def plain_files(secret: bytes, public: Public) -> PlainFields:
+
+def plain_files(secret: bytes, public: Public, encoder: Path) -> PlainFields:
     """For names of files outside the stage."""
-    return PlainFields(secret, Redactor(build_detector(public.details, timeout_s=_TIMEOUT_S), "log"))
+    rules = build_detector(public.details, _TIMEOUT_S)
+    return PlainFields(secret, rules, build_detector(public.details, _TIMEOUT_S, Encoder.load(encoder)))
 
 
 def _is_exact(token: str, value: str) -> bool:

@@ -22,14 +22,6 @@ _TELLING = regex.compile(r"\d|@|www\.|://|\.[a-z]{3,}\b")
 _TIMEOUT_S = 60.0
 
 
-def own_details(site: Site) -> list[str]:
-    """The hospital's own names, numbers and addresses, which are no identifiers of a patient."""
-    contacts = [number for c in site.contacts.values() for number in (c.phone, c.text_line) if number]
-    rooms = [detail for department in site.departments for detail in (department.phone, department.location)]
-    names = (site.name, site.short_name, site.portal_name)
-    return sorted({*contacts, *rooms, *names, site.phone, site.address, site.website, *site.allowed_links})
-
-
 @dataclass(frozen=True, slots=True)
 class Public:
     """``words`` (small letters), ``details`` (numbers, addresses, names of drugs) and ``days`` of a year that anybody
@@ -47,7 +39,7 @@ class Public:
         """From the site, its articles and ``allowed`` details. A day with a year is no lasting fact and left out."""
         detector = build_detector(timeout_s=_TIMEOUT_S)
         words: set[str] = set()
-        details = {*own_details(site), *allowed}
+        details = {*site.own_details, *allowed}
         days: set[str] = set()
         for path in sorted(articles.glob("*.md")):
             text = path.read_text(encoding="utf-8", errors="replace")

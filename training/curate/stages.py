@@ -68,7 +68,7 @@ class Context:
     validated; ``decisions`` what people decided, by review key; ``secret`` keys the hashes of patients; ``workers``
     processes; ``shard`` the part (counted from 1, of how many) that the first stage takes; ``forgotten`` the keyed
     hashes of patients whose records may not be used any more; ``progress`` is called with (records done, records in
-    all or None).
+    all or None). ``encoder`` is the folder of the encoder's ONNX files, by which redaction finds names.
     """
 
     site: Site
@@ -80,6 +80,7 @@ class Context:
     workers: int = 1
     shard: tuple[int, int] = (1, 1)
     forgotten: frozenset[str] = frozenset()
+    encoder: Path = Path("var/encoder")
     progress: Callable[[int, int | None], None] = silent
 
 

@@ -1,4 +1,4 @@
-"""Street addresses, post boxes, ZIP codes, towns after a cue, employers and schools after a cue."""
+"""ZIP codes and towns; streets and organizations are in modules of their own."""
 
 from __future__ import annotations
 
@@ -7,139 +7,90 @@ from collections.abc import Callable
 import regex
 
 from app.redaction.lexicon import Lexicon
+from app.redaction.recognizers.measures import measured
+from app.redaction.recognizers.organizations import organization_rules
 from app.redaction.recognizers.rules import Match, Rule, compile_rule
-
-_STATE = (
-    r"(?:AL|AK|AZ|AR|CA|CO|CT|DE|FL|GA|HI|ID|IL|IN|IA|KS|KY|LA|ME|MD|MA|MI|MN|MS|MO|MT|NE|NV|NH|NJ|NM|"
-    r"NY|NC|ND|OH|OK|OR|PA|RI|SC|SD|TN|TX|UT|VT|VA|WA|WV|WI|WY|DC|PR)"
-)
-_STATE_NAME = (
-    r"(?:Alabama|Alaska|Arizona|Arkansas|California|Colorado|Connecticut|Delaware|Florida|Georgia|"
-    r"Hawaii|Idaho|Illinois|Indiana|Iowa|Kansas|Kentucky|Louisiana|Maine|Maryland|Massachusetts|"
-    r"Michigan|Minnesota|Mississippi|Missouri|Montana|Nebraska|Nevada|New\s+(?:Hampshire|Jersey|"
-    r"Mexico|York)|North\s+(?:Carolina|Dakota)|Ohio|Oklahoma|Oregon|Pennsylvania|Rhode\s+Island|"
-    r"South\s+(?:Carolina|Dakota)|Tennessee|Texas|Utah|Vermont|(?:West\s+)?Virginia|Washington|"
-    r"Wisconsin|Wyoming)"
-)
-_CITY_WORD = r"(?:(?:St|Ft|Mt)\.\s)?[A-Z]\p{L}[\p{L}'.\-]*+"
-_CITY = rf"{_CITY_WORD}(?:[ ]{_CITY_WORD}){{0,2}}"
-_ZIP = r"\d{5}(?:-\d{4})?"
-_CLEAR = r"(?:street|avenue|ave|road|rd|boulevard|blvd|lane|ln|parkway|pkwy|highway|hwy|terrace|turnpike)"
-_VAGUE = (
-    r"(?:St|Dr|Drive|Court|Ct|Circle|Cir|Way|Place|Pl|Ter|Trail|Trl|Loop|Square|Sq|Pike|Crescent|"
-    r"Close|Row|Plaza|Alley|Run|Path|Ridge|Hill|Grove|Crossing)"
-)
-_UNIT = (
-    r"(?:,?\s{1,2}(?:apt|apartment|unit|suite|ste|rm|room|bldg|building|floor|fl|lot)"
-    r"\.?\s?\#?\s?[A-Z0-9\-]{1,6}|,?\s?\#\s?\w{1,5})?"
-)
-_TAIL = (
-    rf"(?:,?\s{{1,2}}{_CITY},?\s{{1,2}}(?:{_STATE}|{_STATE_NAME})\b(?:,?\s{{1,2}}{_ZIP})?|"
-    rf",\s{{1,2}}{_CITY}(?:,?\s{{1,2}}{_ZIP})?|,?\s{{1,2}}{_ZIP})?"
-)
-_NUMBER = r"(?<![\w.,:$/\-])\d{1,6}(?:[A-Za-z]|-\d{1,4}|\s1/2)?"
-_DIRECTION = r"(?:\s(?:North|South|East|West|[NSEW]{1,2}\.?|NE|NW|SE|SW))?"
+from app.redaction.recognizers.streets import CITY, CLEAR, SHORT, STATE, STATE_NAME, ZIP, street_rules
+from app.redaction.recognizers.towns import any_of, listed_towns
 
 _WORD = regex.compile(r"[\p{L}'\-]++")
-_WHOLE_STATE = regex.compile(rf"{_STATE}|{_STATE_NAME}")
+_WHOLE_STATE = regex.compile(rf"{STATE}|{STATE_NAME}")
 """A state alone identifies nobody (45 CFR 164.514(b)(2)(i)(B))."""
 
-_STOP = frozenset(
-    "mg ml mcg day days week weeks hour hours hr hrs minute minutes min mins month months year years "
-    "time times of the and or am "
-    "pm a.m p.m mile miles block blocks to from in on my a an by for more other is are at per pills "
-    "tablets doses with until "
-    "different people patients nurses doctors degrees pounds lbs feet steps percent".split()
+_MEDICAL_AFTER = regex.compile(
+    r"(?:'s)?(?:[\s\-](?:ankle|knee|heart|coma|head|mutual|ear))?[\s\-](?:criteria|classification|score|scale|grade|"
+    r"brace|shunt|virus|flu|strain|encephalitis|fever|chromosome|rules?|category|hump|risk|protocol|guidelines?|"
+    r"market|scientific|cream|wings|terrier|disease|syndrome|sign|test|study|method|knee|plaster|(?:life|mutual|"
+    r"blue)\b)",
+    regex.IGNORECASE,
 )
-
-
-def _street(match: Match) -> bool:
-    return not any(word.lower().strip(".,") in _STOP for word in match["words"].split())
+_NO_TOWN = frozenset(
+    "spanish english french german chinese mandarin cantonese vietnamese korean tagalog russian arabic hindi urdu "
+    "portuguese creole polish mexico china india vietnam philippines korea japan iraq iran syria russia ukraine "
+    "poland germany france italy spain england ireland canada cuba haiti guatemala honduras salvador nicaragua "
+    "colombia venezuela peru ecuador brazil nigeria ghana kenya ethiopia somalia sudan egypt morocco pakistan "
+    "bangladesh nepal afghanistan turkey israel africa asia europe america usa ramadan lent easter thanksgiving "
+    "hanukkah passover diwali heaven god jesus allah christ monday tuesday wednesday thursday friday saturday sunday "
+    "january february march april may june july august september october november december medicare medicaid mychart "
+    "zoom epic".split()
+)
 
 
 def _proper(lexicon: Lexicon) -> Callable[[Match], bool]:
-    """Accepts what holds a word of its own ("West Liberty") and is no mere state, weekday or department."""
+    """Accepts what holds a word of its own ("West Liberty") and is no mere state, weekday, medicine or department."""
+    known = lexicon.drugs | lexicon.labs | lexicon.brands | _NO_TOWN
 
     def accept(match: Match) -> bool:
         value = match["v"].rstrip(".,")
-        own = any(word.lower() not in lexicon.ordinary for word in _WORD.findall(value))
-        return own and not _WHOLE_STATE.fullmatch(value)
+        words = [word.lower() for word in _WORD.findall(value)]
+        own = any(word not in lexicon.ordinary and word not in known for word in words)
+        branded = any(" ".join(words[:size]) in lexicon.brands for size in range(1, len(words) + 1))
+        return (
+            own
+            and not branded
+            and not _WHOLE_STATE.fullmatch(value)
+            and not _MEDICAL_AFTER.match(match.string, match.end("v"))
+        )
 
     return accept
 
 
 def place_rules(lexicon: Lexicon) -> list[Rule]:
     """ADDRESS, ZIP, CITY, ORGANIZATION."""
-    return [*_streets(), *_zips(), *_towns(lexicon), *_organizations(lexicon)]
+    return [*street_rules(lexicon), *_zips(lexicon), *_towns(lexicon), *organization_rules(lexicon)]
 
 
-def _streets() -> list[Rule]:
-    words = r"(?P<words>(?:\s[\w'.\-]{1,24}){1,4}?)"
-    proper = r"(?P<words>(?:\s(?:[A-Z][\w'.\-]{0,24}|\d{1,3}(?:st|nd|rd|th)|de|la|el|del|of)){1,4}?)"
-    return [
-        compile_rule(
-            "ADDRESS",
-            rf"(?P<v>{_NUMBER}{_DIRECTION}{words}\s(?i:{_CLEAR})\b\.?{_DIRECTION}(?i:{_UNIT}){_TAIL})",
-            0.92,
-            accept=_street,
-            needs="digit",
-            exact_case=True,
-        ),
-        compile_rule(
-            "ADDRESS",
-            rf"(?P<v>{_NUMBER}{_DIRECTION}{proper}\s{_VAGUE}\b\.?{_DIRECTION}(?i:{_UNIT}){_TAIL})",
-            0.9,
-            accept=_street,
-            needs="digit",
-            exact_case=True,
-        ),
-        compile_rule(
-            "ADDRESS",
-            rf"(?P<v>\b(?i:p\.?\s?o\.?\s?box|post\s+office\s+box)\s+\#?\d{{1,7}}{_TAIL})",
-            0.95,
-            needs="digit",
-            exact_case=True,
-        ),
-        compile_rule(
-            "ADDRESS", r"\b(?P<v>(?:apt|apartment)\.?\s?\#?\s?(?=\w{0,2}\d)[A-Z0-9\-]{1,5})(?!\w)", 0.8, needs="digit"
-        ),
-        compile_rule(
-            "ADDRESS",
-            rf"\b(?i:live|lives|living|address|home|mail(?:ed)?|staying|moved)\b[\s:,]{{1,2}}(?i:(?:at|is|to|"
-            rf"on|it|in|me)[\s:]{{1,2}}){{0,4}}(?P<v>\d{{1,6}}\s(?P<words>[A-Z][\p{{L}}'.\-]+(?:\s[A-Z]"
-            rf"[\p{{L}}'.\-]+){{0,3}}){_UNIT}{_TAIL})",
-            0.8,
-            accept=_street,
-            needs="digit",
-            exact_case=True,
-        ),
-        compile_rule(
-            "ADDRESS",
-            rf"\b(?i:live|lives|living|stay|staying|house|home)\s(?:on|at)\s(?P<v>{_CITY}\s(?:Street|St|Avenue|"
-            r"Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Way)\b\.?)",
-            0.85,
-            exact_case=True,
-        ),
-    ]
+def _zips(lexicon: Lexicon) -> list[Rule]:
+    cue = r"(?:zip(?:\s?code)?|postal\s+code|post\s?code|c[óo]digo\spostal|c\.?p\.?)"
+    known = lexicon.drugs | lexicon.labs | lexicon.brands | lexicon.ordinary
 
+    def after_town(match: Match) -> bool:
+        words = [word.lower() for word in _WORD.findall(match["words"])]
+        named = not any(word in known or word in _BEFORE_CODE for word in words[-1:])
+        return named and not measured(match) and not match["v"].endswith("000")
 
-def _zips() -> list[Rule]:
-    cue = r"(?:zip(?:\s?code)?|postal\s+code|post\s?code)"
     return [
         compile_rule(
             "ZIP",
-            rf"\b{cue}[\s:]{{0,2}}(?:is|of|was|=|:)?\s?(?P<v>[A-Z]{{0,2}}\d[\dA-Z]{{1,5}}(?:[ \-]\d[A-Z0-9]"
-            rf"{{1,4}})?)(?!\w)",
+            rf"\b{cue}[\s:]{{0,2}}(?:(?:code|is|of|was|=|:|es|now|to|changed|my|"
+            rf"new)\s?){{0,3}}(?P<v>[A-Z]{{0,2}}\d[\dA-Z]{{1,5}}(?:[ \-]\d[A-Z0-9]{{1,4}})?)(?!\w)",
             0.95,
             needs="digit",
         ),
         compile_rule(
-            "ZIP", rf"\b(?:{_STATE}|{_STATE_NAME}),?\s{{1,2}}(?P<v>{_ZIP})(?!\w)", 0.9, needs="digit", exact_case=True
+            "ZIP",
+            rf"(?<![\w.,/$\-])(?P<v>{ZIP})\s(?:is\s)?(?:(?:my|the|our|her|his)\s)?(?:zip|postal)",
+            0.95,
+            needs="digit",
+        ),
+        compile_rule(
+            "ZIP", rf"\b(?:{STATE}|{STATE_NAME}),?\s{{1,2}}(?P<v>{ZIP})(?!\w)", 0.9, needs="digit", exact_case=True
         ),
         compile_rule("ZIP", r"(?<![\w.\-])(?P<v>\d{5}-\d{4})(?![\w\-])", 0.9, needs="digit"),
         compile_rule(
             "ZIP",
-            rf"\b(?:live|lives|living|located|based|moved|area)\s(?:in|to|near|code)\s(?P<v>{_ZIP})(?![\w\-]|[.,]\d)",
+            rf"\b(?:live|lives|living|located|based|moved|area|vivo|vive)\s(?:in|to|near|code|"
+            rf"en)\s(?P<v>{ZIP})(?![\w\-]|[.,]\d)",
             0.85,
             needs="digit",
         ),
@@ -150,69 +101,176 @@ def _zips() -> list[Rule]:
             needs="digit",
             exact_case=True,
         ),
+        compile_rule("ZIP", rf"\b{cue}\b[^\d\n]{{0,24}}(?P<v>{ZIP})(?![\w/%]|[.,:]\d)", 0.9, needs="digit"),
+        compile_rule(
+            "ZIP", r"(?<![\w.,/$\-])(?P<v>0[0-9]\d{3})(?![\w%/\-]|[.,:]\d)", 0.7, accept=_no_value, needs="digit"
+        ),
+        compile_rule("ZIP", rf"\A\s{{0,3}}(?P<v>{ZIP})[\s.!?]{{0,3}}\Z", 0.8, needs="digit"),
+        compile_rule(
+            "ZIP",
+            rf"(?<![\w.'\-])(?P<words>[A-Z]\p{{L}}[\p{{L}}'.\-]*+(?:\s[A-Z]\p{{L}}[\p{{L}}'.\-]*+)?)[\s,]{{1,2}}"
+            rf"(?P<v>{ZIP})(?![\w\-/%]|[.,:]\d)",
+            0.8,
+            accept=after_town,
+            needs="digit",
+            exact_case=True,
+        ),
+        compile_rule(
+            "ZIP",
+            rf"(?:\d{{3}}[\-. ]\d{{4}}|\d/\d{{1,2}}/\d{{2,4}}|\b{CLEAR}|\b{SHORT}|\bapt\b\.?\s?\w{{1,4}}|"
+            rf"\#\s?\w{{1,4}})[\s,;]{{1,3}}(?P<v>{ZIP})(?![\w\-/%]|[.,:]\d)",
+            0.8,
+            accept=_after_digits,
+            needs="digit",
+        ),
     ]
+
+
+_BEFORE_CODE = frozenset(
+    "code codes cpt hcpcs icd procedure charge billed bill item part form model lot ndc platelets count steps "
+    "calories version copyright invoice amount total fee price balance units".split()
+)
+
+
+def _no_value(match: Match) -> bool:
+    return not measured(match)
+
+
+def _after_digits(match: Match) -> bool:
+    """A ZIP code after a street, a telephone number or a date: these hold digits ("12 Elm Ct 50315", no "CT 503")."""
+    before = match.string[max(0, match.start("v") - 45) : match.start("v")]
+    return any(c.isdigit() for c in before) and not measured(match)
 
 
 def _towns(lexicon: Lexicon) -> list[Rule]:
     cue = (
-        r"(?:live|lives|lived|living|reside|resides|residing|stay|staying|moved|relocated|born|based|"
-        r"located|grew\s+up|raised|home|vivo|vivimos)\s+(?:out\s+|over\s+|back\s+|here\s+|up\s+|down\s+)?(?:in|en|to|near|"
-        r"outside(?:\s+of)?)"
+        r"(?:live|lives|lived|living|reside|resides|residing|stay|staying|moved|moving|relocated|born|based|retired|"
+        r"located|grew\s+up|raised|home|stationed|vivo|vivimos|vive|viven|nac[íi]|naci[óo]|got\s+sick|was\s+admitted|"
+        r"fell|fainted|accident|altitude|work(?:s|ed|ing)?|i'm|im|we're|stuck|down|up|out|here|office|clinic|shop|"
+        r"family|relatives|funeral|wedding|mi\s+casa|trabajo)\s+(?:out\s+|over\s+|back\s+|here\s+|up\s+|"
+        r"down\s+)?(?:in|en|to|near|outside(?:\s+of)?|a|cerca\s+de)"
     )
     come = (
-        r"(?:i'm|i\s+am|we're|we\s+are|coming|come|comes|drive|driving|travel|traveling|originally|he's|"
-        r"she's|is)\s+(?:all\s+the\s+way\s+)?(?:in\s+)?from"
+        r"(?:i'm|i\s+am|we're|we\s+are|coming|come|comes|came|drive|drives|driving|drove|travel|traveling|travels|"
+        r"originally|he's|she's|is|back|flew|fly|flying|visiting|visit|bus|train|flight|"
+        r"trip)\s+(?:all\s+the\s+way\s+|over\s+|here\s+|in\s+|back\s+|out\s+)?(?:from|to|into|through|via)|(?:viajo|"
+        r"viajamos|vengo|viene|venimos|soy|somos|de\s+regreso|manejo|manejamos|desde|voy|vamos)\s+(?:de|desde|a)"
     )
-    town = r"(?:town|city|village|suburb)\s+(?:of|is|:)|city\s*:|resident\s+of|hometown(?:\s+is)?|visiting\s+from"
-    listed = "|".join(sorted(lexicon.cities))
+    home = (
+        r"(?:live|lives|lived|living|reside|resides|stay|staying|moved|vivo|vivimos|vive|viven)\s+(?:out\s+|over\s+|"
+        r"back\s+|here\s+|up\s+|down\s+)?(?:in|en|to|near|outside(?:\s+of)?)|(?:i'm|i\s+am|we're|we\s+are|come|came|"
+        r"coming|drive|drove|originally|he's|she's)\s+(?:all\s+the\s+way\s+)?from"
+    )
+    town = (
+        r"(?:town|city|village|suburb|ciudad|pueblo)\s+(?:of|is|:|de)|city\s*:|resident\s+of|hometown(?:\s+is)?|"
+        r"visiting\s+from|visit(?:ing)?|mail\s+to|closer\s+to|close\s+to|somewhere\s+in"
+    )
+    free, cued = listed_towns("towns.txt"), listed_towns("towns_cued.txt")
+    certain, capitals = (
+        any_of({*free, *lexicon.cities}),
+        any_of(" ".join(map(str.capitalize, name.split())) for name in cued),
+    )
+    free_town, cued_town = any_of(free), any_of(cued)
+    after_state = rf"(?:,\s?|\s)(?:(?-i:{STATE})|{STATE_NAME})\b"
+    proper = _proper(lexicon)
+
+    def no_medicine(match: Match) -> bool:
+        return not _MEDICAL_AFTER.match(match.string, match.end("v"))
+
     return [
         compile_rule(
             "CITY",
-            rf"\b(?i:{cue}|{come}|{town})\s+(?P<v>{_CITY}(?:,\s?(?:{_STATE}|{_STATE_NAME})\b)?)",
+            rf"\b(?i:{cue}|{come}|{town})\s+(?P<v>{CITY}(?:,\s?(?:{STATE}|{STATE_NAME})\b)?)",
             0.8,
-            accept=_proper(lexicon),
+            accept=proper,
+            needs="capital",
             exact_case=True,
         ),
         compile_rule(
             "CITY",
-            rf"\b(?:{cue}|{come}|{town})\s+(?P<v>(?:{listed}|des\s+moines|new\s+york(?:\s+city)?|los\s+angeles|"
-            rf"san\s+\p{{L}}+|santa\s+\p{{L}}+|las\s+vegas|el\s+paso|st\.?\s+\p{{L}}+|fort\s+\p{{L}}+|"
-            r"cedar\s+(?:rapids|falls)|iowa\s+city|kansas\s+city|salt\s+lake\s+city|(?:new|north|south|east|"
-            rf"west|port|lake|mount)\s+\p{{L}}{{4,}})(?:,?\s+(?:{_STATE}|{_STATE_NAME})\b)?)\b",
+            rf"\b(?:{cue}|{come}|{town}|in|near|from|to|outside|around|at|de|en|desde)\s+(?P<v>{certain}|"
+            rf"(?-i:{capitals}))(?![\w\-])",
             0.75,
-        ),
-        compile_rule(
-            "CITY", rf"(?<![\w.'\-])(?P<v>{_CITY},\s(?:{_STATE}))(?!\w)", 0.75, accept=_proper(lexicon), exact_case=True
+            accept=no_medicine,
         ),
         compile_rule(
             "CITY",
-            rf"(?<![\w.'\-])(?P<v>{_CITY}),?\s(?:{_STATE}|{_STATE_NAME}),?\s{_ZIP}(?!\w)",
+            rf"\b(?:{home})\s+(?P<v>(?:{cued_town}|san\s+\p{{L}}+|santa\s+\p{{L}}+|st\.?\s+\p{{L}}+|fort\s+\p{{L}}+|"
+            rf"(?:new|north|south|east|west|port|lake|mount)\s+\p{{L}}{{4,}})(?:,?\s+(?:{STATE}|{STATE_NAME})\b)?)\b",
+            0.75,
+        ),
+        compile_rule(
+            "CITY",
+            rf"\bfrom\s(?P<v>{CITY})(?=\sto\s[A-Z]\p{{L}})",
+            0.75,
+            accept=proper,
+            needs="capital",
+            exact_case=True,
+        ),
+        compile_rule(
+            "CITY",
+            r"(?<![\w'\-])(?P<v>[A-Z]\p{L}{2,14}(?:\s[A-Z]\p{L}{2,14})?\s(?:City|Springs|Falls|Rapids|Bluffs|"
+            r"Junction|Township|County))(?!\w)",
+            0.7,
+            accept=proper,
+            needs="capital",
+            exact_case=True,
+        ),
+        compile_rule("CITY", rf"(?<![\w'\-])(?P<v>{free_town})(?![\w\-])", 0.7, accept=no_medicine),
+        compile_rule(
+            "CITY",
+            rf"(?<![\w.'\-])(?P<v>{CITY},\s(?:{STATE}))(?!\w)",
+            0.75,
+            accept=proper,
+            needs="capital",
+            exact_case=True,
+        ),
+        compile_rule("CITY", rf"(?<![\w'\-])(?P<v>{cued_town}){after_state}", 0.75),
+        compile_rule(
+            "CITY",
+            rf"(?<![\w.'\-])(?P<v>{CITY})[\s,]{{1,2}}(?:{_SURE_STATE}|(?i:{STATE_NAME}))(?![\w\-])",
+            0.75,
+            accept=proper,
+            needs="capital",
+            exact_case=True,
+        ),
+        compile_rule(
+            "CITY",
+            rf"(?<![\w.'\-])(?P<v>{CITY})(?:,?\s(?:{STATE}|{STATE_NAME}))?[\s,]{{1,2}}{ZIP}(?![\w\-/%]|[.,:]\d)",
             0.8,
-            accept=_proper(lexicon),
+            accept=_before_zip(proper),
             needs="digit",
             exact_case=True,
         ),
+        compile_rule(
+            "CITY",
+            rf"(?:\b{CLEAR}|\b{SHORT}|\bbox\s\d{{1,5}}|\bapt\b\.?\s?\w{{1,4}}|\d{{5}}|"
+            rf"\#\s?\w{{1,4}})\.?,?\s(?:in\s)?(?P<v>(?-i:{CITY}))(?=[\s,]{{0,2}}(?:\Z|[.,;!?\n]|\d{{5}}|(?:{STATE}|"
+            rf"{STATE_NAME})\b|and\b|is\b|for\b))",
+            0.7,
+            accept=_after_number(proper),
+        ),
     ]
 
 
-def _organizations(lexicon: Lexicon) -> list[Rule]:
-    name = r"[A-Z][\p{L}\d'&.\-]*+(?:\s(?:[A-Z&][\p{L}\d'&.\-]*+|of|and|the)){0,4}(?<![.])(?<!\sof)(?<!\sand)(?<!\sthe)"
-    return [
-        compile_rule(
-            "ORGANIZATION",
-            r"\b(?i:(?:i|he|she|husband|wife|we|they)\s+works?(?:ed)?\s+(?:at|for)|working\s+(?:at|for)|"
-            rf"employed\s+(?:at|by|with)|employer(?:\s+is|'s|:)|job\s+(?:at|with))\s+(?:the\s+)?(?P<v>{name})",
-            0.75,
-            accept=_proper(lexicon),
-            exact_case=True,
-        ),
-        compile_rule(
-            "ORGANIZATION",
-            r"(?<![\w.'&\-])(?P<v>[A-Z][\p{L}'&\-]*+(?:\s[A-Z&][\p{L}'&\-]*+){0,3}?,?\s(?:Inc|LLC|Corp|"
-            r"Corporation|Ltd|GmbH|Elementary(?:\sSchool)?|High\sSchool|Middle\sSchool|Academy|University|"
-            r"College))\b",
-            0.75,
-            accept=_proper(lexicon),
-            exact_case=True,
-        ),
-    ]
+_SURE_STATE = r"(?:AK|AZ|AR|CA|FL|GA|IL|IA|KS|KY|MN|MO|MT|NE|NV|NH|NJ|NM|NY|NC|ND|RI|SC|SD|TN|TX|UT|VT|VA|WA|WV|WI|WY)"
+"""Abbreviations of states that are no words and no degrees: they follow a town without a comma too."""
+
+
+def _after_number(proper: Callable[[Match], bool]) -> Callable[[Match], bool]:
+    """A town after a street needs the number of the house before it: "Dr Pepper" has none."""
+
+    def accept(match: Match) -> bool:
+        return proper(match) and any(
+            c.isdigit() for c in match.string[max(0, match.start("v") - 45) : match.start("v")]
+        )
+
+    return accept
+
+
+def _before_zip(proper: Callable[[Match], bool]) -> Callable[[Match], bool]:
+    def accept(match: Match) -> bool:
+        words = [word.lower() for word in _WORD.findall(match["v"])]
+        return proper(match) and not any(word in _BEFORE_CODE for word in words)
+
+    return accept

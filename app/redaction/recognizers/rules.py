@@ -20,6 +20,40 @@ _SHAPE = 0.97
 """The score of a shape that nothing else has: over that of a cue, which may name a wider class."""
 
 
+_AT = regex.compile(r"@|\bat\b|\barroba\b|#", regex.IGNORECASE)
+_IS = regex.compile(r"\d[A-Z]{0,3}[\s,=]{1,3}(?:is|was|es)\s", regex.IGNORECASE)
+_CAPITAL = regex.compile(r"\p{Lu}")
+
+_SIGN_IN = regex.compile(
+    r"\b(?:log(?:ged|ging)?[\s\-]?(?:in|on|out)|login|sign(?:ed|ing)?[\s\-]?(?:in|on|up)|password|portal|mychart|"
+    r"user\s?name|user|usuario|locked\sout|handle|screen\s?name|contraseña|clave|instagram|facebook|tiktok|snapchat|"
+    r"twitter)\b",
+    regex.IGNORECASE,
+)
+_MAIL = regex.compile(r"\be-?mails?\b|\bcorreos?\b|\bg-?mail\b", regex.IGNORECASE)
+_CAR = regex.compile(
+    r"\b(?:cars?|trucks?|van|suv|jeep|vehicle|parked|parking|park|valet|tow(?:ed|ing)?|garage|spot|keys|plates?|"
+    r"tags?|ding(?:ed)?|sedan|minivan|motorcycle|pickup|rig|semi|tacoma|silverado|corolla|camry|civic|blocked\sin|"
+    r"fire\slane|headlights|lights\sleft\son|honda|toyota|ford|chevy|nissan|subaru|hyundai|kia|dodge|ram|tesla|mazda|"
+    r"volvo|buick|carro|troca|camioneta|coche|estacionad[oa]|estacionamiento|placas?)\b",
+    regex.IGNORECASE,
+)
+
+_TESTS: dict[str, Callable[[str], bool]] = {
+    "": lambda text: True,
+    "digit": lambda text: any(c.isdigit() for c in text),
+    "@": lambda text: "@" in text,
+    "at": lambda text: bool(_AT.search(text)),
+    "number is": lambda text: bool(_IS.search(text)),
+    "capital": lambda text: bool(_CAPITAL.search(text)),
+    "underscore": lambda text: "_" in text,
+    "sign in": lambda text: bool(_SIGN_IN.search(text)),
+    "mail": lambda text: bool(_MAIL.search(text)),
+    "car": lambda text: bool(_CAR.search(text)),
+}
+"""What a text has to hold for a rule to be worth running."""
+
+
 def _always(match: Match) -> bool:
     return True
 
@@ -28,7 +62,7 @@ def _always(match: Match) -> bool:
 class Rule:
     """``pattern`` finds the identifier in its group ``v``; ``accept`` may refuse a match by what stands around it.
 
-    ``needs`` is a cheap test on the whole text: "digit", "@" or "" (no test).
+    ``needs`` names a cheap test on the whole text (``_TESTS``): the pattern runs only on a text that passes it.
     """
 
     type: str
@@ -65,7 +99,7 @@ class RuleRecognizer(EntityRecognizer):
 
     def analyze(self, text: str, entities: list[str], nlp_artifacts: Any = None) -> list[RecognizerResult]:
         """All matches of all rules, overlapping ones included. Linear in the length of the text."""
-        present = {"": True, "digit": any(c.isdigit() for c in text), "@": "@" in text}
+        present = {name: test(text) for name, test in _TESTS.items()}
         found = []
         for rule in self._rules:
             if not present[rule.needs]:

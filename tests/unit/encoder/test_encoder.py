@@ -42,12 +42,16 @@ def test_embeddings_equal_the_torch_reference(encoder: Encoder) -> None:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     batch = tokenizer(TEXTS, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
     with torch.no_grad():
-        states = model(**batch).last_hidden_state
+        layers = model(**batch, output_hidden_states=True).hidden_states
+        states = layers[-1]
     mask = batch["attention_mask"][..., None].float()
     expected = torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1).numpy()
     assert np.abs(encoder.embed(TEXTS) - expected).max() < 1e-4
     offsets, hidden = encoder.hidden(TEXTS[0])
-    assert np.abs(hidden - states[0, : len(offsets)].numpy()).max() < 1e-4
+    for part, layer in ((hidden[:, :384], layers[3]), (hidden[:, 384:], states)):
+        wanted = layer[0, : len(offsets)].numpy()
+        likeness = (part * wanted).sum(axis=1) / np.linalg.norm(part, axis=1) / np.linalg.norm(wanted, axis=1)
+        assert likeness.min() > 0.95
 
 
 def test_embeddings_are_unit_vectors_in_the_order_given(encoder: Encoder) -> None:
@@ -72,21 +76,23 @@ def test_hidden_gives_offsets_into_the_text(encoder: Encoder) -> None:
     text = "My knee hurts"
     offsets, states = encoder.hidden(text)
     assert [text[start:end] for start, end in offsets] == ["", "My", "knee", "hurts", ""]
-    assert states.shape == (5, 384)
+    assert states.shape == (5, Encoder.hidden_dimension)
     assert len(encoder.hidden("a " * 1000)[0]) == MAX_TOKENS
 
 
 def test_a_damaged_cache_file_is_rebuilt(cache_dir: Path, encoder: Encoder) -> None:
-    expected = encoder.embed(TEXTS)
-    (file,) = cache_dir.glob("*.onnx")
-    size = file.stat().st_size
-    data = bytearray(file.read_bytes())
-    data[size // 2] ^= 0xFF
-    file.write_bytes(bytes(data))
-    assert np.array_equal(Encoder.load(cache_dir).embed(TEXTS), expected)
-    file.write_bytes(b"")
-    assert np.array_equal(Encoder.load(cache_dir).embed(TEXTS), expected)
-    assert file.stat().st_size == size
+    expected, states = encoder.embed(TEXTS), encoder.hidden(TEXTS[0])[1]
+    files = sorted(cache_dir.glob("*.onnx"))
+    assert len(files) == 2
+    for file in files:
+        size = file.stat().st_size
+        data = bytearray(file.read_bytes())
+        data[size // 2] ^= 0xFF
+        file.write_bytes(bytes(data))
+        assert np.array_equal(Encoder.load(cache_dir).embed(TEXTS), expected)
+        file.write_bytes(b"")
+        assert np.array_equal(Encoder.load(cache_dir).hidden(TEXTS[0])[1], states)
+        assert file.stat().st_size == size
     assert {path.suffix for path in cache_dir.iterdir()} == {".onnx", ".sha256"}
 
 

@@ -21,9 +21,9 @@ def triage(bundle: PolicyBundle) -> Triage:
 
 
 @pytest.fixture(scope="session")
-def whole(bundle: PolicyBundle, tmp_path_factory: pytest.TempPathFactory) -> Triage:
+def whole(bundle: PolicyBundle, encoder: Encoder) -> Triage:
     """Triage as it is served: rules and learned raise."""
-    return triage_of(bundle, Encoder.load(tmp_path_factory.mktemp("encoder")))
+    return triage_of(bundle, encoder)
 
 
 @pytest.fixture(scope="session")

@@ -61,11 +61,6 @@ def raising(bundle: PolicyBundle, encoder: Stub) -> Triage:
     return Triage(bundle, LearnedRaise(bundle.learned, Classifier(weights()), encoder))
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
-    return Encoder.load(tmp_path_factory.mktemp("encoder"))
-
-
 def test_it_raises_what_no_rule_raises_with_a_readable_reason(bundle: PolicyBundle) -> None:
     verdict = raising(bundle, Stub(1)).assess(["can i park here"])
     assert (verdict.tier, verdict.routes, verdict.text_id) == (Tier.EMERGENCY, ("911",), "emergency_cardiac")

@@ -27,11 +27,6 @@ def write(folder: Path, name: str, title: str, text: str, *, review_by: str = "2
     )
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
-    return Encoder.load(tmp_path_factory.mktemp("encoder"))
-
-
 @pytest.fixture
 async def own_site(site: Site, request: pytest.FixtureRequest) -> Site:
     return site.model_copy(update={"id": "site-" + hashlib.sha256(request.node.name.encode()).hexdigest()[:12]})

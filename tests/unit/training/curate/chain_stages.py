@@ -69,7 +69,7 @@ def site(folder: Path) -> Path:
 
 def invented(number: int) -> str:
     """A name of something that only the stricter look of deidentify suspects."""
-    return f"Blenk{'abcdefghij'[number // 10 % 10]}{'abcdefghij'[number % 10]}o"
+    return f"Qubix{'abcdefghij'[number // 10 % 10]}{'abcdefghij'[number % 10]}"
 
 
 def call(number: int, **more: Any) -> str:

@@ -50,7 +50,7 @@ def test_a_run_makes_numbered_folders_a_version_and_a_report(tmp_path: Path) -> 
     assert done.questions == 30
     page = done.report.read_text(encoding="utf-8")
     assert "Mokoena" not in page + json.dumps(manifest.model_dump())
-    assert "Blenk" not in page
+    assert "Qubix" not in page
     counts = {report.stage: report.counts for report in done.reports}
     assert counts["ingest"]["quarantined"] == 2
 
@@ -206,7 +206,7 @@ def test_decisions_are_asked_for_once_and_applied(tmp_path: Path) -> None:
     exported = export(tmp_path / "work", tmp_path / "review", tmp_path / "decisions.jsonl")
     assert exported.questions == done.questions
     text = exported.csv.read_text(encoding="utf-8-sig")
-    assert "Blenk" not in text
+    assert "Qubix" not in text
     key = next(csv.DictReader(text.splitlines()))["key"]
     (tmp_path / "decided.csv").write_text(f"key,verdict\n{key},reject\n", encoding="utf-8")
     import_decisions(
@@ -215,7 +215,7 @@ def test_decisions_are_asked_for_once_and_applied(tmp_path: Path) -> None:
     again = chain(tmp_path).run()
     assert again.questions == done.questions - 1
     texts = "".join(record.text for record in read_records(tmp_path / "work" / "02-deidentify" / RECORDS))
-    assert texts.count("Blenk") == 1
+    assert texts.count("Qubix") == 1
     assert again.version != done.version
 
 

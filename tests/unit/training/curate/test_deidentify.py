@@ -20,7 +20,7 @@ from training.curate.deidentify import Deidentify, Options
 from training.curate.keys import SecretSource, keyed_hash, keyed_number, load_secret
 from training.curate.leaks import StrictLook, excerpt, shape
 from training.curate.pseudonyms import Pseudonyms, plain_files
-from training.curate.public import Public, own_details
+from training.curate.public import Public
 from training.curate.records import Record, Turn, read_records, record_line
 from training.curate.shifting import Shift, shift_of
 from training.curate.stages import RECORDS, REVIEW, Context, ReviewItem, StageReport, Verdict
@@ -47,8 +47,8 @@ def public(articles: Path) -> Public:
 
 
 @pytest.fixture(scope="session")
-def plain(public: Public) -> Pseudonyms:
-    return Pseudonyms(secret=SECRET, public=public, options=Options(), decisions={})
+def plain(public: Public, encoder_folder: Path) -> Pseudonyms:
+    return Pseudonyms(secret=SECRET, encoder=encoder_folder, public=public, options=Options(), decisions={})
 
 
 @pytest.fixture(scope="session")
@@ -176,8 +176,8 @@ def test_fields_with_identifiers_are_cleared(plain: Pseudonyms) -> None:
     assert found.source.endswith(".vtt")
 
 
-def test_plain_file_names_stay(public: Public) -> None:
-    plain = plain_files(SECRET, public)
+def test_plain_file_names_stay(public: Public, encoder_folder: Path) -> None:
+    plain = plain_files(SECRET, public, encoder_folder)
     for name in ("calls/2026-03.jsonl", "notes/export-east.csv", "faq/billing"):
         assert plain.file(name) == name
     for name in ("calls/Maria Gonzalez.txt", "calls/515-555-0142.vtt", "calls/2026-03-14.vtt", "calls/C-00004.txt"):
@@ -223,8 +223,9 @@ def test_days_in_the_articles_are_no_secret_unless_a_patient_says_them(plain: Ps
     assert "December 1" not in note.text
 
 
-def test_dates_can_be_taken_out_altogether(public: Public) -> None:
-    worker = Pseudonyms(secret=SECRET, public=public, options=Options(dates="token"), decisions={})
+def test_dates_can_be_taken_out_altogether(public: Public, encoder_folder: Path) -> None:
+    options = Options(dates="token")
+    worker = Pseudonyms(secret=SECRET, encoder=encoder_folder, public=public, options=options, decisions={})
     found = made(worker, record(0, "since March 3, 2026", "ok", patient="P1", date="2026-03-14"))[0]
     assert (found.turns[0].text, found.date) == ("since <DATE_1>", "2026")
 
@@ -310,22 +311,22 @@ def test_an_excerpt_shows_the_shape_only(look: StrictLook) -> None:
 
 
 def test_suspects_are_taken_out_asked_about_and_decided(tmp_path: Path, articles: Path) -> None:
-    one = record(0, "I use the Blenkalo app", "Thanks.", "and again the Blenkalo app", "ok")
+    one = record(0, "I use the Qubixab app", "Thanks.", "and again the Qubixab app", "ok")
     report, found, items = run(tmp_path, articles, [one])
-    assert "Blenk" not in found[0].text
+    assert "Qubix" not in found[0].text
     assert [(item.kind, item.proposal) for item in items] == [("name", "<PERSON>")]
-    assert "Blenk" not in items[0].model_dump_json()
+    assert "Qubix" not in items[0].model_dump_json()
     assert report.tables["suspects"] == [{"kind": "name", "what": "taken_out", "count": 2}]
     assert report.counts["messages_with_suspects"] == 2
 
     report, found, items = run(tmp_path, articles, [one], decisions={items[0].key: "reject"})
-    assert found[0].turns[0].text == "I use the Blenkalo app"
+    assert found[0].turns[0].text == "I use the Qubixab app"
     assert items == []
     _, _, asked = run(tmp_path, articles, [one], options=Options(take_out=()))
     report, found, _ = run(tmp_path, articles, [one], decisions={asked[0].key: "drop"})
     assert (found, report.counts["dropped_by_decision"]) == ([], 1)
     _, found, items = run(tmp_path, articles, [one], options=Options(take_out=()), decisions={asked[0].key: "accept"})
-    assert ("Blenk" in found[0].text, items) == (False, [])
+    assert ("Qubix" in found[0].text, items) == (False, [])
 
 
 def test_questions_are_few_and_the_same_ones_in_any_order(tmp_path: Path, articles: Path) -> None:
@@ -336,7 +337,7 @@ def test_questions_are_few_and_the_same_ones_in_any_order(tmp_path: Path, articl
     assert one[2] == two[2]
     assert len(one[2]) == 5
     every = run(tmp_path / "c", articles, records[:50], options=Options(questions=0, take_out=()))
-    assert len(every[2]) == 50
+    assert len(every[2]) == sum(row["count"] for row in every[0].tables["suspects"]) > 20
 
 
 def test_only_a_share_is_looked_at(tmp_path: Path, articles: Path) -> None:
@@ -350,7 +351,7 @@ def test_only_a_share_is_looked_at(tmp_path: Path, articles: Path) -> None:
 
 def invented(number: int) -> str:
     """A name of something that only the stricter look suspects."""
-    return "Blenk" + "".join("abcdefghij"[int(digit)] for digit in f"{number:03}") + "o"
+    return "Qubix" + "".join("abcdefghij"[int(digit)] for digit in f"{number:03}")
 
 
 def corpus() -> list[Record]:
@@ -375,7 +376,7 @@ def test_records_of_a_conversation_stand_together_and_workers_change_nothing(tmp
     assert one[0].tables["identifiers"]
     text = json.dumps([one[0].model_dump(), [item.model_dump() for item in one[2]]])
     assert "Ruiz" not in text
-    assert "Blenk" not in text
+    assert "Qubix" not in text
 
 
 def test_the_forgotten_do_not_come_back(tmp_path: Path, articles: Path) -> None:
@@ -387,12 +388,13 @@ def test_the_forgotten_do_not_come_back(tmp_path: Path, articles: Path) -> None:
     assert (len(found), report.counts["forgotten"]) == (1, 2)
 
 
-def test_a_record_that_cannot_be_read_to_the_end_goes_nowhere(public: Public) -> None:
+def test_a_record_that_cannot_be_read_to_the_end_goes_nowhere(public: Public, encoder_folder: Path) -> None:
     class Broken(Pseudonyms):
         def _redacted(self, *given: object) -> list[str]:
             raise RedactionFailed("recognizers took longer than 60 s")
 
-    outcome = Broken(secret=SECRET, public=public, options=Options(), decisions={})([record_line(record(0, "hi"))])
+    broken = Broken(secret=SECRET, encoder=encoder_folder, public=public, options=Options(), decisions={})
+    outcome = broken([record_line(record(0, "hi"))])
     assert (outcome.lines, outcome.counts["redaction_failed"]) == ([], 1)
 
 
@@ -430,6 +432,6 @@ def test_keyed_numbers_are_even() -> None:
 
 
 def test_what_the_hospital_says_itself_is_public(public: Public) -> None:
-    assert {"515-555-0111", "Cedar Valley Health", "chart.cedarvalley.example"} <= set(own_details(SITE))
+    assert {"515-555-0111", "Cedar Valley Health", "chart.cedarvalley.example"} <= set(SITE.own_details)
     assert {"garden", "masks", "visit"} <= public.words
     assert public.days == {"december 1", "march 31"}
