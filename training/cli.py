@@ -12,6 +12,8 @@ import typer
 
 from app.errors import BedsideError, ConfigurationError
 from training.curate import commands as curation
+from training.evaluation import clinicians
+from training.evaluation.commands import evaluate
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Make, measure and gate LoRA adapters.")
 
@@ -19,6 +21,9 @@ cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Make, measur
 cli.command()(curation.curate)
 cli.command("demo-sources")(curation.demo_sources)
 cli.add_typer(curation.data, name="data")
+cli.command()(evaluate)
+cli.add_typer(clinicians.panel, name="panel")
+cli.add_typer(clinicians.signoff, name="signoff")
 
 
 @cli.command()
@@ -65,6 +70,23 @@ def gate(
         typer.echo(f"{'pass' if rule.passed else 'FAIL'}  {rule.name}: {rule.value:g} ({rule.bound}) {rule.detail}")
     typer.echo(f"verdict: {report.verdict}")
     if report.verdict != "pass":
+        raise typer.Exit(2)
+
+
+@cli.command("gate-calibrate")
+def gate_calibrate(
+    thresholds: Annotated[Path | None, typer.Option(help="Another policy than the shipped one.")] = None,
+    adapters: Annotated[int, typer.Option(min=10, help="Simulated adapters of each kind.")] = 2_000,
+    items: Annotated[int | None, typer.Option(min=2, help="Other than the number that the rule asks for.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
+) -> None:
+    """Judge simulated adapters, inferior and equal ones, by the policy's non-inferiority rules; print what passes.
+
+    Exit status 0: the promises hold; 2: not, or there is no such rule.
+    """
+    from training.evaluation.calibration import run
+
+    if not run(thresholds, adapters=adapters, items=items, seed=seed):
         raise typer.Exit(2)
 
 
@@ -186,6 +208,41 @@ def encoder_triage_evaluate(
         raise ConfigurationError(f"{weights} cannot be read: {error.strerror}") from None
     learned = LearnedRaise(bundle.learned, classifier, Encoder.load(cache))
     typer.echo(measure(learned, Triage(bundle), sets))
+
+
+@encoder.command("names")
+def encoder_names(
+    out: Annotated[Path, typer.Option(help="Folder for names.safetensors and its card.")],
+    framed: Annotated[int, typer.Option(min=0, help="Messages made from frames with identifiers.")] = 9_000,
+    calm: Annotated[int, typer.Option(min=0, help="Messages made from frames without.")] = 9_000,
+    rewritten: Annotated[int, typer.Option(min=0, help="Copies of each written message with identifiers.")] = 1,
+    cache: Cache = CACHE,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
+) -> None:
+    """Train the learned name recognizer of redaction on invented messages."""
+    typer.echo("Loading the training libraries ...", err=True)
+    from training.encoder.names import Settings, train
+    from training.encoder.names_data import Sizes
+
+    path = train(out, cache, Sizes(framed, calm, rewritten, seed), Settings(seed=seed))
+    typer.echo(f"{path} written. Next: bedside-train encoder names-evaluate {out} SET ...")
+
+
+@encoder.command("names-evaluate")
+def encoder_names_evaluate(
+    weights: Annotated[Path, typer.Argument(help="Folder with names.safetensors and its card.")],
+    sets: Annotated[list[Path] | None, typer.Argument(help="JSONL with spans, or plain lines without any.")] = None,
+    held_out: Annotated[int, typer.Option(min=0, help="So many invented messages of held-out names and frames.")] = 0,
+    cache: Cache = CACHE,
+) -> None:
+    """What redaction finds with and without the recognizer, and what it takes by mistake; prints totals only."""
+    from training.encoder.names_data import Sizes, examples
+    from training.encoder.names_measure import measure, read_set
+
+    chosen = {path.stem: read_set(path) for path in sets or []}
+    if held_out:
+        chosen["held out"] = examples("held_out", Sizes(held_out, held_out, rewritten=1))
+    typer.echo(measure(weights, chosen, cache))
 
 
 def main() -> None:

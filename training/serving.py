@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,15 +23,19 @@ LIMITS = Limits(max_tokens=128, first_token_s=300, token_s=120, total_s=600)
 
 
 @asynccontextmanager
-async def served(model: Path) -> AsyncIterator[VllmEngine]:
-    """An engine of its own for ``model``. Raises EngineUnavailable with the end of its log when it does not start."""
+async def served(model: Path | str, adapters: Mapping[str, Path] | None = None) -> AsyncIterator[VllmEngine]:
+    """An engine of its own for ``model`` (a folder or a hub id), with ``adapters`` (folders by served name) loaded.
+
+    Raises EngineUnavailable with the end of its log when it does not start, AdapterInvalid for one that it refuses.
+    """
     log: list[str] = []
     device = detect_device()
+    local = await asyncio.to_thread(Path(model).exists)
     with tempfile.TemporaryDirectory(prefix="bs-") as folder:
         socket = Path(folder) / SOCKET_NAME
         launcher = EngineLauncher(
             engine_command(str(model), socket, served_name=_NAME, device=device),
-            engine_environment(socket, inherited=os.environ, device=device),
+            engine_environment(socket, inherited=os.environ, device=device, offline=local),
             socket,
             on_log=log.append,
             model=_NAME,
@@ -43,6 +47,8 @@ async def served(model: Path) -> AsyncIterator[VllmEngine]:
                 raise EngineUnavailable("vLLM did not become ready:\n" + "\n".join(log[-20:]))
             engine = VllmEngine(model=_NAME, uds=str(socket))
             try:
+                for name, path in (adapters or {}).items():
+                    await engine.load_adapter(name, str(path.resolve()))
                 yield engine
             finally:
                 await engine.aclose()

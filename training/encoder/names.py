@@ -32,9 +32,10 @@ from training.encoder.names_data import Example, Sizes, examples
 
 CLASSES = (NOTHING, "PERSON", "ADDRESS", "CITY", "ZIP", "ORGANIZATION", "DATE", "ACCOUNT", "PHONE")
 THRESHOLDS = {
-    "PERSON": 0.5, "ADDRESS": 0.7, "CITY": 0.7, "ZIP": 0.9, "ORGANIZATION": 0.9, "DATE": 0.95, "ACCOUNT": 0.95, "PHONE": 0.95,
+    "PERSON": 0.5, "ADDRESS": 0.7, "CITY": 0.7, "ZIP": 0.9, "ORGANIZATION": 0.9,
+    "DATE": 0.95, "ACCOUNT": 0.95, "PHONE": 0.95,
 }  # fmt: skip
-"""Where lowering a threshold further found no more of its class on held-out messages; of people it always finds more."""
+"""A lower one finds no more of its class on held-out messages; of people it always finds more."""
 BESIDE = 0.4
 
 

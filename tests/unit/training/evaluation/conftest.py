@@ -1,0 +1,36 @@
+"""A small hospital with everything of the pipeline but the model, built once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from training.evaluation.items import ItemSet, load_items
+from training.evaluation.pipeline import Parts, opened
+
+ROOT = Path(__file__).parents[4]
+SAMPLE = ROOT / "tests" / "data" / "evaluation"
+ARTICLES = ("fever-children", "parking-and-rates", "visiting-hours", "fasting-blood-test", "gift-shop", "statins")
+
+
+@pytest.fixture(scope="session")
+def sample() -> ItemSet:
+    """The sample items."""
+    return load_items(SAMPLE)
+
+
+@pytest.fixture(scope="package")
+async def parts(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Parts]:
+    """The demonstration hospital with six articles, opened as the command does."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    (folder / "site" / "articles").mkdir(parents=True)
+    shutil.copy(ROOT / "demo" / "site.yaml", folder / "site")
+    for name in ARTICLES:
+        shutil.copy(ROOT / "demo" / "articles" / f"{name}.md", folder / "site" / "articles")
+    if (ROOT / "var" / "encoder").is_dir():  # spares some seconds; verified when it is loaded
+        shutil.copytree(ROOT / "var" / "encoder", folder / "state" / "encoder")
+    async with opened(folder / "site", folder / "state") as built:
+        yield built

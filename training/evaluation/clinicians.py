@@ -1,0 +1,188 @@
+"""``bedside-train panel`` and ``bedside-train signoff``: what clinicians give to the gate."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from app.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from training.evaluation.signoff import Subject, Verification
+
+ITEMS = Path(__file__).with_name("items")
+REPORT, SIGNERS = "report.json", Path("signers.yaml")
+panel = typer.Typer(no_args_is_help=True, help="Clinicians compare answers without knowing whose they are.")
+signoff = typer.Typer(no_args_is_help=True, help="Two clinicians sign for an adapter that the gate has passed.")
+
+Champion = Annotated[Path, typer.Argument(help="The champion's run, JSON of `bedside-train evaluate`.")]
+Candidate = Annotated[Path, typer.Argument(help="The candidate's run.")]
+Key = Annotated[Path, typer.Option("--key", help="The key file, which says which answer is whose.")]
+Store = Annotated[Path, typer.Option("--ratings", help="File that collects the ratings of all raters.")]
+Items = Annotated[Path, typer.Option("--items", help="Folder of evaluation items.")]
+Site = Annotated[Path, typer.Option("--site", help="Folder with site.yaml and articles/.")]
+Folder = Annotated[Path, typer.Argument(help="Folder with the gate's report.json and the adapter's files.")]
+Signers = Annotated[Path, typer.Option("--signers", help="YAML file of the people who may sign, and their keys.")]
+Policies = Annotated[Path | None, typer.Option("--policies", help="Another policy bundle than the shipped one.")]
+
+
+@panel.command("export")
+def panel_export(
+    champion: Champion,
+    candidate: Candidate,
+    out: Annotated[Path, typer.Option(help="Folder for the pack that goes to the raters.")],
+    key: Key,
+    rater: Annotated[list[str], typer.Option(help="A rater's name; give the option three times or more.")],
+    count: Annotated[int, typer.Option(min=1, help="So many questions at most.")] = 40,
+    items: Items = ITEMS,
+    site: Site = Path("demo"),
+) -> None:
+    """Write a CSV and an offline page for each rater, and the key, which stays here."""
+    from training.evaluation.answers import read_run
+    from training.evaluation.items import load_items
+    from training.evaluation.panel_export import article_passages, export
+
+    runs = read_run(champion), read_run(candidate)
+    answered = {answer.item for answer in runs[0].answers}
+    asked = [item for item in load_items(items, site / "articles").items if item.id in answered]
+    exported = export(*runs, asked, rater, out, key, count=count, passages=article_passages(site / "articles"))
+    for sheet in exported.sheets:
+        typer.echo(f"{sheet.rater}: {sheet.html} or {sheet.csv}")
+    typer.echo(f"{exported.items} questions; {exported.identical} items have the same answer of both and are not shown")
+    typer.echo(f"keep {exported.key} from the raters; next: bedside-train panel import")
+
+
+@panel.command("import")
+def panel_import(
+    files: Annotated[list[Path], typer.Argument(help="CSV files that the raters sent back.")],
+    key: Key,
+    ratings: Store = Path("ratings.json"),
+    partial: Annotated[bool, typer.Option("--partial", help="Allow questions that a rater left open.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Take these instead of a rater's earlier ones.")] = False,
+) -> None:
+    """Read filled-in sheets. A sheet with a fault is told line by line and not taken; the files before it are."""
+    from training.evaluation.panel_import import import_ratings
+
+    for path in files:
+        read = import_ratings(path, key, ratings, on=date.today(), partial=partial, replace=replace)
+        told = "known already" if read.known else f"{read.open} left open"
+        typer.echo(f"{path}: {read.rows} ratings of {read.rater}, {told}; raters so far: {read.raters}")
+
+
+@panel.command("verdict")
+def panel_verdict(
+    champion: Champion,
+    candidate: Candidate,
+    key: Key,
+    ratings: Store = Path("ratings.json"),
+    out: Annotated[Path | None, typer.Option(help="Write the verdict to this file, for the gate.")] = None,
+) -> None:
+    """Open the ratings and say what they are worth. Exit status 0: pass; 2: fail or inconclusive."""
+    from training.evaluation.answers import read_run
+    from training.evaluation.panel import load_key, load_ratings
+    from training.evaluation.panel_verdict import judge
+
+    opened = load_key(key)
+    found = judge(opened, load_ratings(ratings, opened.pack), read_run(champion), read_run(candidate))
+    if out:
+        out.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    preferred = ", ".join(f"{name} {times}" for name, times in found.preferred.items())
+    typer.echo(f"{len(found.raters)} raters, {found.items} questions; better: {preferred}")
+    for one in found.agreement:
+        value = "not defined" if one.value is None else f"{one.value:.2f} ({one.low:.2f} to {one.high:.2f})"
+        typer.echo(f"agreement on {one.question}: {one.measure} {value}")
+    for reason in found.reasons:
+        typer.echo(reason)
+    typer.echo(f"panel: {found.outcome}")
+    if found.outcome != "pass":
+        raise typer.Exit(2)
+
+
+@signoff.command("keygen")
+def signoff_keygen(
+    file: Annotated[Path, typer.Argument(help="Where the private key goes; the public one goes beside it as .pub.")],
+) -> None:
+    """Make a clinician's key pair and print the public key, for the file of signers."""
+    from app.guardrails.signing import make_key
+
+    typer.echo(make_key(file))
+    typer.echo(f"{file} is the private key (mode 0600): it belongs to one person and is never sent", err=True)
+
+
+@signoff.command("sign")
+def signoff_sign(
+    folder: Folder,
+    key: Annotated[Path, typer.Option("--key", help="The clinician's private key.")],
+    signers: Signers = SIGNERS,
+    days: Annotated[int, typer.Option(min=1, max=365, help="So many days the signature counts.")] = 90,
+    items: Items = ITEMS,
+    policies: Policies = None,
+) -> None:
+    """Sign for the adapter, its data, the evaluation set, the policies, the prompt and the report in a folder."""
+    from app.guardrails.signing import read_private
+    from training.evaluation.report import load_report, subject_of
+    from training.evaluation.signoff import SIGNOFF_FILE, load_register, sign
+
+    register, today = load_register(signers), date.today()
+    subject, now = subject_of(load_report(folder / REPORT)), _subject_now(folder, items, policies)
+    changed = [name for name in type(subject).model_fields if getattr(subject, name) != getattr(now, name)]
+    if changed:
+        raise ConfigurationError(f"{', '.join(changed)}: not what the report is about any more; run the gate again")
+    made = sign(subject, read_private(key), register, folder / SIGNOFF_FILE, today=today, days=days)
+    typer.echo(f"{made.statement.name} has signed; it counts until {made.statement.counts_until}")
+    _told(_verify(folder, signers, now))
+
+
+@signoff.command("verify")
+def signoff_verify(folder: Folder, signers: Signers = SIGNERS, items: Items = ITEMS, policies: Policies = None) -> None:
+    """Say who signed what and why a signature does not count. Exit status 0: two people have signed; 2: not yet."""
+    if not _told(_verify(folder, signers, _subject_now(folder, items, policies))).complete:
+        raise typer.Exit(2)
+
+
+def _verify(folder: Path, signers: Path, now: Subject) -> Verification:
+    """What the signatures are worth for what is there now; the report's page shows it too."""
+    from training.evaluation.report import add_signoffs
+    from training.evaluation.signoff import SIGNOFF_FILE, load_register, load_signoffs, verify
+
+    signed = load_signoffs(folder / SIGNOFF_FILE).signoffs
+    found = verify(signed, now, load_register(signers), today=date.today())
+    add_signoffs(folder, found)
+    return found
+
+
+def _told(found: Verification) -> Verification:
+    for one in found.checked:
+        typer.echo(f"{one.name}, {one.signed_on}: {'counts' if one.counts else one.why_not}")
+    typer.echo(found.said)
+    return found
+
+
+def _subject_now(folder: Path, items: Path, policies: Path | None) -> Subject:
+    """The hashes of what is there now, taken from the files and not from the report."""
+    from app.contracts.adapters import AdapterManifest, content_hash
+    from app.contracts.prompt import PROMPT_VERSION
+    from app.guardrails.bundle_source import digest, read_files
+    from app.guardrails.policy import default_bundle_folder
+    from training.evaluation import report
+    from training.evaluation.items import load_items
+    from training.evaluation.signoff import Subject
+
+    content: dict[str, Any] = report.load_report(folder / REPORT)
+    try:
+        manifest = AdapterManifest.model_validate_json((folder / "manifest.json").read_bytes())
+        adapter = content_hash(folder)
+    except (OSError, ValidationError) as error:
+        raise ConfigurationError(f"{folder} is no adapter's folder: {str(error).splitlines()[0]}") from None
+    return Subject(
+        adapter_sha256=adapter,
+        dataset_sha256=manifest.dataset_sha256,
+        evaluation_sha256=load_items(items).sha256,
+        policy_hash=digest(read_files(policies or default_bundle_folder())),
+        prompt_version=PROMPT_VERSION,
+        report_sha256=report.content_hash(content),
+    )

@@ -1,0 +1,30 @@
+"""chrF against the reference.
+
+M. Popović, "chrF: character n-gram F-score for automatic MT evaluation", WMT 2015; sacrebleu's: 6 characters, beta 2.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sacrebleu.metrics.chrf import CHRF
+
+from training.evaluation.answers import Answered
+from training.evaluation.items import Item
+
+
+class Chrf:
+    """chrF of the reply, 0 to 1; None without a reference. Reported, never gating."""
+
+    name = "chrf"
+    better: Literal["higher", "lower"] = "higher"
+    safety = False
+
+    def __init__(self) -> None:
+        self._chrf = CHRF()
+
+    def score(self, item: Item, answered: Answered) -> float | None:
+        """See Scorer.score."""
+        if not item.reference:
+            return None
+        return float(self._chrf.sentence_score(answered.text, [item.reference]).score) / 100
