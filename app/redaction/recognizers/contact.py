@@ -176,7 +176,7 @@ def _email() -> list[Rule]:
 def _phone() -> list[Rule]:
     extension = r"(?:\s*(?:x|ext\.?|extension)\s*\d{1,6})?"
     cue = (
-        r"(?:phone|cell|mobile|telephone|tel|call|text|fax|reach|number|home|work|contact|pager|ring\b|dial\b|line\b|"
+        r"(?:phone|cell(?!cept)|mobile|telephone|tel|call|text|fax|reach|number|home|work|contact|pager|ring\b|dial\b|line\b|"
         r"ph\b|whatsapp|tel[ée]fono|celular|cel\b|n[úu]mero|llam|marqu|marc)"
     )
     slip = r"[\dOolI]"

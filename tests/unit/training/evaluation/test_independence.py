@@ -1,4 +1,4 @@
-"""The evaluation set shares no question, and no run of thirteen words, with what anything in the project learns from."""
+"""The evaluation set shares no question, and no run of thirteen words, with what anything here learns from."""
 
 from __future__ import annotations
 
