@@ -13,7 +13,7 @@ import typer
 from app.errors import BedsideError, ConfigurationError
 from training.curate import commands as curation
 from training.evaluation import clinicians
-from training.evaluation.commands import evaluate
+from training.evaluation import commands as evaluation
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Make, measure and gate LoRA adapters.")
 
@@ -21,7 +21,8 @@ cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Make, measur
 cli.command()(curation.curate)
 cli.command("demo-sources")(curation.demo_sources)
 cli.add_typer(curation.data, name="data")
-cli.command()(evaluate)
+cli.command()(evaluation.evaluate)
+cli.command()(evaluation.judge)
 cli.add_typer(clinicians.panel, name="panel")
 cli.add_typer(clinicians.signoff, name="signoff")
 

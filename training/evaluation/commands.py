@@ -67,7 +67,38 @@ def evaluate(
     with _progress(console) as progress:
         evaluation = asyncio.run(run(plan, _bars(progress)))
     Console().print(_summary(evaluation))
-    typer.echo(f"scores: {out / 'scores.json'}; next: bedside-train gate")
+    typer.echo(f"scores: {out / 'scores.json'}; next: bedside-train judge {out} {adapter}")
+
+
+def judge(
+    evaluation: Annotated[Path, typer.Argument(help="The folder that `bedside-train evaluate` wrote.")],
+    adapter: Annotated[Path, typer.Argument(help="The candidate's folder.")],
+    trained_on: Annotated[
+        list[Path] | None, typer.Option(help="A file of dialogues that it learnt from; may be repeated.")
+    ] = None,
+    metrics: Annotated[Path | None, typer.Option(help="metrics.jsonl of its training, for the curves.")] = None,
+    thresholds: Annotated[Path | None, typer.Option(help="Another policy than the shipped one.")] = None,
+    items: Annotated[Path, typer.Option(help="Folder of evaluation items.", show_default="the shipped set")] = ITEMS,
+    site: Annotated[Path, typer.Option(help="Folder with site.yaml and articles/.")] = Path("demo"),
+) -> None:
+    """Apply the gate's policy to an evaluation and write report.html and report.json beside it.
+
+    Exit status 0: pass; 2: fail or inconclusive.
+    """
+    from training.evaluation.judging import judge_evaluation
+    from training.evaluation.rules import THRESHOLDS, load_policy
+
+    policy, digest = load_policy(thresholds or THRESHOLDS)
+    judged = judge_evaluation(
+        evaluation, adapter, policy, items=items, articles=site / "articles", trained_on=trained_on or (),
+        metrics=metrics, thresholds_sha256=digest,
+    )  # fmt: skip
+    for reason in judged.decision.reasons:
+        typer.echo(reason)
+    typer.echo(f"report: {judged.report}")
+    typer.echo(f"verdict: {judged.decision.verdict}")
+    if judged.decision.verdict != "pass":
+        raise typer.Exit(2)
 
 
 def _lines(path: Path | None) -> tuple[str, ...]:

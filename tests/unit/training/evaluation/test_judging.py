@@ -1,0 +1,163 @@
+"""From the files of an evaluation to a verdict: the facts are what the files tell, and what is open blocks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from app.contracts.adapters import AdapterManifest
+from app.errors import ConfigurationError
+from tests.unit.training.evaluation.panels import make_run
+from tests.unit.training.evaluation.reports import make_table
+from training.cli import cli
+from training.evaluation.answers import Run, write_run
+from training.evaluation.items import Item, load_items
+from training.evaluation.judging import gather, judge_evaluation, overlap
+from training.evaluation.rules import FactRule, Policy, load_policy
+from training.evaluation.table import write_table
+
+SHIPPED = Path("demo/adapters/support")
+SAMPLE = Path("tests/data/evaluation")
+ARTICLES = Path("demo/articles")
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SHIPPED, tmp_path / "adapter"))
+
+
+@pytest.fixture
+def manifest(adapter: Path) -> AdapterManifest:
+    return AdapterManifest.model_validate_json((adapter / "manifest.json").read_bytes())
+
+
+@pytest.fixture
+def items() -> list[Item]:
+    return list(load_items(SAMPLE, ARTICLES).items)
+
+
+def answered(system: str, items: list[Item], manifest: AdapterManifest, **more: object) -> Run:
+    """A run as if the adapter had given it."""
+    sha256 = manifest.content_sha256 if system == "candidate" else None
+    fields = {"adapter_sha256": sha256, "base_sha256": manifest.base_sha256, "prompt_version": manifest.prompt_version}
+    run = make_run(system, items)
+    answers = tuple(one.model_copy(update={"raw": one.text}) for one in run.answers)
+    return run.model_copy(update={"answers": answers} | fields | more)
+
+
+@pytest.fixture
+def evaluation(tmp_path: Path, items: list[Item], manifest: AdapterManifest) -> Path:
+    """The folder that `bedside-train evaluate` writes."""
+    folder = tmp_path / "evaluation"
+    (folder / "runs").mkdir(parents=True)
+    for system in ("base", "champion", "candidate"):
+        write_run(answered(system, items, manifest), folder / "runs" / f"{system}.json")
+    write_table(make_table(items), folder / "scores.json")
+    return folder
+
+
+def policy(*facts: str) -> Policy:
+    """The shipped policy's rules about these facts only."""
+    shipped, _ = load_policy()
+    rules = [rule for rule in shipped.rules if isinstance(rule, FactRule) and rule.fact in facts]
+    assert len(rules) == len(facts)
+    return shipped.model_copy(update={"rules": rules})
+
+
+def test_a_whole_adapter_has_its_facts(items: list[Item], adapter: Path, manifest: AdapterManifest) -> None:
+    base, candidate = answered("base", items, manifest), answered("candidate", items, manifest)
+    facts = gather(manifest, adapter, base, candidate, items, [])
+    assert (facts.base_matches, facts.template_matches, facts.tampered, facts.loads_in_engine) == (
+        True,
+        True,
+        False,
+        True,
+    )
+    assert facts.train_loss == pytest.approx(0.2913, abs=1e-3)
+    assert facts.held_out_loss == pytest.approx(0.2539, abs=1e-3)
+    assert (facts.ngram_overlap, facts.canaries_planted, facts.hf_vllm_agreement) == (None, None, None)
+
+
+def test_changed_weights_another_base_and_another_adapter_are_seen(
+    items: list[Item], adapter: Path, manifest: AdapterManifest
+) -> None:
+    base = answered("base", items, manifest)
+    foreign = answered("candidate", items, manifest, base_sha256="0" * 64, adapter_sha256="1" * 64, prompt_version="v0")
+    weights = adapter / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    facts = gather(manifest, adapter, base, foreign, items, [])
+    assert (facts.base_matches, facts.template_matches, facts.tampered, facts.loads_in_engine) == (
+        False,
+        False,
+        True,
+        False,
+    )
+
+
+def test_an_adapter_that_changes_nothing_is_seen(items: list[Item], adapter: Path, manifest: AdapterManifest) -> None:
+    base, candidate = answered("base", items, manifest), answered("candidate", items, manifest)
+    same = candidate.model_copy(update={"answers": base.answers})
+    assert gather(manifest, adapter, base, same, items, []).differs_share == 0.0
+    other = [
+        one.model_copy(update={"raw": "other words"}) if place < 3 else one for place, one in enumerate(base.answers)
+    ]
+    changed = candidate.model_copy(update={"answers": tuple(other)})
+    assert gather(manifest, adapter, base, changed, items, []).differs_share == pytest.approx(3 / len(items))
+
+
+def test_a_training_text_that_holds_an_item_is_seen(
+    items: list[Item], evaluation: Path, adapter: Path, tmp_path: Path
+) -> None:
+    long = items[0].model_copy(
+        update={"turns": ["one two three four five six seven eight nine ten eleven twelve thirteen x"]}
+    )
+    learnt = ["Well: ONE two three four five six seven, eight nine ten eleven twelve thirteen!"]
+    assert overlap([long, *items[1:4]], learnt) == 0.25
+    assert overlap([long], ["one two three four five six seven eight nine ten eleven twelve"]) == 0.0
+    file = tmp_path / "train.jsonl"
+    file.write_text(json.dumps({"text": "no question"}) + "\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="no file of dialogues"):
+        judge_evaluation(evaluation, adapter, policy("tampered"), items=SAMPLE, articles=ARTICLES, trained_on=[file])
+
+
+def test_a_verdict_and_a_report_come_of_the_files(evaluation: Path, adapter: Path) -> None:
+    asked = policy("base_matches", "tampered")
+    given = {
+        "items": SAMPLE,
+        "articles": ARTICLES,
+        "trained_on": [Path("demo/dialogues/train.jsonl")],
+    }
+    judged = judge_evaluation(evaluation, adapter, asked, **given)  # type: ignore[arg-type]
+    assert judged.decision.verdict == "pass"
+    assert judged.report.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert json.loads((evaluation / "report.json").read_bytes())["verdict"] == "pass"
+    (adapter / "adapter_model.safetensors").write_bytes(b"other weights")
+    assert judge_evaluation(evaluation, adapter, asked, **given).decision.verdict == "fail"  # type: ignore[arg-type]
+    open_rule = judge_evaluation(evaluation, adapter, policy("canaries_planted"), **given)  # type: ignore[arg-type]
+    assert open_rule.decision.verdict == "inconclusive"
+
+
+def test_the_command_says_why_and_exits_with_2(evaluation: Path, adapter: Path) -> None:
+    words = ["judge", str(evaluation), str(adapter), "--items", str(SAMPLE)]
+    run = CliRunner().invoke(cli, words)
+    assert run.exit_code == 2, run.output
+    assert "report.html" in run.output.replace("\n", "")
+    assert "verdict: " in run.output
+
+
+def test_files_that_do_not_belong_together_are_refused(evaluation: Path, adapter: Path, tmp_path: Path) -> None:
+    given = {"articles": ARTICLES, "trained_on": ()}
+    few = tmp_path / "few"
+    few.mkdir()
+    rows = yaml.safe_load((SAMPLE / "sample.yaml").read_text(encoding="utf-8"))
+    (few / "few.yaml").write_text(yaml.safe_dump(rows | {"items": rows["items"][:5]}), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="is not in the set"):
+        judge_evaluation(evaluation, adapter, policy("tampered"), items=few, **given)  # type: ignore[arg-type]
+    (adapter / "manifest.json").unlink()
+    with pytest.raises(ConfigurationError, match="no manifest of an adapter"):
+        judge_evaluation(evaluation, adapter, policy("tampered"), items=SAMPLE, **given)  # type: ignore[arg-type]

@@ -1,0 +1,149 @@
+"""From what ``bedside-train evaluate`` wrote to a verdict: facts, the policy's rules, a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.contracts.adapters import AdapterManifest
+from app.contracts.adapters import content_hash as weights_hash
+from app.contracts.prompt import template_hash
+from app.errors import ConfigurationError
+from training.curate.words import words
+from training.evaluation.answers import Run, read_run
+from training.evaluation.curves import read_metrics
+from training.evaluation.facts import Facts
+from training.evaluation.gate import Decision, decide, judge
+from training.evaluation.items import Item, ItemSet, load_items
+from training.evaluation.report import Evidence, write_report
+from training.evaluation.results import RuleResult
+from training.evaluation.rules import NonInferiorRule, Policy
+from training.evaluation.table import read_table
+
+RUN_OF_WORDS = 13
+"""Words in a row that an evaluation item and a training text may not share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The decision, each rule's result, and where the report lies."""
+
+    decision: Decision
+    results: list[RuleResult]
+    report: Path
+
+
+def judge_evaluation(
+    folder: Path,
+    adapter: Path,
+    policy: Policy,
+    *,
+    items: Path,
+    articles: Path,
+    trained_on: Sequence[Path],
+    metrics: Path | None = None,
+    thresholds_sha256: str = "",
+) -> Judged:
+    """Judge the evaluation in ``folder``, and write ``report.html`` and ``report.json`` beside it.
+
+    ``trained_on`` are the files of dialogues that the adapter learnt from, ``metrics`` the run's metrics.jsonl. What
+    nobody measured stays open, and an open rule blocks. Raises ConfigurationError where files are missing or do not
+    belong together.
+    """
+    # 1. What was answered and scored.
+    table = read_table(folder / "scores.json")
+    base, champion, candidate = (
+        read_run(folder / "runs" / f"{name}.json") for name in ("base", "champion", "candidate")
+    )
+    asked = _asked(load_items(items, articles), candidate)
+    # 2. Facts about files and training.
+    manifest = _manifest(adapter)
+    facts = gather(manifest, adapter, base, candidate, asked, trained_on)
+    # 3. The rules.
+    results = judge(table, facts, policy)
+    # 4. The report.
+    evidence = Evidence(
+        adapter=manifest.version,
+        dataset_sha256=manifest.dataset_sha256,
+        results=results,
+        table=table,
+        champion=champion,
+        candidate=candidate,
+        items=asked,
+        training=read_metrics(metrics) if metrics else (),
+        margins={rule.metric: rule.margin for rule in policy.rules if isinstance(rule, NonInferiorRule)},
+        hashes={"thresholds": thresholds_sha256} if thresholds_sha256 else {},
+    )
+    return Judged(decide(results), results, write_report(folder, evidence))
+
+
+def gather(
+    manifest: AdapterManifest,
+    adapter: Path,
+    base: Run,
+    candidate: Run,
+    items: Sequence[Item],
+    trained_on: Sequence[Path],
+) -> Facts:
+    """What the files tell. Agreement of libraries, canaries and the panel are measured elsewhere, and open here."""
+    return Facts(
+        base_matches=manifest.base_sha256 == candidate.base_sha256,
+        template_matches=(manifest.prompt_version, manifest.template_sha256)
+        == (candidate.prompt_version, template_hash()),
+        tampered=weights_hash(adapter) != manifest.content_sha256,
+        loads_in_engine=candidate.adapter_sha256 == manifest.content_sha256,
+        differs_share=_differs(base, candidate),
+        train_loss=manifest.metrics.get("train_loss"),
+        held_out_loss=manifest.metrics.get("held_out_loss"),
+        ngram_overlap=overlap(items, _texts(trained_on)) if trained_on else None,
+    )
+
+
+def overlap(items: Sequence[Item], texts: Iterable[str], length: int = RUN_OF_WORDS) -> float:
+    """The share of items one of whose turns has ``length`` words in a row in common with a text."""
+    known = {run for text in texts for run in _runs(words(text), length)}
+    shared = sum(any(not known.isdisjoint(_runs(words(turn), length)) for turn in item.turns) for item in items)
+    return shared / len(items) if items else 0.0
+
+
+def _runs(text: Sequence[str], length: int) -> set[tuple[str, ...]]:
+    return {tuple(text[at : at + length]) for at in range(len(text) - length + 1)}
+
+
+def _differs(base: Run, candidate: Run) -> float | None:
+    """The share of items for which the model was asked and said something else with the adapter."""
+    pairs = [(one.raw, two.raw) for one, two in zip(base.answers, candidate.answers, strict=True) if one.raw or two.raw]
+    return sum(one != two for one, two in pairs) / len(pairs) if pairs else None
+
+
+def _asked(items: ItemSet, run: Run) -> list[Item]:
+    """The items of a run, in its order (a trial asks only the first)."""
+    known = {item.id: item for item in items.items}
+    if missing := [answer.item for answer in run.answers if answer.item not in known]:
+        raise ConfigurationError(
+            f"item {missing[0]} was answered and is not in the set; name the set that was evaluated"
+        )
+    return [known[answer.item] for answer in run.answers]
+
+
+def _manifest(adapter: Path) -> AdapterManifest:
+    """The manifest as it stands; whether the weights are its own is one of the facts."""
+    path = adapter / "manifest.json"
+    try:
+        return AdapterManifest.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path} is no manifest of an adapter: {error}") from None
+
+
+def _texts(files: Sequence[Path]) -> Iterable[str]:
+    """All texts of files of dialogues."""
+    for file in files:
+        try:
+            with file.open(encoding="utf-8") as lines:
+                for line in lines:
+                    row = json.loads(line)
+                    yield str(row["question"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigurationError(f"{file} is no file of dialogues: {error}") from None
