@@ -423,7 +423,7 @@ async def test_a_leak_in_any_of_the_places_would_be_noticed(
     with tempfile.NamedTemporaryFile(delete=False) as file:
         file.write(temporary.encode("utf-16-le"))
     ward.engine.script("Visiting hours are from 9 to 5.")
-    ward.engine.calls[-1].messages[-1].content  # noqa: B018  # there is a prompt to look into
+    assert ward.engine.calls[-1].messages[-1].content, "there is a prompt to look into"
     day.metrics = (await ward.http.get("/metrics")).text
     day.log = "".join(capfd.readouterr())
     found = day.leaks(planted)

@@ -57,7 +57,15 @@ STAGES: tuple[Stage, ...] = (
 REPORT, FINISHED = "report.json", "finished.json"
 _HEX = 64
 _ROOT = Path(__file__).parents[2]
-_CODE = ("training/curate", "training/finetune", "training/wording.py", "app/redaction", "app/contracts", "app/encoder")
+_CODE = (
+    "training/curate",
+    "training/finetune",
+    "training/wording.py",
+    "training/handouts.py",
+    "app/redaction",
+    "app/contracts",
+    "app/encoder",
+)
 _NO_CODE = ("demo_sources", "__pycache__")
 _LIBRARIES = (
     "presidio-analyzer", "presidio-anonymizer", "onnxruntime", "rapidfuzz", "rensa", "regex", "numpy", "pydantic",

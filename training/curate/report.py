@@ -6,8 +6,6 @@ can be read aloud and printed. Neither file tells a time: the same run gives the
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +20,7 @@ from training.curate import findings as words
 from training.curate import plots
 from training.curate.bias import UNKNOWN
 from training.curate.stages import ReviewItem, StageReport
+from training.handouts import csp_hash
 
 HTML_NAME, JSON_NAME = "report.html", "report.json"
 _TEMPLATE = Path(__file__).with_name("report.html.jinja")
@@ -89,7 +88,7 @@ def write_report(
     (folder / JSON_NAME).write_text(text, encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
-        "label": words.label, "measure": words.title, "figure": figure, "csp_hash": _csp_hash
+        "label": words.label, "measure": words.title, "figure": figure, "csp_hash": csp_hash
     }  # fmt: skip
     page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         summary=words.summary(found),
@@ -318,8 +317,3 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
             case _:
                 facts.append((words.label(name), figure(value)))
     return facts
-
-
-def _csp_hash(source: str) -> str:
-    """A source as a content security policy names it; its characters need no escaping."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(str(source).encode()).digest()).decode()

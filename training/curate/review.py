@@ -7,12 +7,10 @@ decided), so they are readable by their owner only.
 
 from __future__ import annotations
 
-import base64
 import csv
 import hashlib
 import io
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -23,12 +21,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import ConfigurationError
 from training.curate.stages import REVIEW, ReviewItem, Verdict
+from training.handouts import csp_hash, inert, write_private
 
 CSV_NAME, HTML_NAME = "review.csv", "review.html"
 COLUMNS = ("key", "stage", "kind", "record", "times", "reason", "excerpt", "proposal", "verdict", "reviewer")
 VERDICTS: dict[str, Verdict] = {"accept": "accept", "reject": "reject", "drop": "drop"}
 _TEMPLATE = Path(__file__).with_name("review.html.jinja")
-_FORMULA = re.compile(r"\s*[=+\-@|%＝＋－＠]")
 _FAULTS_SHOWN = 20
 
 
@@ -121,8 +119,8 @@ def export(work: Path, out: Path, decisions: Path) -> Exported:
     still_open = [question for question in asked if question.item.key not in known]
     out.mkdir(parents=True, exist_ok=True)
     exported = Exported(out / CSV_NAME, out / HTML_NAME, len(still_open), len(asked) - len(still_open))
-    _write_private(exported.csv, "\ufeff" + _csv(still_open))
-    _write_private(exported.html, _html(still_open))
+    write_private(exported.csv, "\ufeff" + _csv(still_open))
+    write_private(exported.html, _html(still_open))
     return exported
 
 
@@ -224,14 +222,8 @@ def _csv(asked: Sequence[Question]) -> str:
         item = question.item
         # The letter keeps spreadsheets from reading a key such as 12e4567890123456 as a number.
         cells = (f"k{item.key}", item.stage, item.kind, item.record, str(question.times))
-        writer.writerow([_inert(cell) for cell in (*cells, item.reason, item.excerpt, item.proposal, "", "")])
+        writer.writerow([inert(cell) for cell in (*cells, item.reason, item.excerpt, item.proposal, "", "")])
     return text.getvalue()
-
-
-def _inert(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula, whatever a caller has said."""
-    cell = cell.replace("\x00", "")
-    return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
 def _plain(cell: str) -> str:
@@ -250,21 +242,10 @@ def _html(asked: Sequence[Question]) -> str:
     ]
     queue = hashlib.sha256("".join(str(item["key"]) for item in items).encode()).hexdigest()[:12]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["csp_hash"] = _csp_hash
+    environment.filters["csp_hash"] = csp_hash
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     groups = sorted({str(item["group"]) for item in items})
     return template.render(items=items, groups=groups, queue=queue)
-
-
-def _csp_hash(source: str) -> str:
-    """A source as a content security policy names it; its characters need no escaping."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(text, encoding="utf-8", newline="")
 
 
 def _lines(path: Path) -> list[str]:

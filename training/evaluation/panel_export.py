@@ -6,7 +6,6 @@ one rater: her order of the questions is her own, and the candidate is answer A 
 
 from __future__ import annotations
 
-import base64
 import csv
 import hashlib
 import io
@@ -26,11 +25,11 @@ from app.knowledge.passages import split
 from training.evaluation.answers import Answered, Run
 from training.evaluation.items import Item
 from training.evaluation.panel import TEXTS, Bound, Key, Row, System, pack_id, run_hash, text_check
+from training.handouts import csp_hash, inert, write_private
 
 COLUMNS = ("pack", "rater", "row", "check", *TEXTS, "better", "correct_a", "correct_b", "harm_a", "harm_b", "comment")
 MIN_RATERS = 3
 _TEMPLATE = Path(__file__).with_name("panel.html.jinja")
-_FORMULA = re.compile(r"\s*[=+\-@|%＝＋－＠]")
 _NAME_LENGTH = 80
 _BEST = 3
 
@@ -116,7 +115,7 @@ def export(
     made = Key.model_validate({**content, "pack": pack_id(content)})
     folder.mkdir(parents=True, exist_ok=True)
     key.parent.mkdir(parents=True, exist_ok=True)
-    _write_private(key, made.model_dump_json(indent=1) + "\n")
+    write_private(key, made.model_dump_json(indent=1) + "\n")
     written = tuple(
         _write(made.pack, number, rater, rows, folder) for number, (rater, rows) in enumerate(sheets.items(), 1)
     )
@@ -133,12 +132,6 @@ def article_passages(folder: Path) -> dict[str, str]:
         for article in articles
         for place, piece in enumerate(split(article.markdown), start=1)
     }
-
-
-def inert(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula, whatever a model or a patient has said."""
-    cell = cell.replace("\x00", "")
-    return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
 def _require_raters(raters: Sequence[str]) -> None:
@@ -226,8 +219,8 @@ def _bound(run: Run) -> Bound:
 def _write(pack: str, number: int, rater: str, rows: Sequence[Shown], folder: Path) -> Sheet:
     name = re.sub(r"[^a-z0-9]+", "-", rater.lower()).strip("-") or "rater"
     sheet = Sheet(rater, folder / f"panel-{number}-{name}.csv", folder / f"panel-{number}-{name}.html")
-    _write_private(sheet.csv, "\ufeff" + _csv(pack, rater, rows))
-    _write_private(sheet.html, _html(pack, rater, rows, f"{number}-{name}"))
+    write_private(sheet.csv, "\ufeff" + _csv(pack, rater, rows))
+    write_private(sheet.html, _html(pack, rater, rows, f"{number}-{name}"))
     return sheet
 
 
@@ -243,7 +236,7 @@ def _csv(pack: str, rater: str, rows: Sequence[Shown]) -> str:
 
 def _html(pack: str, rater: str, rows: Sequence[Shown], file: str) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["csp_hash"] = _csp_hash
+    environment.filters["csp_hash"] = csp_hash
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     shown = [
         {
@@ -256,14 +249,3 @@ def _html(pack: str, rater: str, rows: Sequence[Shown], file: str) -> str:
         for one in rows
     ]
     return template.render(pack=pack, rater=rater, rows=shown, file=file)
-
-
-def _csp_hash(source: str) -> str:
-    """A source as a content security policy names it; its characters need no escaping."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(str(source).encode()).digest()).decode()
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(text, encoding="utf-8", newline="")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 from pydantic import Field
@@ -182,6 +183,14 @@ def _opened(key: Key, ratings: Ratings) -> list[_Opened]:
     return sorted(found, key=lambda one: (one.item, one.rater))
 
 
+def _correct(system: System, one: _Opened) -> float:
+    return float(one.correct[system])
+
+
+def _harms(system: System, one: _Opened) -> float:
+    return float(one.harm[system])
+
+
 def _levels(opened: Sequence[_Opened], items: Sequence[str], raters: Sequence[str], limits: PanelRules) -> list[Level]:
     """Better: kappa and alpha, both orientations of an item drawn together; correctness and harm: alpha, each answer
     being one thing that is rated, those to one question drawn together.
@@ -192,9 +201,9 @@ def _levels(opened: Sequence[_Opened], items: Sequence[str], raters: Sequence[st
     def table(value: Callable[[_Opened], float]) -> list[list[float | None]]:
         return [[value(by[item, who]) if (item, who) in by else None for who in raters] for item in items]
 
-    better = [row for side in (1, -1) for row in table(lambda one, side=side: float(side * one.better))]  # type: ignore[misc]
-    correct = [row for system in SYSTEMS for row in table(lambda one, system=system: float(one.correct[system]))]  # type: ignore[misc]
-    harm = [row for system in SYSTEMS for row in table(lambda one, system=system: float(one.harm[system]))]  # type: ignore[misc]
+    better = [*table(lambda one: float(one.better)), *table(lambda one: -float(one.better))]
+    correct = [row for system in SYSTEMS for row in table(partial(_correct, system))]
+    harm = [row for system in SYSTEMS for row in table(partial(_harms, system))]
     return [
         _level("better", agreement(better, "fleiss kappa", clusters=twice), limits, decides=True),
         _level("better", agreement(better, "alpha ordinal", clusters=twice), limits, decides=False),

@@ -7,7 +7,6 @@ other. Neither file tells the time of writing: the same evidence gives the same 
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import re
@@ -30,6 +29,7 @@ from training.evaluation.results import RuleResult
 from training.evaluation.signoff import NEEDED, Subject, Verification
 from training.evaluation.statistics import Bootstrap, Estimate, mean, paired_difference
 from training.evaluation.table import Metric, ScoreTable
+from training.handouts import csp_hash
 
 HTML_NAME, JSON_NAME = "report.html", "report.json"
 MIN_GROUP = 5
@@ -354,7 +354,7 @@ def _write(folder: Path, content: Mapping[str, Any], signoffs: Verification | No
 def _page(content: Mapping[str, Any]) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
-        "csp_hash": _csp_hash, "words": _words, "level": level, "change": change, "span": span, "points": _in_points,
+        "csp_hash": csp_hash, "words": _words, "level": level, "change": change, "span": span, "points": _in_points,
         "two": _two, "short": _short,
     }  # fmt: skip
     points = content["training"]
@@ -432,8 +432,3 @@ def _in_points(share: bool) -> str:
 def _words(name: str) -> str:
     text = name.replace("_sha256", "").replace("_", " ")
     return text[:1].upper() + text[1:]
-
-
-def _csp_hash(source: str) -> str:
-    """A source as a content security policy names it; its characters need no escaping."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(str(source).encode()).digest()).decode()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -126,7 +127,7 @@ def test_no_recognizer_is_slow_or_grows_faster_than_the_text(kind: str, recogniz
     for one in recognizers:
         if one.name == LEARNED and kind not in FEW:
             continue
-        fault = bounded(lambda text, one=one: milliseconds(one, text), HOSTILE[kind])  # type: ignore[misc]
+        fault = bounded(partial(milliseconds, one), HOSTILE[kind])
         if fault is not None:
             faults[one.name] = fault
     assert faults == {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,34 +12,11 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser import axe_violations
+from tests.html_page import HOSTILE, Page
 from training.curate.findings import Finding, findings, summary
 from training.curate.plots import bar, interval
 from training.curate.report import HTML_NAME, JSON_NAME, figure, write_report
 from training.curate.stages import ReviewItem, StageReport, review_key
-
-HOSTILE = "</style></title><script>alert(1)</script><img src=x onerror=alert(2)>\" onload='x' {{ 7*7 }} &amp;"
-
-
-class Page(HTMLParser):
-    """The elements, attributes and text of a page."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
-        self.words: list[str] = []
-        self.feed(source)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
 
 
 def gap(measure: str = "resolved", size: float = 0.35, alarm: bool = True, group: str = "private") -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -127,18 +128,18 @@ def test_a_training_text_that_holds_an_item_is_seen(
 
 def test_a_verdict_and_a_report_come_of_the_files(evaluation: Path, adapter: Path) -> None:
     asked = policy("base_matches", "tampered")
-    given = {
+    given: dict[str, Any] = {
         "items": SAMPLE,
         "articles": ARTICLES,
         "trained_on": [Path("demo/dialogues/train.jsonl")],
     }
-    judged = judge_evaluation(evaluation, adapter, asked, **given)  # type: ignore[arg-type]
+    judged = judge_evaluation(evaluation, adapter, asked, **given)
     assert judged.decision.verdict == "pass"
     assert judged.report.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert json.loads((evaluation / "report.json").read_bytes())["verdict"] == "pass"
     (adapter / "adapter_model.safetensors").write_bytes(b"other weights")
-    assert judge_evaluation(evaluation, adapter, asked, **given).decision.verdict == "fail"  # type: ignore[arg-type]
-    open_rule = judge_evaluation(evaluation, adapter, policy("canaries_planted"), **given)  # type: ignore[arg-type]
+    assert judge_evaluation(evaluation, adapter, asked, **given).decision.verdict == "fail"
+    open_rule = judge_evaluation(evaluation, adapter, policy("canaries_planted"), **given)
     assert open_rule.decision.verdict == "inconclusive"
 
 
@@ -151,13 +152,13 @@ def test_the_command_says_why_and_exits_with_2(evaluation: Path, adapter: Path) 
 
 
 def test_files_that_do_not_belong_together_are_refused(evaluation: Path, adapter: Path, tmp_path: Path) -> None:
-    given = {"articles": ARTICLES, "trained_on": ()}
+    given: dict[str, Any] = {"articles": ARTICLES, "trained_on": ()}
     few = tmp_path / "few"
     few.mkdir()
     rows = yaml.safe_load((SAMPLE / "sample.yaml").read_text(encoding="utf-8"))
     (few / "few.yaml").write_text(yaml.safe_dump(rows | {"items": rows["items"][:5]}), encoding="utf-8")
     with pytest.raises(ConfigurationError, match="is not in the set"):
-        judge_evaluation(evaluation, adapter, policy("tampered"), items=few, **given)  # type: ignore[arg-type]
+        judge_evaluation(evaluation, adapter, policy("tampered"), items=few, **given)
     (adapter / "manifest.json").unlink()
     with pytest.raises(ConfigurationError, match="no manifest of an adapter"):
-        judge_evaluation(evaluation, adapter, policy("tampered"), items=SAMPLE, **given)  # type: ignore[arg-type]
+        judge_evaluation(evaluation, adapter, policy("tampered"), items=SAMPLE, **given)

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 from datetime import date
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from playwright.sync_api import Browser
 
 from app.errors import ConfigurationError
 from tests.browser import axe_violations
+from tests.html_page import HOSTILE, Page
 from tests.unit.training.evaluation.panels import RATERS
 from tests.unit.training.evaluation.reports import make_evidence, rule
 from training.evaluation import curves
@@ -33,30 +33,6 @@ from training.evaluation.report import (
     write_report,
 )
 from training.evaluation.signoff import Checked, Verification
-
-HOSTILE = "</style></title><script>alert(1)</script><img src=x onerror=alert(2)>\" onload='x' {{ 7*7 }} &amp;"
-
-
-class Page(HTMLParser):
-    """The elements, attributes and text of a page."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
-        self.words: list[str] = []
-        self.feed(source)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
 
 
 def written(folder: Path, signoffs: Verification | None = None, **more: Any) -> tuple[Page, dict[str, Any]]:
