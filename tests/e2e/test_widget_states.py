@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from app.contracts.site import Site
 from app.widget.routes import build_router
@@ -295,6 +295,20 @@ def test_unreachable_service_says_how_to_get_help(hospital: Hospital, open_page:
     expect(chat.inside.locator("#problem")).to_contain_text("cannot be reached", timeout=20_000)
     expect(chat.inside.locator('footer a[href="tel:911"]')).to_be_visible()
     expect(chat.inside.locator('.person a[href="tel:515-555-0100"]')).to_be_visible()
+
+
+def test_words_written_before_the_scripts_are_there_are_kept_and_sent(hospital: Hospital, open_page: OpenPage) -> None:
+    page = open_page("about:blank")
+    waiting: list[Route] = []
+    page.route("**/widget/frame.js", lambda route: waiting.append(route))
+    page.goto(hospital.url)
+    with page.expect_request("**/widget/frame.js"):
+        chat = WidgetPage(page).open()
+    chat.composer.fill("chest pain")
+    expect(chat.inside.locator("#send")).to_be_disabled()
+    waiting[0].continue_()
+    chat.inside.get_by_role("button", name="Send").click()
+    expect(chat.inside.locator(".crisis")).to_be_visible()
 
 
 def test_spanish(hospital: Hospital, open_page: OpenPage) -> None:

@@ -473,7 +473,9 @@ async function boot() {
   header();
   wire();
   $("close").hidden = parent === window;
-  $("text").value = saved.draft;
+  // On a slow line the page can be written in before its scripts are there: that stays.
+  saved.draft = $("text").value ||= saved.draft;
+  $("send").disabled = false;
   host({ bedside: "ready" });
   try {
     config = await retried(() => request("GET", `/v1/widget/config?lang=${language}`));
