@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -29,6 +30,19 @@ hypothesis_settings.register_profile("bedside", deadline=None)  # the time of on
 hypothesis_settings.load_profile("bedside")
 
 _numbers = itertools.count(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the tests: a file stays in one, and one of them begins with the real engine.
+
+    The engine takes minutes to start and is kept for the session, so all that need it are together.
+    """
+    for item in items:
+        group = "engine" if item.get_closest_marker("engine") else item.path.as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.get_closest_marker("engine") is None)
 
 
 @pytest.fixture(scope="session")
