@@ -32,9 +32,12 @@ class Scope:
         self._reader = Reader(bundle, [t for rule in bundle.scope for t in (*rule.triggers, *rule.unless)])
 
     def assess(self, text: str) -> ScopeVerdict:
-        """The first rule of the bundle that matches decides; none means in scope."""
-        reading = self._reader.read([text])
-        matched = [rule for rule in self._rules if self._matches(rule, reading)]
+        """The first rule of the bundle that matches decides; none means in scope.
+
+        A wish for a person is read without masks: "call me back" is a phrase in which "back" is no part of the body.
+        """
+        reading, unmasked = self._reader.read([text]), self._reader.read([text], masked=False)
+        matched = [rule for rule in self._rules if self._matches(rule, unmasked if rule.kind == "human" else reading)]
         if not matched:
             return ScopeVerdict("in_scope", "in_scope", (), "", ())
         first = matched[0]
