@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.knowledge.query import Lexicon, Speller, stem, tokens
+from app.knowledge.query import MAX_CHARACTERS, Lexicon, Speller, stem, tokens
 
 ARTICLES = {
     "appointment": 40,
@@ -17,6 +19,13 @@ ARTICLES = {
     "throat": 8,
     "scan": 30,
     "line": 50,
+    "surgery": 20,
+    "vaccine": 15,
+    "medicine": 25,
+    "blood": 30,
+    "test": 40,
+    "handicap": 2,
+    "without": 9,
 }
 
 
@@ -25,16 +34,21 @@ def lexicon() -> Lexicon:
     return Lexicon.load()
 
 
+KNOWN = frozenset(["after", "cancels", "he", "is", "me", "no", "out", "ram", "with"])
+ODD = st.text(alphabet="acdefhimnoprstuvy", min_size=1, max_size=14)
+
+
 def write(folder: Path, lay: str) -> Path:
     (folder / "lay.txt").write_text(lay, encoding="utf-8")
     (folder / "texting.txt").write_text("u = you\n", encoding="utf-8")
     (folder / "chatter.txt").write_text("hi\n", encoding="utf-8")
+    (folder / "spanish.txt").write_text("cita > appointment\n", encoding="utf-8")
     return folder
 
 
 def test_the_vocabulary_is_broad(lexicon: Lexicon) -> None:
     rows = (Path(__file__).parents[3] / "app/knowledge/words/lay.txt").read_text(encoding="utf-8").splitlines()
-    assert len([row for row in rows if row and row[0] != "#"]) >= 250
+    assert len([row for row in rows if row and row[0] != "#"]) >= 500
     assert "puffer" in lexicon.words
 
 
@@ -50,6 +64,11 @@ def test_the_vocabulary_is_broad(lexicon: Lexicon) -> None:
         ("he is throwing up", "vomiting"),
         ("what jabs does he need", "vaccine"),
         ("afraid of the tube", "mri"),
+        ("her ankles are swollen", "heart failure"),
+        ("do you have a sliding scale", "financial assistance"),
+        ("i need my fmla papers signed", "disability forms"),
+        ("there is an error in my chart", "correct medical record"),
+        ("can i get a cita", "appointment"),
     ],
 )
 def test_lay_words_bring_the_words_of_articles(lexicon: Lexicon, question: str, article_word: str) -> None:
@@ -57,6 +76,27 @@ def test_lay_words_bring_the_words_of_articles(lexicon: Lexicon, question: str, 
     assert article_word in query.added
     assert article_word in query.expanded
     assert lexicon.without_lay().read(question).added == ()
+
+
+@pytest.mark.parametrize(
+    ("question", "wrong"),
+    [
+        ("what should i expect", "pregnancy"),
+        ("the nurse was rude", "breastfeed"),
+        ("what can i eat before my blood test", "cafeteria"),
+        ("who do i contact", "prepare"),
+        ("how do i add my son to my plan", "behavioral health"),
+        ("how long is a stress test", "mental health"),
+        ("i have discharge from my incision", "going home from the hospital"),
+        ("what is the yellow zone of the asthma plan", "jaundice"),
+        ("i am scared of it", "wound"),
+        ("release my records", "going home from the hospital"),
+        ("ice or hot pack for my knee", "fever"),
+        ("will i fit in the scanner", "seizure"),
+    ],
+)
+def test_words_that_often_mean_something_else_add_nothing(lexicon: Lexicon, question: str, wrong: str) -> None:
+    assert wrong not in lexicon.read(question).added
 
 
 def test_words_that_stand_there_already_are_not_added(lexicon: Lexicon) -> None:
@@ -93,6 +133,69 @@ def test_a_broken_line_is_named(tmp_path: Path, line: str) -> None:
 )
 def test_misspelled_words_become_words_of_the_articles(typed: str, meant: str) -> None:
     assert Speller(ARTICLES, lambda word: False)(typed) == meant
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("vacine", "vaccine"),
+        ("surggery", "surgery"),
+        ("surgeryyyy", "surgery"),
+        ("srgry", "surgery"),
+        ("mdcn", "medicine"),
+        ("appntmnt", "appointment"),
+        ("bloodtest", "blood test"),
+        ("cancerscan", "cancer scan"),
+        ("appoint ment", "appointment"),
+        ("hand icap", "handicap"),
+        ("blood test", "blood test"),
+        ("with out", "with out"),
+    ],
+)
+def test_words_of_texting_become_words_of_the_articles(typed: str, meant: str) -> None:
+    assert Speller(ARTICLES, lambda word: word in KNOWN)(typed) == meant
+
+
+def test_words_typed_apart_and_together_are_mended_in_a_question(lexicon: Lexicon) -> None:
+    speller = Speller(ARTICLES, lambda word: word in KNOWN, lexicon.words)
+    assert lexicon.read("my appoint ment to morrow with out a bloodtest", speller).text == (
+        "my appointment tomorrow without a blood test"
+    )
+
+
+@given(st.sampled_from(sorted({*ARTICLES, *KNOWN})))
+def test_known_words_never_change(word: str) -> None:
+    assert Speller(ARTICLES, lambda typed: typed in KNOWN)(word) == word
+
+
+@given(ODD, ODD)
+def test_a_correction_is_of_the_vocabulary_and_stays(first: str, second: str) -> None:
+    speller = Speller(ARTICLES, lambda word: word in KNOWN, ["throaty"])
+    for typed in (first, first + second, f"{first} {second}", "appoint" + second, "blood" + first):
+        right = speller(typed)
+        if right != typed:
+            assert set(right.split()) <= {*ARTICLES, "throaty"}
+            assert [speller(word) for word in right.split()] == right.split()
+
+
+def test_the_work_grows_with_the_number_of_words_and_no_further(lexicon: Lexicon) -> None:
+    asked: list[str] = []
+
+    def spelled(typed: str) -> str:
+        asked.append(typed)
+        return typed
+
+    lexicon.read("zq " * 1_000_000, spelled)
+    assert len(asked) < 2 * MAX_CHARACTERS / 3
+    asked.clear()
+    lexicon.read("zq " * (MAX_CHARACTERS // 6), spelled)
+    assert len(asked) < 2 * MAX_CHARACTERS / 6
+
+
+def test_a_very_long_word_is_left_alone() -> None:
+    speller = Speller(ARTICLES, lambda word: False)
+    assert speller("surger" + "y" * 10) == "surgery"
+    assert speller("surger" + "y" * 100) == "surger" + "y" * 100
 
 
 @pytest.mark.parametrize("word", ["lice", "acupuncture", "lin", "scans", "sc4n", "zebra"])
