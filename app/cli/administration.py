@@ -1,4 +1,4 @@
-"""Commands for those who run an installation: adapters, articles, users, audit; and `bedside redact`."""
+"""Commands for those who run an installation: adapters, users, audit; and `bedside redact`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from app.settings import Settings
 
 T = TypeVar("T")
 adapters = typer.Typer(help="LoRA adapters: list, add, promote, roll back.", no_args_is_help=True)
-articles = typer.Typer(help="Approved articles: check, import, list.", no_args_is_help=True)
 users = typer.Typer(help="Accounts of staff and admins.", no_args_is_help=True)
 audit = typer.Typer(help="The audit log.", no_args_is_help=True)
 
@@ -103,7 +102,7 @@ def adapters_promote(version: Annotated[str, typer.Argument(help="A version of `
     """Load a version into every engine, try it, and make it live. Needs a passing gate report and a running engine."""
 
     async def work(parts: Runtime) -> None:
-        _print_live(await parts.adapters.promote(version, actor=_actor()))
+        _print_live(await parts.adapters.promote(version, actor=actor()))
 
     with_runtime(work)
 
@@ -113,49 +112,7 @@ def adapters_rollback() -> None:
     """Make the version before live again."""
 
     async def work(parts: Runtime) -> None:
-        _print_live(await parts.adapters.rollback(actor=_actor()))
-
-    with_runtime(work)
-
-
-@articles.command("check")
-def articles_check(
-    folder: Annotated[Path | None, typer.Argument(help="Folder of .md files. Default: the site's articles/.")] = None,
-) -> None:
-    """Read every article and say file and line of each fault. Exit status 1 if there is one."""
-    from app.knowledge.articles import read_folder
-
-    found, faults = read_folder(folder or Settings().site / "articles")
-    for fault in faults:
-        print(fault, file=sys.stderr)
-    print(f"{len(found)} articles are right, {len(faults)} have faults")
-    raise typer.Exit(1 if faults else 0)
-
-
-@articles.command("import")
-def articles_import(
-    folder: Annotated[Path | None, typer.Argument(help="Folder of .md files. Default: the site's articles/.")] = None,
-    keep_going: Annotated[bool, typer.Option(help="Import the right ones even if others have faults.")] = False,
-) -> None:
-    """Bring the index to what the folder holds; only changed articles are indexed anew."""
-
-    async def work(parts: Runtime) -> None:
-        report = await parts.knowledge.import_folder(folder or parts.settings.site / "articles", keep_going=keep_going)
-        for fault in report.faults:
-            print(fault, file=sys.stderr)
-        stored = f"{len(report.stored)} stored ({report.passages} passages)"
-        print(f"{stored}, {report.unchanged} unchanged, {len(report.withdrawn)} withdrawn")
-
-    with_runtime(work)
-
-
-@articles.command("list")
-def articles_list() -> None:
-    """Articles with owner and the day until which they may be cited."""
-
-    async def work(parts: Runtime) -> None:
-        for page in await parts.knowledge.articles():
-            print(f"{page.id:45} v{page.version}  review by {page.review_by}  {page.owner}")
+        _print_live(await parts.adapters.rollback(actor=actor()))
 
     with_runtime(work)
 
@@ -163,14 +120,16 @@ def articles_list() -> None:
 def _accounts(parts: Runtime) -> StaffAccounts:
     minutes = parts.settings.staff_idle_minutes, parts.settings.staff_session_minutes
     idle, life = (timedelta(minutes=value) for value in minutes)
-    return StaffAccounts(parts.database, idle=idle, life=life, now=_now)
+    return StaffAccounts(parts.database, idle=idle, life=life, now=now_utc)
 
 
-def _now() -> datetime:
+def now_utc() -> datetime:
+    """The time now, UTC."""
     return datetime.now(UTC)
 
 
-def _actor() -> str:
+def actor() -> str:
+    """Who is written into the audit log: the account of this machine."""
     return f"cli:{getpass.getuser()}"
 
 
@@ -187,7 +146,7 @@ def users_add(
         async with parts.database.session() as session:
             roles: list[Any] = list(role)
             identity = await _accounts(parts).add(session, username, display_name, password, roles)
-            await AuditLog(_now).append(session, _actor(), "user.added", identity, {"roles": role})
+            await AuditLog(now_utc).append(session, actor(), "user.added", identity, {"roles": role})
         print(f"account {username} exists now")
 
     with_runtime(work)
@@ -201,7 +160,7 @@ def users_password(username: Annotated[str, typer.Argument(help="Name of the acc
     async def work(parts: Runtime) -> None:
         async with parts.database.session() as session:
             await _accounts(parts).set_password(session, username, password)
-            await AuditLog(_now).append(session, _actor(), "user.password", username)
+            await AuditLog(now_utc).append(session, actor(), "user.password", username)
         print(f"{username} has a new password")
 
     with_runtime(work)
@@ -214,7 +173,7 @@ def users_deactivate(username: Annotated[str, typer.Argument(help="Name of the a
     async def work(parts: Runtime) -> None:
         async with parts.database.session() as session:
             await _accounts(parts).deactivate(session, username)
-            await AuditLog(_now).append(session, _actor(), "user.deactivated", username)
+            await AuditLog(now_utc).append(session, actor(), "user.deactivated", username)
         print(f"{username} cannot sign in any more")
 
     with_runtime(work)
@@ -248,7 +207,7 @@ def audit_verify() -> None:
 
     async def work(parts: Runtime) -> bool:
         async with parts.database.session() as session:
-            report = await AuditLog(_now).verify(session)
+            report = await AuditLog(now_utc).verify(session)
         if report.intact:
             print(f"the chain of {report.entries} entries is whole; its head is {report.head}")
         else:

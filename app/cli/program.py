@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from app import logging as app_logging
 from app.bootstrap import load_policies, open_encoder
-from app.cli import administration, ask, judging, policies, serving
+from app.cli import administration, articles, ask, judging, policies, serving
 from app.cli.lines import convert, open_source, read_lines
 from app.errors import BedsideError, InvalidContent
 from app.settings import Settings
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )  # fmt: skip
 app.add_typer(administration.adapters, name="adapters")
-app.add_typer(administration.articles, name="articles")
+app.add_typer(articles.articles, name="articles")
 app.add_typer(policies.policies, name="policies")
 app.add_typer(administration.users, name="users")
 app.add_typer(administration.audit, name="audit")
