@@ -27,7 +27,7 @@ from app.contracts.site import Site, load_site
 from app.db.embedded import EmbeddedPostgres
 from app.db.migrate import upgrade
 from app.db.session import Database
-from app.encoder.encoder import Encoder
+from app.encoder.encoder import Encoder, SearchEncoder
 from app.encoder.weights import WEIGHTS_SHA256
 from app.engine.command import detect_device, engine_command, engine_environment, engine_socket
 from app.engine.launcher import EngineLauncher
@@ -40,6 +40,7 @@ from app.guardrails.policy import PolicyBundle, default_bundle_folder, load_bund
 from app.guardrails.signing import read_public
 from app.knowledge.index import KnowledgeIndex
 from app.knowledge.service import KnowledgeService
+from app.knowledge.unanswered import UnansweredQuestions
 from app.logging import logger
 from app.redaction.detector import Detector
 from app.redaction.leaks import foreign_identifiers
@@ -86,6 +87,7 @@ class Runtime:
     pipeline: Pipeline
     redactor: Redactor
     encoder: Encoder
+    index: KnowledgeIndex
 
 
 def open_database(settings: Settings, *, name: str = "bedside") -> Database:
@@ -177,8 +179,13 @@ def load_policies(settings: Settings, folder: Path | None = None) -> PolicyBundl
 
 
 def open_encoder(settings: Settings) -> Encoder:
-    """The encoder of retrieval, of the learned raise and of redaction. Blocking; at first it writes its files."""
+    """The encoder of the learned raise and of redaction. Blocking; at first it writes its files."""
     return Encoder.load(settings.state / "encoder")
+
+
+def open_search_encoder(settings: Settings) -> SearchEncoder:
+    """The encoder of the search. Blocking; at first it writes its file."""
+    return SearchEncoder.load(settings.state / "encoder")
 
 
 def prepare_policies(settings: Settings, site: Site, encoder: Encoder) -> Policies:
@@ -209,6 +216,11 @@ def weights_digest(folder: Path) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
+def unanswered_questions(parts: Runtime, now: Callable[[], datetime]) -> UnansweredQuestions:
+    """What patients of the site asked and no article answered."""
+    return UnansweredQuestions(parts.database, parts.encoder, WEIGHTS_SHA256[:32], parts.index, parts.site, now)
+
+
 @asynccontextmanager
 async def runtime(
     settings: Settings,
@@ -226,6 +238,7 @@ async def runtime(
     if encoder is None:
         say("loading the encoder")
         encoder = await asyncio.to_thread(open_encoder, settings)
+    search_encoder = await asyncio.to_thread(open_search_encoder, settings)
     if policies is None:
         policies = ActivePolicies(await asyncio.to_thread(prepare_policies, settings, site, encoder))
     say("starting the database")
@@ -234,15 +247,17 @@ async def runtime(
     try:
         detector = await asyncio.to_thread(site_detector, site, encoder)
         redactor = Redactor(detector, "prompt")
-        knowledge = KnowledgeService(database, encoder, WEIGHTS_SHA256[:32], site)
+        knowledge = KnowledgeService(database, search_encoder, search_encoder.identity, site)
         config, digest = await asyncio.to_thread(model_facts, settings.base_model)
         adapters = AdaptersService(
             database, AdapterStore(settings.state / "adapters"), engine.replicas,
             base_config=config, base_sha256=digest, max_rank=settings.max_lora_rank,
         )  # fmt: skip
-        index = KnowledgeIndex(database, encoder, site.id)
+        index = KnowledgeIndex(database, search_encoder, site.id)
         pipeline = build_pipeline(settings, site, policies, detector, index, engine.front)
-        yield Runtime(settings, site, policies, database, engine, adapters, knowledge, pipeline, redactor, encoder)
+        yield Runtime(
+            settings, site, policies, database, engine, adapters, knowledge, pipeline, redactor, encoder, index
+        )
     finally:
         await engine.close()
         await database.dispose()

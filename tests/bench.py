@@ -38,8 +38,8 @@ from app.bootstrap import (
     register_shipped_adapters,
     runtime,
 )
-from app.chat.pipeline import search_text
 from app.chat.protocols import Turn
+from app.chat.search import search_text
 from app.contracts.prompt import PromptLimits, PromptMessage, render
 from app.contracts.replies import Reply, ReplyKind
 from app.engine.command import engine_socket
@@ -47,7 +47,6 @@ from app.engine.protocol import Delta, Limits
 from app.engine.vllm import VllmEngine
 from app.guardrails.output import OutputVerdict
 from app.guardrails.stream_gate import StreamGate
-from app.knowledge.index import KnowledgeIndex
 from app.redaction.vault import MemoryVault
 from app.settings import Settings
 
@@ -110,12 +109,11 @@ class Round:
 async def usable(parts: Runtime, adapter: str | None, wanted: int) -> list[Item]:
     """The questions that the pipeline answers in the model's own words, with their prompts."""
     items = []
-    index = KnowledgeIndex(parts.database, parts.encoder, parts.site.id)
     for question in QUESTIONS:
         reply = await _reply(parts, question, adapter)
         if reply.kind is not ReplyKind.ANSWER:
             continue
-        found = await index.search(search_text(question))
+        found = await parts.index.search(search_text(question))
         limits = PromptLimits(passages=parts.settings.prompt_passages)
         messages = render(question, found[: limits.passages], site=parts.site.name, limits=limits)
         items.append(Item(question, messages, len(reply.text)))

@@ -1,7 +1,10 @@
-"""Right article at 1, 3 and 5, answerability and latency of the search over the demonstration hospital.
+"""Right article at 1, 3 and 5, answerability and latency of the search over a hospital that it has never seen.
 
-Run: ``python -m tests.bench_knowledge [--questions FILE] [--site FOLDER] [--failures]``. Baselines are the same code
-with other parameters: one vector per passage, words only, both together; and the new one without each of its parts.
+Run: ``python -m tests.bench_knowledge [--site FOLDER --questions FILE] [--weights FOLDER] [--write]``. The baselines
+run beside it: one vector per passage of the untuned encoder, words only, both together; then the search as it is, and
+without each of its parts. The hospital is ``tests/data/knowledge/rivermead``, which nothing was chosen on: its figures
+may be read, its questions may not (``--failures`` is for sets to develop on, such as ``--site demo``). ``--write`` puts
+the report between the markers in docs/measurements.md. Two cores; about four minutes.
 """
 
 from __future__ import annotations
@@ -9,20 +12,26 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import statistics
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
+
+import numpy as np
 
 from app.contracts.passages import Passage
 from app.contracts.site import load_site
 from app.db.embedded import EmbeddedPostgres
 from app.db.migrate import upgrade
 from app.db.session import Database
-from app.encoder.encoder import Encoder
+from app.encoder.delta import Delta
+from app.encoder.encoder import Encoder, SearchEncoder
+from app.encoder.text import TOKEN_WIDTH, Text
 from app.encoder.weights import WEIGHTS_SHA256
 from app.knowledge.index import KnowledgeIndex
 from app.knowledge.query import Lexicon
@@ -30,7 +39,19 @@ from app.knowledge.ranking import Weights
 from app.knowledge.service import KnowledgeService
 
 ROOT = Path(__file__).parents[1]
+HELD_OUT = ROOT / "tests" / "data" / "knowledge" / "rivermead"
+REPORT = ROOT / "docs" / "measurements.md"
+BEGIN, END = "<!-- bench-knowledge: begin -->", "<!-- bench-knowledge: end -->"
+DEVELOPMENT = ROOT / "tests" / "data" / "knowledge" / "dev.jsonl"
 UNANSWERABLE = "unanswerable"
+GOALS = (
+    ("all answerable, right article at 1", "", 1, 0.92),
+    ("all answerable, at 3", "", 3, 0.98),
+    ("lay paraphrases, at 1", "lay", 1, 0.85),
+    ("lay paraphrases, at 3", "lay", 3, 0.95),
+    ("near neighbours, at 1", "neighbour", 1, 0.95),
+)
+"""What is counted, of which kind (empty: all), among so many articles, and the goal."""
 FALSE_NO_ANSWER = 0.05
 PLAIN = Weights(passage=1, heading=0, asked=0, words=0, expanded=0, added_word=0, spelling=False)
 NEW = Weights()
@@ -72,27 +93,46 @@ def read(path: Path) -> list[Question]:
     ]
 
 
-def methods(database: Database, encoder: Encoder, site: str) -> dict[str, KnowledgeIndex]:
-    """The baselines, the new method, and the new method without one part each."""
+class Untuned:
+    """The encoder as published, as the search reads it: vectors only."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.embed, self.knows = encoder.embed, encoder.knows
+
+    def read(self, texts: list[str]) -> list[Text]:
+        """Texts without tokens."""
+        none = np.zeros((0, TOKEN_WIDTH), dtype=np.float32)
+        return [Text(vector, none, none[:, 0]) for vector in self.embed(texts)]
+
+
+def methods(database: Database, encoder: SearchEncoder, plain: Untuned, site: str) -> dict[str, KnowledgeIndex]:
+    """The baselines (over the rows of :func:`untuned`), the search as it is, and it without one part each."""
     bare = Lexicon({}, {}, [])
-    made = {
-        "dense": (PLAIN, bare),
-        "lexical": (replace(PLAIN, passage=0, words=1), bare),
-        "dense + lexical": (replace(PLAIN, words=NEW.words), bare),
-        "new": (NEW, None),
-        "without phrases": (replace(NEW, asked=0, passage=0.5, heading=0.5), None),
-        "without lay words": (NEW, _without_lay()),
-        "without spelling": (replace(NEW, spelling=False), None),
-        "without words": (replace(NEW, words=0), None),
+    baselines = {
+        "dense": PLAIN,
+        "words": replace(PLAIN, passage=0, words=1),
+        "dense + words": replace(PLAIN, words=NEW.words),
     }
-    return {
+    made: dict[str, tuple[Weights, Lexicon]] = {
+        "search": (NEW, Lexicon.load()),
+        "without tokens": (replace(NEW, tokens=0), Lexicon.load()),
+        "without lay words": (NEW, Lexicon.load().without_lay()),
+        "without spelling": (replace(NEW, spelling=False), Lexicon.load()),
+        "without words": (replace(NEW, words=0), Lexicon.load()),
+    }
+    chosen = {
+        name: KnowledgeIndex(database, plain, untuned(site), weights=weights, lexicon=bare)
+        for name, weights in baselines.items()
+    }
+    return chosen | {
         name: KnowledgeIndex(database, encoder, site, weights=weights, lexicon=lexicon)
         for name, (weights, lexicon) in made.items()
     }
 
 
-def _without_lay() -> Lexicon:
-    return Lexicon.load().without_lay()
+def untuned(site: str) -> str:
+    """The id under which the same articles are indexed by the encoder as published."""
+    return f"{site}-untuned"
 
 
 async def ask(index: KnowledgeIndex, questions: Sequence[Question]) -> list[Answer]:
@@ -143,46 +183,104 @@ def table(results: dict[str, list[Answer]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-async def run(arguments: argparse.Namespace, url: str, encoder: Encoder) -> None:
-    """Index the site, ask everything, print."""
+def goals(answers: Sequence[Answer]) -> str:
+    """The figures that have a goal, each with its 95 % interval (Wilson 1927), as a Markdown table."""
+    good = [answer for answer in answers if answer.question.right]
+    rows = [["what", "goal", "reached", "95 % interval"], ["---"] * 4]
+    for what, kind, limit, goal in GOALS:
+        chosen = [answer for answer in good if kind in ("", answer.question.kind)]
+        if chosen:
+            share, low, high = interval(sum(answer.place() <= limit for answer in chosen), len(chosen))
+            rows.append([f"{what} ({len(chosen)})", f"{goal:.2f}", f"{share:.3f}", f"{low:.3f} to {high:.3f}"])
+    auc, _, caught = answerability(answers)
+    rows.append(["answerable against unanswerable, AUC", ".93", f"{auc:.3f}", ""])
+    rows.append(['unanswerable caught at 5 % false "no answer"', ".80", f"{caught:.3f}", ""])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def interval(hits: int, of: int) -> tuple[float, float, float]:
+    """The share and its Wilson interval at 95 %."""
+    share, z = hits / of, 1.96
+    middle, spread = share + z * z / (2 * of), z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
+    whole = 1 + z * z / of
+    return share, (middle - spread) / whole, (middle + spread) / whole
+
+
+async def run(arguments: argparse.Namespace, url: str, store: Path) -> str:
+    """Index the site with both encoders, ask everything; the report."""
     site = load_site(arguments.site)
     database = Database(url, pool=4)
+    plain = Untuned(Encoder.load(store))
+    encoder = SearchEncoder.load(store, Delta.load(arguments.weights) if arguments.weights else None)
     begun = time.perf_counter()
-    service = KnowledgeService(database, encoder, WEIGHTS_SHA256[:32], site)
-    report = await service.import_folder(arguments.site / "articles", keep_going=True)
-    print(f"indexed {len(report.stored)} articles, {report.passages} passages, {time.perf_counter() - begun:.1f} s")
+    report = await KnowledgeService(database, encoder, encoder.identity, site).import_folder(
+        arguments.site / "articles", keep_going=True
+    )
+    seconds = time.perf_counter() - begun
+    twin = site.model_copy(update={"id": untuned(site.id)})
+    await KnowledgeService(database, plain, WEIGHTS_SHA256, twin).import_folder(
+        arguments.site / "articles", keep_going=True
+    )
     questions = read(arguments.questions)
-    print(f"{len(questions)} questions; right article at 1 / 3 / 5\n")
-    chosen = methods(database, encoder, site.id)
+    lines = [
+        f"{date.today()}, `python -m tests.bench_knowledge`, {arguments.site.name}, two cores: "
+        f"{len(report.stored)} articles, {report.passages} passages indexed in {seconds:.0f} s, "
+        f"{len(questions)} questions."
+    ]
+    chosen = methods(database, encoder, plain, site.id)
     if arguments.only:
         chosen = {name: index for name, index in chosen.items() if name in arguments.only}
     results = {name: await ask(index, questions) for name, index in chosen.items()}
-    print(table(results))
+    if "search" in results:
+        lines += ["", goals(results["search"])]
+    lines += ["", "Right article at 1 / 3 / 5:", "", table(results)]
     if arguments.failures:
-        for answer in results["new"]:
-            if answer.question.right and answer.place() > 1:
-                found = ", ".join(f"{p.article_id} {p.similarity:.2f}" for p in answer.found[:2])
-                print(f"{answer.question.id} {answer.question.text!r}: {sorted(answer.question.right)}; found {found}")
-            elif not answer.question.right:
-                print(f"{answer.question.id} {answer.question.text!r}: {answer.similarity():.2f}", end=" ")
-                print(answer.found[0].article_id if answer.found else "-")
+        lines += ["", *failures(results["search"])]
     await database.dispose()
+    return "\n".join(lines)
+
+
+def failures(answers: Sequence[Answer]) -> list[str]:
+    """A line for every wrong article and every unanswerable question."""
+    lines = []
+    for answer in answers:
+        found = ", ".join(f"{p.article_id} {p.similarity:.2f}" for p in answer.found[:2]) or "-"
+        if not answer.question.right or answer.place() > 1:
+            lines.append(
+                f"{answer.question.id} {answer.question.text!r}: {sorted(answer.question.right)}; found {found}"
+            )
+    return lines
+
+
+def write(text: str) -> None:
+    """Put the report between the markers."""
+    before, rest = REPORT.read_text("utf-8").split(BEGIN)
+    REPORT.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--questions", type=Path, default=ROOT / "tests/data/knowledge/dev.jsonl")
-    parser.add_argument("--site", type=Path, default=ROOT / "demo")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--site", type=Path, default=HELD_OUT, help="folder with site.yaml and articles/")
+    parser.add_argument("--questions", type=Path, help="the site's questions.jsonl, or the development set")
+    parser.add_argument("--weights", type=Path, help="folder with another search encoder than the shipped one")
     parser.add_argument("--store", type=Path, help="folder for database and encoder; kept for the next run")
     parser.add_argument("--only", action="append", help="run only this method; may be given again")
-    parser.add_argument("--failures", action="store_true", help="list the wrong ones of the new method")
+    parser.add_argument("--failures", action="store_true", help="list the wrong ones; not for the held-out hospital")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/measurements.md")
     arguments = parser.parse_args()
+    if arguments.failures and arguments.site.resolve() == HELD_OUT:
+        parser.error("the questions of the held-out hospital are not to be read; choose another --site")
+    own = arguments.site / "questions.jsonl"
+    arguments.questions = arguments.questions or (own if own.is_file() else DEVELOPMENT)
     with tempfile.TemporaryDirectory(prefix="bedside-bench-") as folder:
         store = arguments.store or Path(folder)
         url = EmbeddedPostgres(store / "data", "knowledge").start()
         upgrade(url)
-        asyncio.run(run(arguments, url, Encoder.load(store / "encoder")))
+        text = asyncio.run(run(arguments, url, store / "encoder"))
+    print(text)
+    if arguments.write:
+        write(text)
 
 
 if __name__ == "__main__":

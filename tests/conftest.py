@@ -21,7 +21,7 @@ from app.db.cipher import TextCipher
 from app.db.embedded import EmbeddedPostgres
 from app.db.migrate import upgrade
 from app.db.session import Database
-from app.encoder.encoder import Encoder
+from app.encoder.encoder import Encoder, SearchEncoder
 from app.logging import configure
 
 pytest_plugins = ["tests.browser_fixtures", "tests.engine_fixtures", "tests.live_service"]
@@ -74,6 +74,12 @@ def template_url() -> str:
 def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the encoder of this test session keeps its files."""
     return tmp_path_factory.mktemp("encoder")
+
+
+@pytest.fixture(scope="session")
+def search_encoder(encoder_folder: Path) -> SearchEncoder:
+    """The encoder of the search as it is served."""
+    return SearchEncoder.load(encoder_folder)
 
 
 @pytest.fixture(scope="session")

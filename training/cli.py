@@ -211,6 +211,28 @@ def encoder_triage_evaluate(
     typer.echo(measure(learned, Triage(bundle), sets))
 
 
+@encoder.command("retrieve")
+def encoder_retrieve(
+    out: Annotated[Path, typer.Option(help="Folder for search.safetensors and its card.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with the public questions; without it they are left out.")
+    ] = None,
+    public: Annotated[
+        int, typer.Option(min=0, help="So many public questions an epoch, if there is a folder.")
+    ] = 1_500,
+    epochs: Annotated[int, typer.Option(min=1, help="Times that all questions are seen.")] = 3,
+    cache: Cache = CACHE,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
+) -> None:
+    """Tune the encoder for search on questions of invented hospitals in patients' words (about 20 minutes)."""
+    typer.echo("Loading the training libraries ...", err=True)
+    from training.encoder.retrieve import Settings, train
+    from training.encoder.retrieve_data import Sizes
+
+    path = train(out, cache, Settings(epochs=epochs, seed=seed), Sizes(public=public), data)
+    typer.echo(f"{path} written. Next: make bench-knowledge ARGS='--weights {out}'")
+
+
 @encoder.command("names")
 def encoder_names(
     out: Annotated[Path, typer.Option(help="Folder for names.safetensors and its card.")],

@@ -112,6 +112,7 @@ class Message(Base):
     __table_args__ = (
         CheckConstraint("author in ('patient','assistant','staff','system')", name="author_known"),
         Index("messages_of_conversation", "conversation_id", "position"),
+        Index("messages_without_answer", "created_at", postgresql_where="kind = 'no_answer'"),
     )
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))
@@ -204,6 +205,26 @@ class GuardrailHitRow(Base):
     stage: Mapped[str] = mapped_column(String(32))
     rule: Mapped[str] = mapped_column(String(128))
     detail: Mapped[str] = mapped_column(Text, default="")
+
+
+class UnansweredQuestion(Base):
+    """A patient message that no article answered: its vector, and what a content owner decided about such questions.
+
+    ``kind`` names what made the vector; vectors of one kind compare. ``status``: open | planned | out_of_scope, or NULL
+    while nobody has decided. Made when the page is first read, of the redacted text; erased with the message.
+    """
+
+    __tablename__ = "unanswered_questions"
+    __table_args__ = (
+        CheckConstraint("status in ('open','planned','out_of_scope')", name="unanswered_status_known"),
+        Index("marked_questions", "message_id", postgresql_where="status IS NOT NULL"),
+    )
+    message_id: Mapped[str] = mapped_column(ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(64))
+    embedding: Mapped[Any] = mapped_column(VECTOR(384))
+    status: Mapped[str | None] = mapped_column(String(16))
+    marked_by: Mapped[str | None] = mapped_column(Text)
+    marked_at: Mapped[datetime | None]
 
 
 class Pseudonym(Base):
@@ -301,7 +322,7 @@ class Article(Base):
 
 
 class ArticleVersion(Base):
-    """One immutable version of an article."""
+    """One immutable version of an article; ``source`` is its file, None where it was stored before files were kept."""
 
     __tablename__ = "article_versions"
     site_id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -315,6 +336,7 @@ class ArticleVersion(Base):
     review_by: Mapped[date] = mapped_column(Date)
     sources: Mapped[list[str]] = mapped_column(default=list)
     markdown: Mapped[str] = mapped_column(Text)
+    source: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -351,7 +373,8 @@ class SearchEntry(Base):
     """What a question is compared with: a passage, its title and heading, or a way in which patients ask.
 
     ``kind`` is passage, heading or asked; ``position`` is the passage's, 0 for the whole article; ``text`` is kept for
-    asked only. A table of its own: a row with one vector fits a page's slot, so that scanning reads no side table.
+    asked only, ``tokens`` (:func:`app.encoder.text.pack`) for passages and asked. A table of its own: a row with one
+    vector fits a page's slot, so that scanning reads no side table; the tokens lie in one.
     """
 
     __tablename__ = "search_entries"
@@ -364,6 +387,7 @@ class SearchEntry(Base):
     review_by: Mapped[date] = mapped_column(Date)
     text: Mapped[str] = mapped_column(Text, default="")
     embedding: Mapped[Any] = mapped_column(VECTOR(384))
+    tokens: Mapped[bytes | None] = mapped_column(LargeBinary)
     words: Mapped[Any] = mapped_column(TSVECTOR, Computed("to_tsvector('english', text)", persisted=True))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from app.encoder import graph, weights
+from app.encoder.delta import Delta
+from app.encoder.text import Text
 from app.errors import ConfigurationError
 
 MAX_TOKENS = 256
@@ -22,16 +24,45 @@ BATCH = 16
 Offsets = list[tuple[int, int]]
 
 
-class Encoder:
-    """Safe under concurrent use. ``dimension`` is the length of an embedding, ``hidden_dimension`` of hidden states."""
+class Embedding:
+    """Unit vectors of whole texts, from one graph. Safe under concurrent use. ``dimension`` is their length."""
 
     dimension = graph.WIDTH
+
+    def __init__(self, whole: ort.InferenceSession, tokenizer: Tokenizer) -> None:
+        self._whole, self._tokenizer = whole, tokenizer
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors, float32 (len(texts), 384), in the order given. Each text is cut at 256 tokens."""
+        result = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for chosen, encodings in self._batches(texts):
+            result[chosen] = _run(self._whole, ["embedding"], encodings)[0]
+        return result
+
+    def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[Encoding]]]:
+        """Places and encodings of texts of like length together, so that little is padding."""
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        for start in range(0, len(order), BATCH):
+            chosen = order[start : start + BATCH]
+            yield chosen, self._tokenizer.encode_batch([texts[index] for index in chosen])
+
+    def knows(self, word: str) -> bool:
+        """Whether the tokenizer holds this lower-case word whole: it is a common one, and no misspelling."""
+        return self._tokenizer.token_to_id(word) is not None
+
+
+class Encoder(Embedding):
+    """The pinned weights as published, for texts and for their words.
+
+    ``hidden_dimension`` is the length of hidden states.
+    """
+
     hidden_dimension = 2 * graph.WIDTH
 
     def __init__(self, whole: ort.InferenceSession, words: ort.InferenceSession, tokenizer: Tokenizer) -> None:
         """``whole`` is the graph for embeddings of texts, ``words`` the one for states of their tokens."""
-        self._whole, self._words = whole, words
-        self._tokenizer = tokenizer
+        super().__init__(whole, tokenizer)
+        self._words = words
 
     @classmethod
     def load(cls, cache_dir: Path) -> Encoder:
@@ -41,26 +72,8 @@ class Encoder:
         """
         folder = weights.model_folder()
         weights.verify(folder)
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        tokenizer.enable_truncation(MAX_TOKENS)
-        tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")
         whole, words = (_open(_cached_graph(folder, cache_dir, for_words=wanted)) for wanted in (False, True))
-        return cls(whole, words, tokenizer)
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors, float32 (len(texts), 384), in the order given. Each text is cut at 256 tokens."""
-        result = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        # Texts of like length share a batch, so that little is padding.
-        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-        for start in range(0, len(order), BATCH):
-            chosen = order[start : start + BATCH]
-            encodings = self._tokenizer.encode_batch([texts[index] for index in chosen])
-            result[chosen] = _run(self._whole, ["embedding"], encodings)[0]
-        return result
-
-    def knows(self, word: str) -> bool:
-        """Whether the tokenizer holds this lower-case word whole: it is a common one, and no misspelling."""
-        return self._tokenizer.token_to_id(word) is not None
+        return cls(whole, words, _tokenizer(folder))
 
     def hidden(self, text: str) -> tuple[Offsets, NDArray[np.float32]]:
         """Character offsets of each token in ``text``, and hidden states, float32 (tokens, 768): middle, then last.
@@ -74,6 +87,44 @@ class Encoder:
         return list(encoding.offsets), np.concatenate([middle[0], last[0]], axis=1)
 
 
+class SearchEncoder(Embedding):
+    """The pinned weights tuned for search: a question lies near the passage that answers it.
+
+    ``identity`` names weights and change: vectors of another identity must not be compared with these.
+    """
+
+    def __init__(self, whole: ort.InferenceSession, tokenizer: Tokenizer, identity: str) -> None:
+        super().__init__(whole, tokenizer)
+        self.identity = identity
+
+    @classmethod
+    def load(cls, cache_dir: Path, delta: Delta | None = None) -> SearchEncoder:
+        """As :meth:`Encoder.load`; ``delta`` is the shipped one unless given. Raises ConfigurationError."""
+        folder = weights.model_folder()
+        weights.verify(folder)
+        delta = delta or Delta.load()
+        whole = _open(_cached_graph(folder, cache_dir, delta=delta))
+        identity = hashlib.sha256(f"{weights.WEIGHTS_SHA256}:{delta.sha256}".encode()).hexdigest()
+        return cls(whole, _tokenizer(folder), identity)
+
+    def read(self, texts: Sequence[str]) -> list[Text]:
+        """What the encoder makes of each text, in the order given. Each text is cut at 256 tokens."""
+        result: dict[int, Text] = {}
+        for chosen, encodings in self._batches(texts):
+            vectors, tokens, says = _run(self._whole, ["embedding", "tokens", "weights"], encodings)
+            for row, (index, encoding) in enumerate(zip(chosen, encodings, strict=True)):
+                own = np.flatnonzero(np.array(encoding.special_tokens_mask) == 0)
+                result[index] = Text(vectors[row], tokens[row, own], says[row, own])
+        return [result[index] for index in range(len(texts))]
+
+
+def _tokenizer(folder: Path) -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(MAX_TOKENS)
+    tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")
+    return tokenizer
+
+
 def _run(session: ort.InferenceSession, outputs: list[str], encodings: Sequence[Encoding]) -> list[NDArray[np.float32]]:
     feed = {
         "ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
@@ -83,9 +134,10 @@ def _run(session: ort.InferenceSession, outputs: list[str], encodings: Sequence[
     return found
 
 
-def _cached_graph(folder: Path, cache_dir: Path, *, for_words: bool) -> Path:
+def _cached_graph(folder: Path, cache_dir: Path, *, for_words: bool = False, delta: Delta | None = None) -> Path:
     """The ONNX file; its digest lies beside it, so that a damaged or half-written file is noticed and rebuilt."""
-    what = f"{weights.WEIGHTS_SHA256}:{graph.GRAPH_VERSION}:{'words' if for_words else 'whole'}"
+    kind = "words" if for_words else delta.sha256 if delta else "whole"
+    what = f"{weights.WEIGHTS_SHA256}:{graph.GRAPH_VERSION}:{kind}"
     name = hashlib.sha256(what.encode()).hexdigest()[:16]
     path, digest_path = cache_dir / f"{name}.onnx", cache_dir / f"{name}.sha256"
     try:
@@ -93,14 +145,14 @@ def _cached_graph(folder: Path, cache_dir: Path, *, for_words: bool) -> Path:
             with path.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() == digest_path.read_text(encoding="ascii"):
                     return path
-        data = graph.build(folder, for_words=for_words).SerializeToString()
+        data = graph.build(folder, for_words=for_words, delta=delta).SerializeToString()
         cache_dir.mkdir(parents=True, exist_ok=True)
         _write(path, data)
         _write(digest_path, hashlib.sha256(data).hexdigest().encode("ascii"))
     except OSError as error:
         raise ConfigurationError(
             f"The encoder's file cannot be kept in {cache_dir} ({error.strerror}); make the folder writable, "
-            "with 140 MB free"
+            "with 230 MB free"
         ) from error
     return path
 

@@ -5,8 +5,9 @@ The network is BERT (Devlin et al. 2019) in the size of MiniLM-L6-H384: learnt p
 one matrix product.
 
 Inputs: ``ids`` and ``mask``, int64 (batch, tokens). Outputs: of the graph for whole texts, ``embedding`` float32
-(batch, 384), the mean of the last hidden states over the mask scaled to length 1; of the graph for words, ``states``
-and ``middle`` float32 (batch, tokens, 384), the hidden states after the last and after the third block.
+(batch, 384), the mean of the last hidden states over the mask scaled to length 1; with a :class:`Delta` also ``tokens``
+(batch, tokens, 64), vectors of length 1, and ``weights`` (batch, tokens), what each token says; of the graph for words,
+``states`` and ``middle`` float32 (batch, tokens, 384), the hidden states after the last and after the third block.
 
 The graph for words multiplies in 8-bit integers, half the time of float32: weights are rounded once for each column,
 activations for each product at run time. Weights use 7 of the 8 bits, because processors without VNNI add pairs of
@@ -25,6 +26,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load_file
 
+from app.encoder.delta import Delta, Weights
+from app.encoder.text import TOKEN_WIDTH
+
 GRAPH_VERSION = 2
 """Part of the cache file's name: raise it when the graph that is written changes."""
 
@@ -36,8 +40,6 @@ EPSILON = 1e-12
 OPSET = 20
 STEPS = 63
 """Of a rounded weight to each side of zero."""
-
-Weights = dict[str, NDArray[np.float32]]
 
 
 class _Graph:
@@ -85,9 +87,14 @@ class _Graph:
         return self.add("LayerNormalization", value, scale, bias, axis=-1, epsilon=EPSILON)
 
 
-def build(folder: Path, *, for_words: bool = False) -> onnx.ModelProto:
-    """The graph for whole texts, or the one for words, with the weights of ``folder/model.safetensors``."""
+def build(folder: Path, *, for_words: bool = False, delta: Delta | None = None) -> onnx.ModelProto:
+    """The graph for whole texts, or the one for words, with the weights of ``folder/model.safetensors``.
+
+    ``delta`` is added to the weights. Raises ConfigurationError if it does not fit them.
+    """
     weights: Weights = load_file(folder / "model.safetensors")
+    if delta is not None:
+        weights = delta.applied(weights)
     graph = _Graph(rounded=for_words)
     hidden = _embed(graph, weights)
     bias = _mask_bias(graph)
@@ -99,6 +106,9 @@ def build(folder: Path, *, for_words: bool = False) -> onnx.ModelProto:
     if not for_words:
         _pool(graph, hidden)
         outputs = {"embedding": ["batch", WIDTH]}
+    if delta is not None:
+        _read_tokens(graph, hidden, delta)
+        outputs |= {"tokens": ["batch", "tokens", TOKEN_WIDTH], "weights": ["batch", "tokens"]}
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -168,3 +178,10 @@ def _pool(graph: _Graph, states: str) -> None:
     total = graph.add("ReduceSum", graph.add("Mul", states, mask), graph.integers(1), keepdims=0)
     count = graph.add("Max", graph.add("ReduceSum", mask, graph.integers(1), keepdims=0), graph.number(1e-9))
     graph.add("LpNormalization", graph.add("Div", total, count), name="embedding", axis=-1, p=2)
+
+
+def _read_tokens(graph: _Graph, states: str, delta: Delta) -> None:
+    narrow = graph.add("MatMul", states, graph.constant("tokens.map", delta.token_map.T))
+    graph.add("LpNormalization", narrow, name="tokens", axis=-1, p=2)
+    says = graph.add("MatMul", states, graph.constant("tokens.scale", delta.token_scale[:-1]))
+    graph.add("Softplus", graph.add("Add", says, graph.number(float(delta.token_scale[-1]))), name="weights")

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import numpy as np
-import numpy.typing as npt
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.contracts.passages import Passage
+from app.encoder.text import Text, unpack
 
 _COMMON = """
     WITH term AS (
@@ -80,10 +79,18 @@ _PASSAGES = text(
       GROUP BY article_id, position
     )
     SELECT p.article_id, p.article_version, p.position, p.title, p.heading AS under, p.text, p.reviewed, p.review_by,
-           dense.passage, dense.heading, coalesce(lexical.words, 0) AS words
-    FROM passages p JOIN dense ON dense.article_id = p.article_id AND dense.position = p.position
+           dense.passage, dense.heading, coalesce(lexical.words, 0) AS words, entry.tokens
+    FROM passages p JOIN search_entries entry ON entry.site_id = p.site_id AND entry.article_id = p.article_id
+      AND entry.position = p.position AND entry.kind = 'passage'
+    JOIN dense ON dense.article_id = p.article_id AND dense.position = p.position
     LEFT JOIN lexical ON lexical.article_id = p.article_id AND lexical.position = p.position
     WHERE p.site_id = :site AND p.review_by >= :today
+    """
+)
+_PHRASES = text(
+    """
+    SELECT article_id, tokens FROM search_entries
+    WHERE site_id = :site AND review_by >= :today AND kind = 'asked' AND article_id = ANY(CAST(:articles AS text[]))
     """
 )
 _VOCABULARY = text(
@@ -100,46 +107,45 @@ _REVISION = text("SELECT coalesce(max(id), 0), count(*) FROM search_entries WHER
 
 PHRASES = 2
 """One phrase may be near a question by chance; two seldom are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """How much a word counts by where it stands."""
-
-    asked: float = 1.0
-    title: float = 1.0
-    heading: float = 0.8
-    text: float = 0.5
+_PARTS = {"in_title": 1.0, "in_heading": 0.8, "in_text": 0.5}
+_IN_ASKED = 1.0
+"""How much a word counts by where it stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
     """Cosines of the question with the best passage, title-and-heading and phrases (the mean of the best ``PHRASES``);
-    ``words`` is the word score."""
+    ``words`` is the word score, ``tokens`` the likeness of single words (:meth:`Text.likeness`), of passages only;
+    ``phrases`` that of the nearest phrase of the passage's article."""
 
     passage: float
     heading: float
     asked: float
     words: float
+    tokens: float = 0.0
+    phrases: float = -1.0
+
+    @property
+    def nearest(self) -> float:
+        """The likeness of single words that counts for the article."""
+        return max(self.tokens, self.phrases)
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Search terms with weights, and the vector of the question."""
+    """Search terms with weights, and what the encoder makes of the question."""
 
     terms: Sequence[str]
     weights: Sequence[float]
-    vector: npt.NDArray[np.float32]
+    question: Text
 
 
 class Candidates:
     """The search statements of one site on one day, in one session."""
 
-    def __init__(self, session: AsyncSession, site_id: str, today: date, parts: Parts | None = None) -> None:
-        self._session, parts = session, parts or Parts()
+    def __init__(self, session: AsyncSession, site_id: str, today: date) -> None:
+        self._session = session
         self._where = {"site": site_id, "today": today}
-        self._parts = {"in_title": parts.title, "in_heading": parts.heading, "in_text": parts.text}
-        self._in_asked = parts.asked
 
     async def revision(self) -> tuple[int, int]:
         """Changes whenever the site's search entries change."""
@@ -161,21 +167,28 @@ class Candidates:
         return {row.n - 1: row.articles for row in rows}
 
     async def articles(self, asked: Terms) -> dict[str, Likeness]:
-        """Every article that may be cited, with its likeness; without phrases the heading stands for them."""
+        """Every article that may be cited, with its likeness; without phrases its texts stand for them."""
         rows = await self._session.execute(
-            _ARTICLES, {**self._where, **self._parts, **_bound(asked), "in_asked": self._in_asked, "phrases": PHRASES}
+            _ARTICLES, {**self._where, **_PARTS, **_bound(asked), "in_asked": _IN_ASKED, "phrases": PHRASES}
         )
         return {
             row.article_id: Likeness(
-                row.passage, row.heading, row.heading if row.asked is None else row.asked, float(row.words)
+                row.passage,
+                row.heading,
+                (row.passage + row.heading) / 2 if row.asked is None else row.asked,
+                float(row.words),
             )
             for row in rows
         }
 
     async def passages(self, asked: Terms, articles: Sequence[str]) -> list[tuple[Passage, Likeness]]:
         """All passages of ``articles`` with their likeness, in no order."""
+        phrases: dict[str, float] = {}
+        for row in await self._session.execute(_PHRASES, {**self._where, "articles": list(articles)}):
+            alike = asked.question.likeness(unpack(row.tokens or b""))
+            phrases[row.article_id] = max(phrases.get(row.article_id, -1.0), alike)
         rows = await self._session.execute(
-            _PASSAGES, {**self._where, **self._parts, **_bound(asked), "articles": list(articles)}
+            _PASSAGES, {**self._where, **_PARTS, **_bound(asked), "articles": list(articles)}
         )
         return [
             (
@@ -184,7 +197,10 @@ class Candidates:
                     article_id=row.article_id, article_version=row.article_version,
                     title=row.title, heading=row.under, text=row.text, reviewed=row.reviewed, review_by=row.review_by,
                 ),
-                Likeness(row.passage, row.heading, row.heading, float(row.words)),
+                Likeness(
+                    row.passage, row.heading, row.heading, float(row.words),
+                    asked.question.likeness(unpack(row.tokens or b"")), phrases.get(row.article_id, -1.0),
+                ),
             )
             for row in rows
         ]  # fmt: skip
@@ -194,5 +210,5 @@ def _bound(asked: Terms) -> dict[str, object]:
     return {
         "terms": list(asked.terms),
         "weights": list(asked.weights),
-        "vector": "[" + ",".join(f"{x:.6f}" for x in asked.vector.tolist()) + "]",
+        "vector": "[" + ",".join(f"{x:.6f}" for x in asked.question.vector.tolist()) + "]",
     }

@@ -4,28 +4,44 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from app.contracts.passages import Passage
 from app.db.session import Database
+from app.encoder.text import Text
 from app.errors import RetrievalFailed, StoreUnavailable
-from app.knowledge.candidates import Candidates, Terms
+from app.knowledge.candidates import Candidates, Likeness, Terms
 from app.knowledge.query import Lexicon, Query, Speller
 from app.knowledge.ranking import Weights, best_articles, order, rarity
 
 
 class Embedder(Protocol):
-    """Turns texts into unit vectors, shape (n, 384), float32."""
+    """Reads texts for the search."""
 
-    def embed(self, texts: list[str]) -> npt.NDArray[np.float32]: ...
+    def read(self, texts: list[str]) -> list[Text]:
+        """What it makes of each text, in the order given."""
+        ...
 
     def knows(self, word: str) -> bool:
         """Whether a lower-case word is an everyday one: it is not taken for a misspelling."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a search came out. ``corrected`` has the words of the question that were respelled, as typed and as searched.
+
+    ``articles`` are id, likeness and score of the best articles, ``passages`` all of theirs, both best first.
+    """
+
+    query: Query
+    corrected: dict[str, str]
+    articles: list[tuple[str, Likeness, float]]
+    passages: list[tuple[Passage, Likeness]]
 
 
 class KnowledgeIndex:
@@ -48,21 +64,36 @@ class KnowledgeIndex:
 
     async def search(self, question: str, *, limit: int = 4) -> list[Passage]:
         """The best passages for a question, best first; empty if the site has none. Raises RetrievalFailed."""
+        found = await self.explain(question)
+        return [passage for passage, _ in found.passages[:limit]]
+
+    async def explain(self, question: str) -> Explanation:
+        """The search with what it went by: all passages of the best articles. Raises RetrievalFailed."""
         try:
             async with self._database.session() as session:
                 candidates = Candidates(session, self._site_id, self._today())
-                query = self._lexicon.read(question, await self._spelling(candidates))
-                vector = await asyncio.to_thread(self._embed, query)
-                terms = await self._terms(candidates, query, vector)
-                scores = best_articles(await candidates.articles(terms), self._weights)
-                found = await candidates.passages(terms, list(scores))
-                return order(scores, found, self._weights, limit)
+                spelling = _Spelling(await self._speller_of(candidates))
+                query = self._lexicon.read(question, spelling)
+                terms = await self._terms(candidates, query, await asyncio.to_thread(self._read, query))
+                articles = await candidates.articles(terms)
+                scores = best_articles(articles, self._weights)
+                passages = await candidates.passages(terms, list(scores))
         except StoreUnavailable as error:
             raise RetrievalFailed("the database of articles does not answer") from error
         except (RuntimeError, ValueError) as error:
             raise RetrievalFailed("the question could not be encoded") from error
+        own = {passage.passage_id: likeness for passage, likeness in passages}
+        ordered = order(scores, passages, self._weights)
+        final = {passage.article_id: passage.similarity for passage in ordered}
+        nearest = {name: max(k.nearest for p, k in passages if p.article_id == name) for name in final}
+        return Explanation(
+            query,
+            spelling.corrected,
+            [(name, replace(articles[name], tokens=nearest[name]), score) for name, score in final.items()],
+            [(passage, own[passage.passage_id]) for passage in ordered],
+        )
 
-    async def _spelling(self, candidates: Candidates) -> Speller:
+    async def _speller_of(self, candidates: Candidates) -> Speller:
         """The speller with the words of the site's articles as they are now."""
         revision = await candidates.revision()
         if self._speller is None or self._speller[0] != revision:
@@ -71,19 +102,31 @@ class KnowledgeIndex:
             self._speller = revision, Speller(words, self._encoder.knows, also)
         return self._speller[1]
 
-    def _embed(self, query: Query) -> npt.NDArray[np.float32]:
-        """Unit vector of the question, mixed with that of the question and the added words; one pass."""
+    def _read(self, query: Query) -> Text:
+        """The question with the added words; its vector is mixed with that of the question alone. One pass."""
         if not query.added or not self._weights.expanded:
-            alone: npt.NDArray[np.float32] = self._encoder.embed([query.text])[0]
-            return alone
-        plain, expanded = self._encoder.embed([query.text, query.expanded])
-        mixed = (1 - self._weights.expanded) * plain + self._weights.expanded * expanded
-        unit: npt.NDArray[np.float32] = np.asarray(mixed / np.linalg.norm(mixed), dtype=np.float32)
-        return unit
+            return self._encoder.read([query.text])[0]
+        plain, expanded = self._encoder.read([query.text, query.expanded])
+        mixed = (1 - self._weights.expanded) * plain.vector + self._weights.expanded * expanded.vector
+        return replace(expanded, vector=np.asarray(mixed / np.linalg.norm(mixed), dtype=np.float32))
 
-    async def _terms(self, candidates: Candidates, query: Query, vector: npt.NDArray[np.float32]) -> Terms:
+    async def _terms(self, candidates: Candidates, query: Query, question: Text) -> Terms:
         words = list(dict.fromkeys(query.words))
         terms = [*words, *query.added]
         weights = [1.0] * len(words) + [self._weights.added_word] * len(query.added)
         known = await candidates.articles_with(terms)
-        return Terms(terms, rarity(known, await candidates.count(), weights), vector)
+        return Terms(terms, rarity(known, await candidates.count(), weights), question)
+
+
+class _Spelling:
+    """A speller that keeps what it corrected in one question."""
+
+    def __init__(self, speller: Speller) -> None:
+        self._speller = speller
+        self.corrected: dict[str, str] = {}
+
+    def __call__(self, word: str) -> str:
+        right = self._speller(word)
+        if right != word:
+            self.corrected[word] = right
+        return right

@@ -15,16 +15,17 @@ ARTICLES = 6
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Chosen on tests/data/knowledge/dev.jsonl; docs/decisions/0006-retrieval.md has the runs.
+    """Chosen on tests/data/knowledge/dev.jsonl; docs/decisions/0006-retrieval.md and 0011 have the runs.
 
     ``expanded`` is the share of the vector of question-with-added-words in the question's vector. ``added_word`` is
     the weight of an added phrase beside a word of the question.
     """
 
-    passage: float = 0.25
-    heading: float = 0.25
-    asked: float = 0.5
+    passage: float = 0.16
+    heading: float = 0.16
+    asked: float = 0.33
     words: float = 0.15
+    tokens: float = 0.35
     expanded: float = 0.5
     added_word: float = 0.5
     spelling: bool = True
@@ -47,6 +48,7 @@ def score(likeness: Likeness, weights: Weights) -> float:
         + weights.heading * likeness.heading
         + weights.asked * likeness.asked
         + weights.words * likeness.words
+        + weights.tokens * likeness.tokens
     )
 
 
@@ -56,14 +58,19 @@ def best_articles(articles: Mapping[str, Likeness], weights: Weights) -> dict[st
     return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:ARTICLES])
 
 
-def order(
-    scores: Mapping[str, float], passages: Sequence[tuple[Passage, Likeness]], weights: Weights, limit: int
-) -> list[Passage]:
-    """Passages, best first: an article's best one stands for it, the others as far behind as they are worse."""
+def order(scores: Mapping[str, float], passages: Sequence[tuple[Passage, Likeness]], weights: Weights) -> list[Passage]:
+    """Passages, best first: an article's best one stands for it, the others as far behind as they are worse.
+
+    ``scores`` are those of the articles; the likeness of tokens of the nearest passage or phrase is added here.
+    """
     own = {passage.passage_id: score(likeness, weights) for passage, likeness in passages}
     best: dict[str, float] = {}
-    for passage, _ in passages:
-        best[passage.article_id] = max(best.get(passage.article_id, -9.0), own[passage.passage_id])
+    nearest: dict[str, float] = {}
+    for passage, likeness in passages:
+        name = passage.article_id
+        best[name] = max(best.get(name, -9.0), own[passage.passage_id])
+        nearest[name] = max(nearest.get(name, -1.0), likeness.nearest)
+    scores = {name: scores[name] + weights.tokens * nearest[name] for name in nearest}
     ranked = [
         replace(
             passage,
@@ -72,4 +79,4 @@ def order(
         )
         for passage, _ in passages
     ]
-    return sorted(ranked, key=lambda passage: (-passage.score, passage.passage_id))[:limit]
+    return sorted(ranked, key=lambda passage: (-passage.score, passage.passage_id))

@@ -26,8 +26,7 @@ from app.contracts.site import Site, load_site
 from app.db.embedded import EmbeddedPostgres
 from app.db.migrate import upgrade
 from app.db.session import Database
-from app.encoder.encoder import Encoder
-from app.encoder.weights import WEIGHTS_SHA256
+from app.encoder.encoder import Encoder, SearchEncoder
 from app.engine.protocol import Delta, Engine, EngineHealth, Finished, Limits
 from app.errors import AdapterNotLoaded, EngineError, EngineTimeout, EngineUnavailable, GuardrailFailed
 from app.guardrails.active import ActivePolicies, Policies, compiled
@@ -115,14 +114,15 @@ async def opened(
     """
     site = load_site(site_folder)
     encoder = await asyncio.to_thread(Encoder.load, state / "encoder")
+    search_encoder = await asyncio.to_thread(SearchEncoder.load, state / "encoder")
     bundle = load_bundle(policy_folder or default_bundle_folder())
     policies = await asyncio.to_thread(compiled, bundle, site, NOON, encoder)
     detector = await asyncio.to_thread(functools.partial(build_detector, site.own_details, _PATIENT_S, encoder))
     database = await asyncio.to_thread(_database, state)
     try:
-        knowledge = KnowledgeService(database, encoder, WEIGHTS_SHA256[:32], site)
+        knowledge = KnowledgeService(database, search_encoder, search_encoder.identity, site)
         await knowledge.import_folder(site_folder / "articles")
-        index = KnowledgeIndex(database, encoder, site.id)
+        index = KnowledgeIndex(database, search_encoder, site.id)
         yield Parts(site, policies, detector, index, setup or Setup(), content_of(site_folder))
     finally:
         await database.dispose()
@@ -203,7 +203,7 @@ class Heard:
 
 
 class Seen:
-    """A retriever that keeps what it found last."""
+    """A retriever that keeps all that it found, each passage once."""
 
     def __init__(self, retriever: Retriever) -> None:
         self._retriever = retriever
@@ -211,8 +211,10 @@ class Seen:
 
     async def search(self, question: str, *, limit: int = 4) -> list[Passage]:
         """See Retriever.search."""
-        self.found = await self._retriever.search(question, limit=limit)
-        return self.found
+        found = await self._retriever.search(question, limit=limit)
+        known = {passage.passage_id for passage in self.found}
+        self.found += [passage for passage in found if passage.passage_id not in known]
+        return found
 
 
 async def answer_item(parts: Parts, engine: Engine, adapter: str | None, item: Item) -> Answered:

@@ -25,7 +25,17 @@ async def test_nothing_reconciles_after_a_stop_during_the_start(database: Databa
     unused = cast(Any, None)
     settings = Settings(_env_file=None, adapters=tmp_path)
     parts = Runtime(
-        settings, unused, unused, database, EngineSetup(engine, {}, None), adapters, unused, unused, unused, unused
+        settings,
+        unused,
+        unused,
+        database,
+        EngineSetup(engine, {}, None),
+        adapters,
+        unused,
+        unused,
+        unused,
+        unused,
+        unused,
     )
     started = Started(unused, engine, adapters, [])
     task = asyncio.create_task(_start_engine(parts, started, quiet))

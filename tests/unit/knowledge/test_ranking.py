@@ -41,8 +41,7 @@ def test_the_best_passage_of_the_best_article_comes_first_and_others_keep_their_
         (passage("parking", 1), Likeness(0.2, 0, 0.2, 0)),
         (passage("parking", 2), Likeness(0.6, 0, 0.6, 0)),
     ]
-    found = order(scores, passages, WEIGHTS, limit=3)
+    found = order(scores, passages, WEIGHTS)
     assert [p.passage_id for p in found] == ["parking#2", "visiting#1", "parking#1"]
     assert [p.similarity for p in found] == [0.8, 0.7, 0.8]
     assert [p.score for p in found] == pytest.approx([0.8, 0.7, 0.4])
-    assert len(order(scores, passages, WEIGHTS, limit=1)) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from datetime import date
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 
 from app.contracts.site import Site
 from app.db.session import Database
-from app.encoder.encoder import Encoder
-from app.errors import ConfigurationError, NotFound
+from app.encoder.encoder import SearchEncoder
+from app.encoder.text import Text
+from app.errors import ConfigurationError, NotFound, RetrievalFailed
 from app.knowledge.index import KnowledgeIndex
 from app.knowledge.service import KnowledgeService
 
@@ -33,8 +35,8 @@ async def own_site(site: Site, request: pytest.FixtureRequest) -> Site:
 
 
 @pytest.fixture
-async def knowledge(database: Database, encoder: Encoder, own_site: Site) -> KnowledgeService:
-    return KnowledgeService(database, encoder, "encoder-1", own_site)
+async def knowledge(database: Database, search_encoder: SearchEncoder, own_site: Site) -> KnowledgeService:
+    return KnowledgeService(database, search_encoder, "encoder-1", own_site)
 
 
 @pytest.fixture
@@ -80,48 +82,55 @@ async def test_a_fault_keeps_the_last_good_version(knowledge: KnowledgeService, 
 
 
 async def test_search_finds_by_words_and_by_meaning_and_never_what_has_expired(
-    knowledge: KnowledgeService, folder: Path, database: Database, encoder: Encoder, own_site: Site
+    knowledge: KnowledgeService, folder: Path, database: Database, search_encoder: SearchEncoder, own_site: Site
 ) -> None:
     await knowledge.import_folder(folder)
-    index = KnowledgeIndex(database, encoder, own_site.id, today=lambda: date(2026, 6, 1))
+    index = KnowledgeIndex(database, search_encoder, own_site.id, today=lambda: date(2026, 6, 1))
     assert (await index.search("garage"))[0].article_id == "parking"
     assert (await index.search("when can my family come and see me?"))[0].article_id == "visiting"
     found = await index.search("valet parking costs")
     assert "old" not in [passage.article_id for passage in found]
-    earlier = KnowledgeIndex(database, encoder, own_site.id, today=lambda: date(2025, 6, 1))
+    earlier = KnowledgeIndex(database, search_encoder, own_site.id, today=lambda: date(2025, 6, 1))
     assert (await earlier.search("valet parking costs"))[0].article_id == "old"
 
 
 async def test_sites_do_not_see_each_others_articles(
-    knowledge: KnowledgeService, folder: Path, database: Database, encoder: Encoder
+    knowledge: KnowledgeService, folder: Path, database: Database, search_encoder: SearchEncoder
 ) -> None:
     await knowledge.import_folder(folder)
-    assert await KnowledgeIndex(database, encoder, "another-site").search("garage") == []
+    assert await KnowledgeIndex(database, search_encoder, "another-site").search("garage") == []
 
 
 async def test_another_encoder_indexes_everything_anew(
-    knowledge: KnowledgeService, folder: Path, database: Database, encoder: Encoder, own_site: Site
+    knowledge: KnowledgeService, folder: Path, database: Database, search_encoder: SearchEncoder, own_site: Site
 ) -> None:
     await knowledge.import_folder(folder)
-    report = await KnowledgeService(database, encoder, "encoder-2", own_site).import_folder(folder)
+    report = await KnowledgeService(database, search_encoder, "encoder-2", own_site).import_folder(folder)
     assert len(report.stored) == 3
     assert (await knowledge.article("parking")).version == 1
 
 
 @pytest.mark.parametrize("question", ["", "'", "& | !", "\x00", "🙂" * 500, "a" * 20_000])
 async def test_odd_questions_are_searched_without_error(
-    knowledge: KnowledgeService, folder: Path, database: Database, encoder: Encoder, own_site: Site, question: str
+    knowledge: KnowledgeService,
+    folder: Path,
+    database: Database,
+    search_encoder: SearchEncoder,
+    own_site: Site,
+    question: str,
 ) -> None:
     await knowledge.import_folder(folder)
-    assert isinstance(await KnowledgeIndex(database, encoder, own_site.id).search(question.replace("\x00", "")), list)
+    assert isinstance(
+        await KnowledgeIndex(database, search_encoder, own_site.id).search(question.replace("\x00", "")), list
+    )
 
 
 async def test_a_phrase_of_patients_finds_its_article_and_goes_with_it(
-    knowledge: KnowledgeService, folder: Path, database: Database, encoder: Encoder, own_site: Site
+    knowledge: KnowledgeService, folder: Path, database: Database, search_encoder: SearchEncoder, own_site: Site
 ) -> None:
     write(folder, "rates", "Rates", "Zone C.", asked='["where do i leave my truck", "room for my pickup"]')
     await knowledge.import_folder(folder)
-    index = KnowledgeIndex(database, encoder, own_site.id, today=lambda: date(2026, 6, 1))
+    index = KnowledgeIndex(database, search_encoder, own_site.id, today=lambda: date(2026, 6, 1))
     found = await index.search("i want to leave my truck somewhere")
     assert found[0].article_id == "rates"
     assert found[0].text == "Zone C."
@@ -134,7 +143,7 @@ async def test_a_phrase_of_patients_finds_its_article_and_goes_with_it(
 
 
 async def test_the_passage_shown_is_the_one_that_answers(
-    knowledge: KnowledgeService, folder: Path, database: Database, encoder: Encoder, own_site: Site
+    knowledge: KnowledgeService, folder: Path, database: Database, search_encoder: SearchEncoder, own_site: Site
 ) -> None:
     text = (
         "## Is there valet parking?\n\nValet parking costs $5 at the main entrance.\n\n"
@@ -143,20 +152,63 @@ async def test_the_passage_shown_is_the_one_that_answers(
     )
     write(folder, "parking", "Parking and rates", text)
     await knowledge.import_folder(folder)
-    index = KnowledgeIndex(database, encoder, own_site.id, today=lambda: date(2026, 6, 1))
+    index = KnowledgeIndex(database, search_encoder, own_site.id, today=lambda: date(2026, 6, 1))
     assert (await index.search("How much does parking cost?"))[0].text == "The garage costs $2 an hour."
     assert (await index.search("do you have valets"))[0].text.startswith("Valet")
     assert (await index.search("where should i park"))[0].text.startswith("Park in")
 
 
 async def test_misspelled_words_are_found_as_soon_as_an_article_has_them(
-    knowledge: KnowledgeService, folder: Path, database: Database, encoder: Encoder, own_site: Site
+    knowledge: KnowledgeService, folder: Path, database: Database, search_encoder: SearchEncoder, own_site: Site
 ) -> None:
     await knowledge.import_folder(folder)
-    index = KnowledgeIndex(database, encoder, own_site.id, today=lambda: date(2026, 6, 1))
+    index = KnowledgeIndex(database, search_encoder, own_site.id, today=lambda: date(2026, 6, 1))
     before = (await index.search("collonoscopie prep"))[0].similarity
     write(folder, "scope", "Colonoscopy", "Take the bowel prep the evening before your colonoscopy.")
     await knowledge.import_folder(folder)
     found = await index.search("collonoscopie prep")
     assert found[0].article_id == "scope"
     assert found[0].similarity > before + 0.3
+
+
+async def test_an_explanation_is_of_the_very_search(
+    knowledge: KnowledgeService, folder: Path, database: Database, search_encoder: SearchEncoder, own_site: Site
+) -> None:
+    write(folder, "garage", "Parking", "## Where?\n\nIn the garage.\n\n## Cost?\n\nThe garage costs $2 an hour.")
+    await knowledge.import_folder(folder)
+    index = KnowledgeIndex(database, search_encoder, own_site.id, today=lambda: date(2026, 6, 1))
+    for question in ["what does the garrage cost", "when may my family visit", "zzz"]:
+        found = await index.explain(question)
+        shown = await index.search(question, limit=50)
+        assert [passage for passage, _ in found.passages] == shown
+        scores = {name: score for name, _, score in found.articles}
+        assert {passage.article_id: passage.similarity for passage in shown} == pytest.approx(scores)
+        assert list(scores.values()) == sorted(scores.values(), reverse=True)
+    found = await index.explain("what does the garrage cost")
+    assert found.corrected == {"garrage": "garage"}
+    assert "garage" in found.query.words
+    assert found.articles[0][1].words > 0
+    assert "old" not in [name for name, _, _ in found.articles]
+    assert (await index.explain("")).corrected == {}
+
+
+class BrokenEncoder:
+    """An Embedder that cannot read."""
+
+    def read(self, texts: list[str]) -> list[Text]:
+        raise RuntimeError("no session")
+
+    def knows(self, word: str) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("method", [KnowledgeIndex.search, KnowledgeIndex.explain])
+async def test_a_fault_is_one_of_the_search(
+    database: Database, search_encoder: SearchEncoder, method: Callable[[KnowledgeIndex, str], Awaitable[object]]
+) -> None:
+    with pytest.raises(RetrievalFailed, match="encoded"):
+        await method(KnowledgeIndex(database, BrokenEncoder(), "any-site"), "garage")
+    gone = Database("postgresql+psycopg://nobody@127.0.0.1:9/none")
+    with pytest.raises(RetrievalFailed, match="does not answer"):
+        await method(KnowledgeIndex(gone, search_encoder, "any-site"), "garage")
+    await gone.dispose()

@@ -1,0 +1,136 @@
+"""Questions with the passages that answer them, for :mod:`training.encoder.retrieve`.
+
+The pages of invented hospitals (``training/demo_model/pages``) give questions in patients' words, each with the fact
+that answers it, and near questions that a page does not answer. Public questions with their answers may be added from
+a folder that the user has (:mod:`training.demo_model.sources`). No article of ``demo/`` and no question that the
+search is measured with is among them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.demo_model.exercises import load_pages
+from training.demo_model.slots import fill, sentence, slot_values
+from training.demo_model.sources import read
+from training.wording import casual, with_typos
+
+PUBLIC = ("va_faq", "counselchat", "xquad_en", "covidqa")
+"""Files of the public part, see ``sources.FILES``. MedQuAD is left out: rare diseases, template questions."""
+HEADING_SHARE = 0.12
+"""So many questions are paired with the bare title of their page: titles are searched too."""
+AGAINST_SHARE = 0.4
+"""So many have a wrong passage of the same page."""
+CLEAR = 12
+"""See :func:`clear_questions`."""
+HELD_BACK = 8
+"""One page in so many is kept from training, by the hash of its title, and used to choose settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """``passage`` answers ``question``. Passages of one ``group`` (a page, a document) are not taken as wrong for each
+    other's questions; ``against`` is a passage of the same page that is wrong for this one, or empty."""
+
+    question: str
+    passage: str
+    group: str
+    against: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of the public part is taken, and how many facts stand in one passage."""
+
+    public: int = 2_000
+    facts: tuple[int, int] = (1, 3)
+
+
+def held_back(title: str) -> bool:
+    """Whether a page is kept from training."""
+    return hashlib.sha256(title.encode()).digest()[0] % HELD_BACK == 0
+
+
+def written_pages(*, measuring: bool = False) -> list[dict[str, Any]]:
+    """The pages for training, or those held back."""
+    return [page for page in load_pages() if held_back(page["page"]) == measuring]
+
+
+Embed = Callable[[list[str]], NDArray[np.float32]]
+
+
+def clear_questions(pages: Sequence[dict[str, Any]], embed: Embed) -> frozenset[tuple[str, str]]:
+    """Page titles and questions that tell by themselves what they are about.
+
+    A question that was written beside its page may need it ("how long no eating?"). Kept are those whose page is among
+    the ``CLEAR`` nearest of all by its nearest fact; the others would teach that anything is near to anything.
+    """
+    titles = [page["page"] for page in pages for _ in page["facts"]]
+    facts = embed([passage(page["page"], [fact["a"]]) for page in pages for fact in page["facts"]])
+    asked = [(page["page"], question) for page in pages for fact in page["facts"] for question in fact["q"]]
+    clear = set()
+    for (title, question), scores in zip(asked, embed([question for _, question in asked]) @ facts.T, strict=True):
+        nearest = dict.fromkeys(titles[n] for n in np.argsort(-scores))
+        if title in list(nearest)[:CLEAR]:
+            clear.add((title, question))
+    return frozenset(clear)
+
+
+def page_pairs(
+    pages: Sequence[dict[str, Any]], rng: Random, sizes: Sizes, clear: Collection[tuple[str, str]]
+) -> list[Pair]:
+    """One pair for every clear question of a fact, slots drawn anew; ``against`` are other facts of the page."""
+    pairs: list[Pair] = []
+    for page in pages:
+        values = slot_values(rng)
+        title = page["page"]
+        lines = [sentence(fact["a"], values) for fact in page["facts"]]
+        for at, fact in enumerate(page["facts"]):
+            for question in fact["q"]:
+                if (title, question) not in clear:
+                    continue
+                size = rng.randint(*sizes.facts)
+                first = max(0, min(at - rng.randrange(size), len(lines) - size))
+                chosen = range(first, min(len(lines), first + size))
+                others = [line for other, line in enumerate(lines) if other not in chosen]
+                asked = worded(fill(question, values), rng)
+                if rng.random() < HEADING_SHARE:
+                    pairs.append(Pair(asked, f"{title}.", title))
+                    continue
+                wrong = others and rng.random() < AGAINST_SHARE
+                against = passage(title, rng.sample(others, min(size, len(others)))) if wrong else ""
+                pairs.append(Pair(asked, passage(title, [lines[n] for n in chosen]), title, against))
+    return pairs
+
+
+def passage(title: str, lines: Sequence[str]) -> str:
+    """A passage as the service embeds it: the title, then the text."""
+    return f"{title}. {' '.join(lines)}"
+
+
+def worded(question: str, rng: Random) -> str:
+    """The question as the search sees it: mostly as written, sometimes more careless, now and then with a slip left."""
+    if rng.random() < 0.35:
+        question = casual(question, rng)
+    if rng.random() < 0.15:
+        question = with_typos(question, rng)
+    return question.lower().rstrip("?!. ") if rng.random() < 0.7 else question
+
+
+def public_pairs(folder: Path, rng: Random, sizes: Sizes) -> list[Pair]:
+    """Public questions with the first two sentences of their answers. Raises ConfigurationError for a missing file."""
+    texts = read(folder, PUBLIC)
+    pairs = [Pair(one.question, " ".join(one.sentences[:2]), one.sentences[0]) for one in texts.answered]
+    for extract in texts.extracts:
+        low, high = max(0, extract.target - 1), extract.target + 2
+        pairs.append(Pair(extract.question, " ".join(extract.sentences[low:high]), extract.sentences[0]))
+    rng.shuffle(pairs)
+    return [Pair(one.question.lower(), one.passage, one.group) for one in pairs[: sizes.public]]
