@@ -42,6 +42,7 @@ from app.bootstrap import (
     quiet,
     register_shipped_adapters,
     runtime,
+    unanswered_questions,
 )
 from app.console.reads import ServiceReads
 from app.console.routes import build_router as console_router
@@ -166,6 +167,7 @@ async def _start(
         services.escalations,
         services.conversations,
         services.adapters,
+        services.unanswered,
         services.audit,
     )
     app.include_router(console_router(parts.site, reads, idle_minutes=settings.staff_idle_minutes))
@@ -233,8 +235,8 @@ async def _services(
         patients=PatientSessions(
             database, site.id, notice_version=NOTICE_VERSION, hours=settings.session_hours, now=now
         ),
-        staff=staff, audit=audit, adapters=parts.adapters, articles=parts.knowledge, policies=policies,
-        metrics=measured,
+        staff=staff, audit=audit, adapters=parts.adapters, articles=parts.knowledge,
+        unanswered=unanswered_questions(parts, now), policies=policies, metrics=measured,
         health=functools.partial(_health, parts, measured), now=now,
         patient_rate=RateLimit(settings.requests_per_minute),
         address_rate=RateLimit(settings.requests_per_minute * 10),

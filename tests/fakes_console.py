@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from app.auth.staff import Staff
 from app.conversations.schemas import CitationView, HitView, StaffConversationView, StaffMessageView
 from app.errors import NotFound, NotSignedIn
 from app.escalations.schemas import EscalationView
+from app.knowledge.unanswered import Group, Nearest, Rare, Unanswered
 
 NURSE = "nurse-token"
 ADMIN = "admin-token"
@@ -53,6 +55,26 @@ def message(number: int, author: str, text: str, **values: Any) -> StaffMessageV
         "created_at": datetime.now(UTC) - timedelta(minutes=6 - number),
     }
     return StaffMessageView.model_validate({**base, **values})
+
+
+def asked_without_answer() -> Unanswered:
+    """Two groups and some rare questions."""
+    chapel = Group(
+        id="a" * 32, language="en", questions=14, patients=11, not_found=14, denied=0, handed_over=4,
+        first=date(2026, 11, 2), last=date(2026, 11, 25),
+        examples=[
+            "Is there a chapel in the hospital?", "where can we pray", "do you have a chapel on floor #",
+            "My name is [person], can my mother go to the chapel at night when she cannot sleep before her surgery…",
+        ],
+        nearest=Nearest("spiritual-care", "Spiritual care and the people who can visit you", 0.38),
+    )  # fmt: skip
+    dogs = Group(
+        id="b" * 32, language="es", questions=1_204, patients=950, not_found=1_000, denied=204, handed_over=0,
+        first=date(2026, 11, 9), last=date(2026, 11, 9), examples=["¿Puede visitarme mi perro de terapia?"],
+        nearest=None, status="planned", marked_by="sam", marked_at=datetime.now(UTC) - timedelta(days=3), newer=2,
+    )  # fmt: skip
+    rare = [Rare(2, Nearest("parking", "Parking & garages", 0.31), [TALK, "d" * 32]), Rare(1, None, ["e" * 32])]
+    return Unanswered(30, 1_230, True, [chapel, dogs], 3, rare, 12, 9)
 
 
 class FakeReads:
@@ -113,6 +135,7 @@ class FakeReads:
             self._version("support@777777777777", {"verdict": "fail", "rules": failed}),
             self._version("support@888888888888", None),
         ]
+        self.asked = asked_without_answer()
         self.live = Live("live", "support@0123456789ab", None, 1)
 
     def _version(self, version: str, gate: dict[str, Any] | None) -> AdapterView:
@@ -135,6 +158,11 @@ class FakeReads:
             raise NotFound("there is no such conversation")
         self.opened += opened
         return self.talk, next((e for e in self.waiting if e.conversation_id == conversation_id), None)
+
+    async def unanswered(self, staff: Staff, days: int, *, opened: bool) -> Unanswered:
+        self.opened += opened
+        rare = [replace(r, conversations=r.conversations if staff.has("staff") else []) for r in self.asked.rare]
+        return replace(self.asked, days=days, rare=rare)
 
     async def adapters(self, staff: Staff) -> tuple[Sequence[AdapterView], Live]:
         return self.versions, self.live

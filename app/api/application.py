@@ -16,11 +16,15 @@ from app.api import (
     policies,
     sessions,
     staff_sessions,
+    unanswered,
 )
 from app.api.measurements import Metrics
 from app.api.middleware import BodyLimit, Headers
 
-ROUTERS = (sessions, conversations, staff_sessions, escalations, adapters, articles, policies, audit, health, metrics)
+ROUTERS = (
+    sessions, conversations, staff_sessions, escalations, adapters, articles, unanswered, policies, audit, health,
+    metrics,
+)  # fmt: skip
 
 
 def install(app: FastAPI, *, measured: Metrics, https: bool = False) -> None:

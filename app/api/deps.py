@@ -31,6 +31,8 @@ from app.engine.protocol import EngineHealth
 from app.errors import Forbidden, InvalidContent, NotFound, NotSignedIn
 from app.escalations.service import EscalationService
 from app.knowledge.repository import ArticlePage
+from app.knowledge.unanswered import Status
+from app.knowledge.unanswered import Unanswered as UnansweredReport
 from app.policies.service import PoliciesView, Reloaded
 
 STAFF_COOKIE = "bedside_staff"
@@ -66,6 +68,18 @@ class Adapters(Protocol):
 
     async def rollback(self, actor: str) -> Live:
         """Make the previous version live again."""
+        ...
+
+
+class Unanswered(Protocol):
+    """Questions that no article answered (knowledge.unanswered.UnansweredQuestions)."""
+
+    async def report(self, days: int, *, conversations: bool = False) -> UnansweredReport:
+        """Those of the last days, in groups. Raises RetrievalFailed."""
+        ...
+
+    async def mark(self, session: AsyncSession, question: str, status: Status, by: str) -> int:
+        """Set the status of a group; how many questions it has. Raises NotFound."""
         ...
 
 
@@ -113,6 +127,7 @@ class Services:
     audit: AuditLog
     adapters: Adapters
     articles: Articles
+    unanswered: Unanswered
     policies: Policies
     metrics: Metrics
     health: Callable[[], Awaitable[HealthReport]]

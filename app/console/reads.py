@@ -14,6 +14,7 @@ from app.db.session import Database
 from app.errors import NotSignedIn
 from app.escalations.schemas import EscalationView
 from app.escalations.service import EscalationService
+from app.knowledge.unanswered import Unanswered
 
 
 class ConsoleReads(Protocol):
@@ -40,12 +41,27 @@ class ConsoleReads(Protocol):
         """All adapter versions, and the pointer to the live one."""
         ...
 
+    async def unanswered(self, staff: Staff, days: int, *, opened: bool) -> Unanswered:
+        """Questions of the last days that no article answered; conversations only for the role staff.
+
+        ``opened``: see :meth:`conversation`.
+        """
+        ...
+
 
 class AdapterList(Protocol):
     """Lists adapters (adapters.service.AdaptersService)."""
 
     async def list(self) -> tuple[list[AdapterView], Live]:
         """All versions and the pointer."""
+        ...
+
+
+class UnansweredReport(Protocol):
+    """Groups questions that no article answered (knowledge.unanswered.UnansweredQuestions)."""
+
+    async def report(self, days: int, *, conversations: bool = False) -> Unanswered:
+        """Those of the last days."""
         ...
 
 
@@ -59,6 +75,7 @@ class ServiceReads:
         escalations: EscalationService,
         conversations: ConversationService,
         adapters: AdapterList,
+        unanswered: UnansweredReport,
         audit: AuditLog,
     ) -> None:
         self._database = database
@@ -66,6 +83,7 @@ class ServiceReads:
         self._escalations = escalations
         self._conversations = conversations
         self._adapters = adapters
+        self._unanswered = unanswered
         self._audit = audit
 
     async def staff(self, token: str) -> Staff:
@@ -93,3 +111,11 @@ class ServiceReads:
     async def adapters(self, staff: Staff) -> tuple[Sequence[AdapterView], Live]:
         """All adapter versions, and the pointer."""
         return await self._adapters.list()
+
+    async def unanswered(self, staff: Staff, days: int, *, opened: bool) -> Unanswered:
+        """Questions that no article answered; opening the page is audited."""
+        found = await self._unanswered.report(days, conversations=staff.has("staff"))
+        if opened:
+            async with self._database.session() as session:
+                await self._audit.append(session, staff.username, "unanswered.read", "articles", {"days": days})
+        return found

@@ -21,6 +21,7 @@ from app.contracts.site import Site
 from app.conversations.schemas import StaffConversationView
 from app.errors import NotFound, NotSignedIn, SessionExpired
 from app.escalations.schemas import EscalationView
+from app.knowledge.unanswered import DAYS, FEW
 
 COOKIE = "bedside_staff"
 """The cookie that signing in sets."""
@@ -57,11 +58,14 @@ class Pages:
         )  # fmt: skip
         self._templates.globals.update(site=site, idle_minutes=idle_minutes, priorities=wording.PRIORITIES)
         self._templates.globals.update(
-            dispositions=wording.DISPOSITIONS, crisis_outcomes=wording.CRISIS_OUTCOMES, follow_ups=wording.FOLLOW_UPS
+            dispositions=wording.DISPOSITIONS,
+            crisis_outcomes=wording.CRISIS_OUTCOMES,
+            follow_ups=wording.FOLLOW_UPS,
+            question_statuses=wording.QUESTION_STATUSES,
         )
         self._templates.filters.update(
             reason=wording.reason, label=wording.label, ending=wording.ending, span=wording.span,
-            local=partial(wording.local, zone=zone),
+            local=partial(wording.local, zone=zone), day=wording.day, language=wording.language,
         )  # fmt: skip
 
     def html(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -69,15 +73,17 @@ class Pages:
         values = {"staff": None, "page": "", "now": datetime.now(UTC), **values}
         return HTMLResponse(self._templates.get_template(template).render(values), status, headers=_HEADERS)
 
-    async def for_staff(self, request: Request, role: Role, render: Callable[[Staff], Awaitable[Response]]) -> Response:
-        """``render`` for who is signed in and has ``role``; otherwise the way to sign in, or a page that says no."""
+    async def for_staff(
+        self, request: Request, role: Role | None, render: Callable[[Staff], Awaitable[Response]]
+    ) -> Response:
+        """``render`` for who is signed in and has ``role`` (None: whichever); else the way to sign in, or a refusal."""
         try:
             staff = await self._reads.staff(request.cookies.get(COOKIE, ""))
         except (NotSignedIn, SessionExpired):
             if "HX-Request" in request.headers:
                 return Response(status_code=401, headers={**_HEADERS, "HX-Refresh": "true"})
             return RedirectResponse(f"/console/sign-in?next={quote(request.url.path)}", 303, headers=_HEADERS)
-        if not staff.has(role):
+        if role is not None and not staff.has(role):
             if role == "staff" and staff.has("admin") and request.url.path == "/console/":
                 return RedirectResponse("/console/adapters", 303, headers=_HEADERS)
             text = "Your account has no role for this page. Being an administrator does not include reading chats."
@@ -102,6 +108,13 @@ class Pages:
         talk, escalation = await self._reads.conversation(staff, conversation_id, opened=opened)
         state = _state(talk, escalation, staff)
         return {"staff": staff, "page": "conversation", "talk": talk, "escalation": escalation, "state": state}
+
+    async def unanswered(self, staff: Staff, days: int, *, opened: bool) -> dict[str, Any]:
+        """Values of the page of unanswered questions. Raises HTTPException for days that are not offered."""
+        if days not in DAYS:
+            raise HTTPException(404)
+        found = await self._reads.unanswered(staff, days, opened=opened)
+        return {"staff": staff, "page": "unanswered", "found": found, "spans": DAYS, "few": FEW}
 
     async def adapters(self, staff: Staff) -> dict[str, Any]:
         """Values of the adapters' page."""
@@ -166,6 +179,24 @@ def build_router(site: Site, reads: ConsoleReads, *, idle_minutes: float = 15.0)
             return pages.html("_conversation.html", **await pages.conversation(staff, conversation_id, opened=False))
 
         return await pages.for_staff(request, "staff", render)
+
+    @router.get("/unanswered")
+    async def unanswered_slash() -> Response:
+        return RedirectResponse(f"/console/unanswered/{DAYS[1]}", 307)
+
+    @router.get("/unanswered/{days}")
+    async def unanswered(request: Request, days: int) -> Response:
+        async def render(staff: Staff) -> Response:
+            return pages.html("unanswered.html", **await pages.unanswered(staff, days, opened=True))
+
+        return await pages.for_staff(request, None, render)
+
+    @router.get("/fragments/unanswered/{days}")
+    async def unanswered_fragment(request: Request, days: int) -> Response:
+        async def render(staff: Staff) -> Response:
+            return pages.html("_unanswered.html", **await pages.unanswered(staff, days, opened=False))
+
+        return await pages.for_staff(request, None, render)
 
     @router.get("/adapters")
     async def adapters(request: Request) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 PRIORITIES = {0: ("emergency", "Emergency"), 1: ("urgent", "Urgent"), 2: ("normal", "Routine")}
@@ -29,6 +29,13 @@ CRISIS_OUTCOMES = {
 
 FOLLOW_UPS = {15: "15 minutes", 30: "30 minutes", 60: "1 hour", 120: "2 hours", 240: "4 hours", 1_440: "1 day"}
 """When a patient who was not reached is tried again, by minutes."""
+
+QUESTION_STATUSES = {
+    "open": ("waiting", "Open"),
+    "planned": ("live", "Article planned"),
+    "out_of_scope": ("", "Out of scope"),
+}
+"""Style class and words of what was decided about questions that no article answered."""
 
 _REASONS = {
     "patient_asked": "The patient asked for a person",
@@ -62,6 +69,16 @@ def local(at: datetime, zone: ZoneInfo) -> str:
     there = at.astimezone(zone)
     half = "a.m." if there.hour < 12 else "p.m."
     return f"{there:%b} {there.day}, {there.hour % 12 or 12}:{there:%M} {half}"
+
+
+def language(code: str) -> str:
+    """The English name of a language of the chat."""
+    return {"en": "English", "es": "Spanish"}.get(code, code)
+
+
+def day(on: date) -> str:
+    """A day, ``Nov 23``."""
+    return f"{on:%b} {on.day}"
 
 
 def span(seconds: float) -> str:

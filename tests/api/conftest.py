@@ -38,9 +38,11 @@ from app.escalations.service import EscalationService
 from app.guardrails.active import ActivePolicies, Policies, compiled
 from app.guardrails.policy import load_bundle
 from app.knowledge.repository import ArticlePage
+from app.knowledge.unanswered import UnansweredQuestions
 from app.policies.service import PoliciesService
 from tests.factories import Wired, utc_now, wired
 from tests.fakes_conversations import ScriptedResponder
+from tests.fakes_knowledge import OneArticle, WordEmbedder
 from tests.policy_files import write_bundle
 
 FAST_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -195,7 +197,9 @@ async def build_house(
             staff=StaffAccounts(
                 database, idle=timedelta(minutes=15), life=timedelta(hours=8), now=clock, hasher=FAST_HASHER
             ),
-            audit=audit, adapters=FakeAdapters(), articles=FakeArticles(), policies=policies, metrics=metrics,
+            audit=audit, adapters=FakeAdapters(), articles=FakeArticles(),
+            unanswered=UnansweredQuestions(database, WordEmbedder(), "words", OneArticle(), site, clock),
+            policies=policies, metrics=metrics,
             health=health, now=clock, patient_rate=RateLimit(per_minute), address_rate=RateLimit(10_000),
             refusals=Refusals(site, parts.responder, metrics),
             import_folders=(Path("/allowed"),),

@@ -43,6 +43,7 @@ from app.db.session import Database
 from app.escalations.service import EscalationService
 from app.guardrails.active import ActivePolicies, Policies, compiled
 from app.guardrails.policy import default_bundle_folder, load_bundle
+from app.knowledge.unanswered import UnansweredQuestions
 from app.main import ThreadedRedactor
 from app.policies.service import PoliciesService
 from app.redaction.detector import Detector, own_recognizers
@@ -54,6 +55,7 @@ from app.widget.routes import build_router as widget_router
 from tests.api.conftest import FAST_HASHER, PASSWORD, FakeAdapters, FakeArticles, served
 from tests.factories import add_site, due_in_minutes, no_adapter
 from tests.fakes_engine import ScriptedEngine
+from tests.fakes_knowledge import OneArticle, WordEmbedder
 from tests.fakes_redaction import ScriptedRecognizer
 from tests.redteam.target import DEMO, Shelf
 
@@ -163,6 +165,7 @@ async def open_ward(database: Database, site: Site, cipher: TextCipher) -> Async
         stack.push_async_callback(listener.stop)
         await runner.start()
         stack.push_async_callback(runner.stop, 5.0)
+        unanswered = UnansweredQuestions(database, WordEmbedder(), "words", OneArticle(), site, now)
         services = Services(
             site=site, database=database, listener=listener, conversations=conversations,
             escalations=EscalationService(database, cipher, site.id, conversations.ownership, listener, now=now),
@@ -170,7 +173,7 @@ async def open_ward(database: Database, site: Site, cipher: TextCipher) -> Async
             staff=StaffAccounts(
                 database, idle=timedelta(minutes=15), life=timedelta(hours=8), now=now, hasher=FAST_HASHER
             ),
-            audit=audit, adapters=adapters, articles=FakeArticles(), metrics=metrics,
+            audit=audit, adapters=adapters, articles=FakeArticles(), unanswered=unanswered, metrics=metrics,
             policies=PoliciesService(policies, lambda: policies.current, database, audit, metrics, strict=False),
             health=lambda: _health(database, engine), now=now,
             patient_rate=RateLimit(6_000), address_rate=RateLimit(10_000),
@@ -179,7 +182,7 @@ async def open_ward(database: Database, site: Site, cipher: TextCipher) -> Async
         app = FastAPI()
         install(app, measured=metrics)
         app.include_router(widget_router(site, page=DEMO / "page"))
-        reads = ServiceReads(database, services.staff, services.escalations, conversations, adapters, audit)
+        reads = ServiceReads(database, services.staff, services.escalations, conversations, adapters, unanswered, audit)
         app.include_router(console_router(site, reads))
         app.state.services = services
         client = await stack.enter_async_context(served(app))

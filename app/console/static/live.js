@@ -55,6 +55,7 @@ function confirmed(text) {
 /** @param {any} button @param {() => Promise<any>} act @param {string} [then] */
 async function during(button, act, then) {
   if (button.disabled) return;
+  const focused = document.activeElement === button;
   button.disabled = true;
   flash("");
   try {
@@ -64,6 +65,8 @@ async function during(button, act, then) {
     all("[data-live]").forEach(refresh);
   }
   button.disabled = false;
+  // A disabled button has lost the focus; with it back, a redraw keeps the place of who works by keyboard.
+  if (focused && document.activeElement === document.body) button.focus();
 }
 
 document.addEventListener("click", async (event) => {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -14,6 +15,7 @@ from app.console.routes import COOKIE, build_router
 from app.contracts.site import Site
 from app.escalations.schemas import NoteView
 from app.escalations.service import OUTCOMES
+from app.knowledge.unanswered import Nearest
 from tests.fakes_console import ADMIN, NURSE, NURSE_ID, OTHER_ID, TALK, FakeReads, escalation, message
 
 pytestmark = pytest.mark.anyio
@@ -32,8 +34,11 @@ async def client(site: Site, reads: FakeReads) -> AsyncIterator[httpx.AsyncClien
         yield client
 
 
-PAGES = ["/console/", f"/console/conversations/{TALK}", "/console/adapters"]
-FRAGMENTS = ["/console/fragments/queue", f"/console/fragments/conversations/{TALK}", "/console/fragments/adapters"]
+PAGES = ["/console/", f"/console/conversations/{TALK}", "/console/adapters", "/console/unanswered/7"]
+FRAGMENTS = [
+    "/console/fragments/queue", f"/console/fragments/conversations/{TALK}", "/console/fragments/adapters",
+    "/console/fragments/unanswered/7",
+]  # fmt: skip
 
 
 def signed_in(client: httpx.AsyncClient, token: str) -> httpx.AsyncClient:
@@ -69,6 +74,41 @@ async def test_roles(client: httpx.AsyncClient, token: str, path: str, status: i
     answer = await signed_in(client, token).get(path)
     assert answer.status_code == status
     assert ("crushing chest pain" in answer.text) == (status == 200 and token == NURSE)
+
+
+async def test_both_roles_see_what_nobody_could_answer_and_admins_decide(client: httpx.AsyncClient) -> None:
+    nurse = (await signed_in(client, NURSE).get("/console/unanswered/90")).text
+    admin = (await signed_in(client, ADMIN).get("/console/unanswered/90")).text
+    for page in (nurse, admin):
+        for words in (
+            "Is there a chapel in the hospital?",
+            "11 patients",
+            "Nov 2 to Nov 25",
+            "likeness 0.38",
+            "2 asked since",
+        ):
+            assert words in page
+        assert 'href="/console/unanswered/90" aria-current="page"' in page
+    assert "/v1/admin/unanswered/" not in nurse
+    assert f'data-form="/v1/admin/unanswered/{"a" * 32}"' in admin
+    assert f"/console/conversations/{TALK}" in nurse
+    assert "/console/conversations/" not in admin
+    assert (await client.get("/console/unanswered/31")).status_code == 404
+    assert (await client.get("/console/unanswered")).headers["Location"] == "/console/unanswered/30"
+
+
+async def test_when_every_question_was_answered_the_page_says_so(client: httpx.AsyncClient, reads: FakeReads) -> None:
+    reads.asked = replace(reads.asked, questions=0, groups=[], rare=[])
+    page = (await signed_in(client, ADMIN).get("/console/unanswered/30")).text
+    assert "Every question of the last 30 days found an article." in page
+
+
+async def test_examples_are_never_markup(client: httpx.AsyncClient, reads: FakeReads) -> None:
+    attack = '"><script>alert(1)</script>'
+    group = replace(reads.asked.groups[0], examples=[attack, attack], nearest=Nearest(attack, attack, 0.1))
+    reads.asked = replace(reads.asked, groups=[group])
+    page = (await signed_in(client, ADMIN).get("/console/unanswered/30")).text
+    assert "<script>alert" not in page
 
 
 async def test_administrator_without_the_staff_role_starts_at_the_adapters(client: httpx.AsyncClient) -> None:

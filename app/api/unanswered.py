@@ -1,0 +1,118 @@
+"""What patients asked and no article answered: read by staff and admins, decided on by admins."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, BeforeValidator, Field
+
+from app.api.deps import AdminDep, Id, ServicesDep, SessionDep, SignedInDep
+from app.api.errors import documented
+from app.api.schemas import Body
+from app.errors import Forbidden, NotFound, NotSignedIn, RetrievalFailed, SessionExpired, StoreUnavailable
+from app.knowledge.unanswered import Status
+
+_ERRORS = (NotSignedIn, SessionExpired, Forbidden, StoreUnavailable)
+
+
+class NearestOut(BaseModel):
+    """The article most like a question; `likeness` is the search's score, as `bedside articles ask` shows it."""
+
+    id: str
+    title: str
+    likeness: float
+
+
+class GroupOut(BaseModel):
+    """Like questions of at least three patients. `id` is the leading question's."""
+
+    id: str
+    language: str
+    questions: int
+    patients: int
+    not_found: int = Field(description="questions for which no article was found")
+    denied: int = Field(description="questions whose passages did not hold the answer")
+    handed_over: int = Field(description="questions after which the patient asked for a person")
+    first: date
+    last: date
+    examples: list[str] = Field(description="at most five, redacted, without figures, one a patient")
+    nearest: NearestOut | None
+    status: Status
+    marked_by: str = Field(description="who set the status; empty if nobody has")
+    marked_at: datetime | None
+    newer: int = Field(description="questions since the status was set")
+
+
+class RareOut(BaseModel):
+    """Like questions of fewer patients: no words, days or language. `conversations` only for the role staff."""
+
+    questions: int
+    nearest: NearestOut | None
+    conversations: list[str]
+
+
+class UnansweredOut(BaseModel):
+    """`groups`: open ones first, then by number of questions. `left_out` groups and `rare_left_out` questions more."""
+
+    days: int
+    questions: int
+    whole: bool = Field(description="false if there were so many that the oldest are not looked at")
+    groups: list[GroupOut]
+    left_out: int
+    rare: list[RareOut]
+    rare_questions: int
+    rare_left_out: int
+
+
+class StatusIn(Body):
+    """What is to become of such questions."""
+
+    status: Status
+
+
+class MarkedOut(BaseModel):
+    """`questions` is how many carry the status now."""
+
+    status: Status
+    questions: int
+
+
+def build_router() -> APIRouter:
+    """``/v1/staff/unanswered`` and ``/v1/admin/unanswered``."""
+    router = APIRouter()
+
+    @router.get(
+        "/v1/staff/unanswered", summary="Questions that no article answered", tags=["staff"],
+        response_model=UnansweredOut, responses=documented(*_ERRORS, RetrievalFailed),
+    )  # fmt: skip
+    async def unanswered(
+        services: ServicesDep,
+        session: SessionDep,
+        staff: SignedInDep,
+        days: Annotated[Literal[7, 30, 90], BeforeValidator(int), Query()] = 30,
+    ) -> UnansweredOut:
+        """Of the last 7, 30 or 90 days, in groups of like questions. Examples are redacted. For both roles. Audited."""
+        found = await services.unanswered.report(days, conversations=staff.has("staff"))
+        await services.audit.append(session, staff.username, "unanswered.read", "articles", {"days": days})
+        return UnansweredOut.model_validate(asdict(found))
+
+    @router.post(
+        "/v1/admin/unanswered/{message_id}", summary="Decide about like questions", tags=["admin"],
+        response_model=MarkedOut, responses=documented(*_ERRORS, NotFound),
+    )  # fmt: skip
+    async def decide(
+        message_id: Id, body: StatusIn, services: ServicesDep, session: SessionDep, admin: AdminDep
+    ) -> MarkedOut:
+        """Set the status of the group that this question leads, also for questions before the days looked at. Audited.
+
+        Questions that come later and are alike join the group and its status.
+        """
+        marked = await services.unanswered.mark(session, message_id, body.status, admin.username)
+        details = {"status": body.status, "questions": marked}
+        await services.audit.append(session, admin.username, "unanswered.decide", message_id, details)
+        return MarkedOut(status=body.status, questions=marked)
+
+    return router
