@@ -12,7 +12,7 @@ from app.api.errors import documented
 from app.api.schemas import ArticleList, ArticleOut
 from app.contracts.site import Site
 from app.errors import Forbidden, NotFound, NotSignedIn, SessionExpired, StoreUnavailable
-from app.knowledge.articles import to_html
+from app.knowledge.links import to_html
 from app.knowledge.repository import ArticlePage
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"

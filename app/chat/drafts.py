@@ -87,10 +87,17 @@ class Draft:
         """Nothing approved answers it; the way to a person is offered."""
         return self._make(ReplyKind.NO_ANSWER, self._text("no_answer"), routes=("human",))
 
-    def fallback(self, passage: Passage, *, replaces: bool = False) -> Reply:
-        """The approved passage itself, verbatim."""
-        text = f"{self._text('fallback_intro')}\n\n{passage.text}"
-        return self._make(ReplyKind.FALLBACK, text, citations=[cite(passage, passage.text)], replaces=replaces)
+    def fallback(self, passages: Sequence[Passage], *, replaces: bool = False) -> Reply:
+        """The approved passages themselves, verbatim: one for each question."""
+        text = "\n\n".join([self._text("fallback_intro"), *(passage.text for passage in passages)])
+        citations = [cite(passage, passage.text) for passage in passages]
+        return self._make(ReplyKind.FALLBACK, text, citations=citations, replaces=replaces)
+
+    def clarify(self, articles: Sequence[Passage]) -> Reply:
+        """A question back: which of these articles is meant. Titles stand below it, numbered, a line each."""
+        titles = "\n".join(f"{number}. {passage.title}" for number, passage in enumerate(articles, start=1))
+        text = f"{self._text('clarify')}\n\n{titles}"
+        return self._make(ReplyKind.CLARIFY, text, citations=[cite(passage, "") for passage in articles])
 
     def answer(self, citations: Sequence[Citation]) -> Reply:
         """The vetted sentences that went out."""

@@ -6,16 +6,17 @@ only after every step before it has agreed.
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from app.chat.clarify import offered
 from app.chat.drafts import Draft
 from app.chat.generation import Generation, Leaks
 from app.chat.protocols import Clock, Retriever, Turn
+from app.chat.search import Found, search
 from app.chat.steps import StepFailed, Steps
 from app.contracts.hours import is_open
 from app.contracts.passages import Passage
@@ -33,15 +34,6 @@ from app.logging import logger
 from app.redaction.entities import Redacted
 from app.redaction.redactor import Redactor
 
-_FOLLOW_UP = re.compile(r"^\s*(and|what about|how about|also|but|or|y|también|qué hay)\b", re.IGNORECASE)
-_TOKEN = re.compile(r"<[A-Z_]+_\d+>")
-_INTRODUCTION = re.compile(
-    r"\b(my name is|i am|i'm|this is|me llamo|mi nombre es|soy|my (phone|cell|number|e-?mail|address|card|account)"
-    r"( number)?( is)?|(call|text|e-?mail|reach) me( at| on)?|ssn|social security( number)?|mrn|dob|date of birth"
-    r"|born( on)?|card|account|member|policy)( number| id)?( is)?[\s:#]*<[A-Z_]+_\d+>[\s,.;!]*((and|y)\b)?",
-    re.IGNORECASE,
-)
-
 _STAYS = "stays from"
 """How the reason of a verdict begins that only an earlier message gave."""
 
@@ -57,13 +49,19 @@ _SCOPE_REPLIES = {
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Limits of a turn. ``similarity`` is the likeness below which a passage counts as not found."""
+    """Limits of a turn.
+
+    ``similarity`` is the likeness below which a passage counts as not found, ``sure_similarity`` that from which a
+    search is sure of its article, ``clarify_margin`` the most by which the best article may be ahead of the next where
+    the patient is asked which she means (0: never). ``passages`` is how many a search gives.
+    """
 
     step_s: float = 3.0
     max_characters: int = 4_000
-    similarity: float = 0.42
-    sure_similarity: float = 0.58
-    passages: int = 4
+    similarity: float = 0.48
+    sure_similarity: float = 0.6
+    clarify_margin: float = 0.03
+    passages: int = 8
     prompt: PromptLimits = field(default_factory=PromptLimits)
     generation: Limits = field(default_factory=Limits)
 
@@ -162,63 +160,72 @@ class Pipeline:
         redacted = await steps.run("redact", Redacted, lambda: self._redactor.redact(text, turn.vault))
         draft.question_redacted = redacted.text
 
-        # 6. approved, in-date passages
-        passages = await steps.wait("retrieve", list, self._search(redacted.text, turn.earlier_redacted))
-        found = [p for p in passages if p.similarity >= self._bounds.similarity]
-        if not found:
+        # 6. approved, in-date passages; between near articles the patient is asked which she means
+        found = await steps.wait("retrieve", Found, self._search(redacted.text, turn))
+        if not found.passages:
             yield draft.no_answer()
+            return
+        if near := await self._near(turn, found, policies, steps, draft):
+            yield draft.clarify(near)
             return
 
         # 7.-9. render, generate, vet sentence by sentence, restore
-        async with aclosing(self._generate(turn, redacted.text, found, policies, steps, draft)) as events:
+        async with aclosing(self._generate(turn, found, policies, steps, draft)) as events:
             async for event in events:
                 yield event
 
-    async def _search(self, question: str, earlier: Sequence[str]) -> list[Passage]:
-        """Passages for the question; for one that leans on the question before it, with both."""
-        limit = self._bounds.passages
-        alone = search_text(question)
-        if not earlier or not may_lean(alone):
-            return await self._retriever.search(alone, limit=limit)
-        both = f"{search_text(earlier[-1])} {alone}"[:600]
-        if _FOLLOW_UP.match(alone):
-            return await self._retriever.search(both, limit=limit)
-        found = await self._retriever.search(alone, limit=limit)
-        if found and found[0].similarity >= self._bounds.sure_similarity:
-            return found
-        return await self._retriever.search(both, limit=limit)
+    def _search(self, question: str, turn: Turn) -> Awaitable[Found]:
+        bounds = self._bounds
+        return search(
+            self._retriever, question, turn, limit=bounds.passages, bound=bounds.similarity, sure=bounds.sure_similarity
+        )
+
+    async def _near(
+        self, turn: Turn, found: Found, policies: Policies, steps: Steps, draft: Draft
+    ) -> tuple[Passage, ...]:
+        """The articles between which the patient is asked; empty: answer.
+
+        Never twice in a row, never under danger signs, and never between titles that the chat would not answer if a
+        patient wrote them: choosing one sends it.
+        """
+        bounds = self._bounds
+        if turn.offered is not None or not found.single or draft.safety_net() is not None:
+            return ()
+        near = offered(found.searched, found.passages, bound=bounds.similarity, margin=bounds.clarify_margin)
+
+        def answered(title: str) -> bool:
+            said = [*turn.earlier, turn.text, title]
+            in_scope = policies.scope.assess(title).kind == "in_scope" and not policies.injection.assess(title).blocked
+            return in_scope and policies.triage.assess(said).tier <= Tier.ROUTINE
+
+        if not near:
+            return ()
+        ask = await steps.run("clarify", bool, lambda: all(answered(passage.title) for passage in near))
+        return near if ask else ()
 
     async def _generate(
-        self, turn: Turn, question: str, found: Sequence[Passage], policies: Policies, steps: Steps, draft: Draft
+        self, turn: Turn, found: Found, policies: Policies, steps: Steps, draft: Draft
     ) -> AsyncGenerator[ReplyEvent, None]:
+        best = found.passages[: found.leading]
         if self._engine is None or not turn.model_allowed:
             draft.hit("engine", "not_asked")
-            yield draft.fallback(found[0])
+            yield draft.fallback(best)
             return
-        shown = list(found[: self._bounds.prompt.passages])
-        messages = render(question, shown, site=self._site.name, limits=self._bounds.prompt)
+        limits = replace(self._bounds.prompt, passages=max(self._bounds.prompt.passages, found.leading))
+        shown = found.passages[: limits.passages]
+        messages = render(found.question, shown, site=self._site.name, limits=limits)
         draft.adapter, draft.prompt_version = turn.adapter, PROMPT_VERSION
         generation = Generation(self._engine, policies.checks, self._leaks, self._bounds.generation, steps, draft)
-        async with aclosing(generation.sentences(messages, shown, question, turn)) as sentences:
+        async with aclosing(generation.sentences(messages, shown, found.question, turn)) as sentences:
             async for sentence in sentences:
                 yield Sentence(sentence)
         if generation.failed:
-            yield draft.fallback(found[0], replaces=bool(draft.sent))
+            yield draft.fallback(best, replaces=bool(draft.sent))
         elif generation.said_no_answer:
             draft.hit("engine", "not_in_articles", NOT_IN_ARTICLES)
-            sure = found[0].similarity >= self._bounds.sure_similarity
-            yield draft.fallback(found[0]) if sure else draft.no_answer()
+            sure = [passage for passage in best if passage.similarity >= self._bounds.sure_similarity]
+            yield draft.fallback(sure) if sure else draft.no_answer()
         else:
             if net := draft.safety_net():
                 yield Sentence(f"\n\n{net}")
             yield draft.answer(generation.cited)
-
-
-def search_text(question: str) -> str:
-    """What is searched for: the question without pseudonyms and without the words that introduce a name."""
-    return " ".join(_TOKEN.sub(" ", _INTRODUCTION.sub(" ", question)).split())[:600]
-
-
-def may_lean(question: str) -> bool:
-    """Whether a question may need the one before it: it begins like a follow-up ("and for kids?") or is very short."""
-    return bool(_FOLLOW_UP.match(question)) or len(question.split()) <= 3

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.contracts.passages import Passage
+from app.contracts.replies import Clarification
 from app.redaction.vault import Vault
 
 
@@ -31,7 +32,8 @@ class Turn:
     ``text`` is raw, as typed. ``earlier`` are the patient's earlier messages of this conversation, raw, oldest first
     (triage adds up red flags over turns). ``earlier_redacted`` are the same with pseudonyms, for follow-up questions.
     ``adapter`` is the served version resolved once for this turn, None for the base model. ``crisis`` is the category
-    of a crisis call that is open in the conversation, '' if there is none: then only numbers are given.
+    of a crisis call that is open in the conversation, '' if there is none: then only numbers are given. ``offered`` is
+    the clarifying question that the reply before asked, if it did: this message may be its answer.
     """
 
     conversation_id: str
@@ -44,3 +46,4 @@ class Turn:
     consented: bool = True
     model_allowed: bool = True
     crisis: str = ""
+    offered: Clarification | None = None

@@ -14,7 +14,7 @@ from typing import Any
 from app.bootstrap import Runtime, load_articles, promote_first, register_shipped_adapters, runtime
 from app.chat.protocols import Turn
 from app.cli.lines import BadLine, Line, convert_together
-from app.contracts.replies import Reply, Sentence
+from app.contracts.replies import Clarification, Reply, Sentence
 from app.errors import NotFound
 from app.redaction.vault import MemoryVault
 from app.settings import Settings
@@ -42,11 +42,21 @@ class Asker:
     def __init__(self, parts: Runtime, adapter: str | None) -> None:
         self._parts, self._adapter = parts, adapter
 
-    async def reply(self, turns: list[str], vault: MemoryVault | None = None, *, show: Any = None) -> Reply:
-        """The reply to the last of the patient's messages. ``show`` is called with each vetted sentence."""
+    async def reply(
+        self,
+        turns: list[str],
+        vault: MemoryVault | None = None,
+        *,
+        offered: Clarification | None = None,
+        show: Any = None,
+    ) -> Reply:
+        """The reply to the last of the patient's messages. ``show`` is called with each vetted sentence.
+
+        ``offered`` is the ``clarification`` of the reply before.
+        """
         vault = vault or MemoryVault()
         earlier = turns[:-1]
-        redacted = [self._parts.redactor.redact(text, vault).text for text in earlier[-1:]]
+        redacted = [self._parts.redactor.redact(text, vault).text for text in earlier[-2:]]
         turn = Turn(
             conversation_id="ask",
             text=turns[-1],
@@ -54,6 +64,7 @@ class Asker:
             earlier=earlier,
             earlier_redacted=redacted,
             adapter=self._adapter,
+            offered=offered,
         )
         async for event in self._parts.pipeline.respond(turn):
             if isinstance(event, Sentence):
@@ -128,7 +139,7 @@ async def chat(settings: Settings, adapter: str | None) -> None:
     async with asker(settings, adapter) as answers:
         print(f"{answers._parts.site.name}. You are talking with an AI assistant. An empty line ends the chat.")
         turns: list[str] = []
-        vault = MemoryVault()
+        vault, offered = MemoryVault(), None
         while True:
             try:
                 text = (await asyncio.to_thread(input, "\nyou> ")).strip()
@@ -137,7 +148,9 @@ async def chat(settings: Settings, adapter: str | None) -> None:
             if not text:
                 return
             turns.append(text)
-            show_reply(await answers.reply(turns, vault))
+            reply = await answers.reply(turns, vault, offered=offered)
+            offered = reply.clarification
+            show_reply(reply)
 
 
 def show_reply(reply: Reply) -> None:

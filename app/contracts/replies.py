@@ -51,6 +51,7 @@ class ReplyKind(StrEnum):
     DISCLOSE = "disclose"  # a truthful answer about what this chat is
     EMERGENCY = "emergency"  # reviewed crisis text
     NO_ANSWER = "no_answer"  # nothing approved answers it
+    CLARIFY = "clarify"  # asks which of two or three near articles is meant; they are the reply's citations
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,22 @@ class GuardrailHit:
     stage: str
     rule: str
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An article that a clarifying question offers. The patient chooses it by its title."""
+
+    article_id: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clarification:
+    """A clarifying question that waits for its answer: what the patient had asked, redacted, and what was offered."""
+
+    question: str
+    choices: tuple[Choice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +90,8 @@ class Sentence:
 class Reply:
     """The finished reply of one turn.
 
-    ``text`` is what the patient reads; ``text_redacted`` the same with pseudonyms. ``replaces`` is true when
+    ``text`` is what the patient reads; ``text_redacted`` the same with pseudonyms. The ``citations`` of a clarifying
+    question are the articles that it offers, in order and without a quote. ``replaces`` is true when
     sentences that already went out are to be retracted and replaced by ``text``. ``handoff`` is the reason for
     which a person is called, or None; after a ``crisis`` call the assistant is silent until staff close it with an
     outcome. ``stage_ms`` are milliseconds by stage.
@@ -95,6 +113,13 @@ class Reply:
     policy_hash: str = ""
     question_redacted: str = ""
     stage_ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def clarification(self) -> Clarification | None:
+        """What the next turn needs to understand the answer to a clarifying question; None for any other reply."""
+        if self.kind is not ReplyKind.CLARIFY:
+            return None
+        return Clarification(self.question_redacted, tuple(Choice(c.article_id, c.title) for c in self.citations))
 
 
 ReplyEvent = Sentence | Reply

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from sqlalchemy import RowMapping
 
 from app.chat.protocols import Turn
-from app.contracts.replies import Reply, ReplyKind, Sentence, Tier
+from app.contracts.replies import Choice, Clarification, Reply, ReplyKind, Sentence, Tier
 from app.contracts.site import Site
 from app.conversations.events import EventLog
 from app.conversations.protocols import AdapterChoice, DueTime, Now, Responder, TextRedactor, TurnObserver
@@ -199,6 +199,7 @@ class Answering:
             consented=bool(claim["consented"]),
             model_allowed=run.model_allowed,
             crisis=claim["crisis"],
+            offered=_offered(claim),
         )
         reply: Reply | None = None
         try:
@@ -329,7 +330,9 @@ class Answering:
         view = self._message(run, author, message=message, reply=reply, at=at)
         events: list[tuple[str, dict[str, Any]]] = []
         if fresh:
-            streaming = view.model_copy(update={"text": "", "status": "streaming", "citations": [], "routes": []})
+            streaming = view.model_copy(
+                update={"text": "", "status": "streaming", "citations": [], "choices": [], "routes": []}
+            )
             events.append(("message.created", {"message": streaming.model_dump(mode="json")}))
         elif reply.replaces:
             events.append(("message.retracted", {"message_id": message, "reason": "replaced"}))
@@ -409,16 +412,18 @@ class Answering:
             position=0,
             author=author,
             author_name=self._author_name(author),
-            text=reply.text if reply else "",
             status=status,
-            kind=reply.kind.value if reply else "",
-            tier=reply.tier.label if reply else "none",
-            category=reply.category if reply else "",
-            routes=self._views.routes(reply.routes, run.claim["language"]) if reply else [],
-            citations=self._views.citations(reply.citations) if reply else [],
             in_reply_to=run.claim["message_id"],
             created_at=at or self._now(),
+            **(self._views.reply(reply, run.claim["language"]) if reply else {"text": ""}),
         )
+
+
+def _offered(claim: RowMapping) -> Clarification | None:
+    """The clarifying question that the last reply of the conversation asked, if it did."""
+    if not claim["offered"]:
+        return None
+    return Clarification(claim["offered_to"], tuple(Choice(k["article_id"], k["title"]) for k in claim["offered"]))
 
 
 def _json(items: Sequence[Any]) -> str:

@@ -34,6 +34,13 @@ class CitationView(BaseModel):
     url: str = Field(description="page of the article, relative to the service")
 
 
+class ChoiceView(BaseModel):
+    """An article that a clarifying question offers; sending its title as the next message chooses it."""
+
+    article_id: str
+    title: str
+
+
 class MessageView(BaseModel):
     """One message. ``position`` orders the messages of a conversation; it has gaps."""
 
@@ -43,13 +50,18 @@ class MessageView(BaseModel):
     author_name: str
     text: str
     status: Status
-    kind: str = Field("", description="how a reply came about: answer, fallback, redirect, emergency, …")
+    kind: str = Field("", description="how a reply came about: answer, fallback, clarify, redirect, emergency, …")
     tier: str = Field("none", description="urgency that triage saw")
     category: str = Field(
         "", description="what triage saw, such as cardiac or abuse; after abuse or violence offer a quick way to leave"
     )
     routes: list[RouteView] = Field(default_factory=list)
     citations: list[CitationView] = Field(default_factory=list)
+    choices: list[ChoiceView] = Field(
+        default_factory=list,
+        description="of a clarifying question (clarify) the two or three articles between which the patient is asked; "
+        "the text lists them too, and a reply in words is understood as well",
+    )
     in_reply_to: str | None = None
     created_at: datetime
     feedback: Literal["up", "down"] | None = None

@@ -10,8 +10,10 @@ from sqlalchemy import RowMapping
 
 from app.contracts.hours import hours_text, is_open
 from app.contracts.passages import Citation
+from app.contracts.replies import Reply, ReplyKind
 from app.contracts.site import Contact, Site
 from app.conversations.schemas import (
+    ChoiceView,
     CitationView,
     ConversationView,
     HitView,
@@ -43,6 +45,19 @@ class Views:
             )
             for c in citations
         ]
+
+    def reply(self, reply: Reply, language: str) -> dict[str, Any]:
+        """What a message shows of a finished reply, beside what every message has."""
+        asks = reply.clarification
+        return {
+            "text": reply.text,
+            "kind": reply.kind.value,
+            "tier": reply.tier.label,
+            "category": reply.category,
+            "routes": self.routes(reply.routes, language),
+            "citations": [] if asks else self.citations(reply.citations),
+            "choices": [ChoiceView(article_id=c.article_id, title=c.title) for c in asks.choices] if asks else [],
+        }
 
     def message(self, row: RowMapping, language: str, shown: str = "") -> MessageView:
         """For the patient. ``shown`` is what was streamed so far; a superseded message shows nothing."""
@@ -110,11 +125,19 @@ class Views:
             "tier": row["tier"],
             "category": row["category"],
             "routes": self.routes(row["routes"], language),
-            "citations": [CitationView(**k, url=_url(k["article_id"])) for k in row["citations"]],
+            **_articles(row),
             "in_reply_to": row["in_reply_to"],
             "created_at": row["created_at"],
             "feedback": row["rating"],
         }
+
+
+def _articles(row: RowMapping) -> dict[str, Any]:
+    """The stored articles of a message: those that a clarifying question offers, else those that it cites."""
+    stored = row["citations"]
+    if row["kind"] == ReplyKind.CLARIFY.value:
+        return {"choices": [ChoiceView(article_id=k["article_id"], title=k["title"]) for k in stored]}
+    return {"citations": [CitationView(**k, url=_url(k["article_id"])) for k in stored]}
 
 
 def _url(article: str) -> str:

@@ -33,6 +33,10 @@ CARDS = {
 }
 """Crisis cards by a word of the patient's: category, text, routes."""
 
+CLARIFY_TEXT = "I found more than one article about that. Which one do you mean?"
+CHOICES = ["Preparing for a CT scan", "Preparing for a CT scan with contrast", "Metformin and contrast for a scan"]
+"""The clarifying question after a message with "near" in it, and what it offers."""
+
 WAITING_TEXT = "Someone usually answers within 10 minutes. You are number 2 in line. In an emergency call 911."
 
 
@@ -97,6 +101,7 @@ class FakeConversation:
             "tier": "none",
             "routes": [],
             "citations": [],
+            "choices": [],
             "in_reply_to": None,
             "created_at": _now(),
             "feedback": None,
@@ -172,6 +177,12 @@ class FakeService:
         for word, (category, words, names) in CARDS.items():
             if word in text:
                 return await self._card(talk, category, words, self.routes(*names))
+        if "near" in text:
+            lines = "\n".join(f"{number}. {title}" for number, title in enumerate(CHOICES, start=1))
+            choices = [{"article_id": title.lower().replace(" ", "-"), "title": title} for title in CHOICES]
+            await talk.add("assistant", f"{CLARIFY_TEXT}\n\n{lines}", kind="clarify", choices=choices)
+            await talk.emit("message.completed", {"message": talk.messages[-1]})
+            return
         sentences = [
             "Do not eat or drink anything for 6 hours before your CT scan with contrast.",
             " You may take your usual medicines with a small sip of water.",

@@ -15,7 +15,7 @@ from app.contracts.site import Site
 from app.widget.routes import build_router
 from tests.browser import axe_violations, serve
 from tests.browser_fixtures import OpenPage
-from tests.e2e.fake_service import CRISIS_TEXT, FakeConversation, FakeService, build_fake_api
+from tests.e2e.fake_service import CHOICES, CLARIFY_TEXT, CRISIS_TEXT, FakeConversation, FakeService, build_fake_api
 from tests.e2e.widget_page import WidgetPage
 
 pytestmark = pytest.mark.browser
@@ -361,6 +361,58 @@ def test_host_page_does_not_shift(hospital: Hospital, open_page: OpenPage) -> No
     WidgetPage(page).open()
     page.wait_for_timeout(300)
     assert page.evaluate("shift") == 0
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_clarifying_question_is_answered_by_a_button(hospital: Hospital, open_page: OpenPage, width: int) -> None:
+    chat = WidgetPage(open_page(hospital.url, viewport={"width": width, "height": 844})).open().accept()
+    chat.say("near neighbours")
+    group = chat.inside.get_by_role("group", name=CLARIFY_TEXT)
+    buttons = group.get_by_role("button")
+    expect(buttons).to_have_text(CHOICES)
+    assert chat.texts() == ["near neighbours", CLARIFY_TEXT]
+    expect(chat.inside.locator("#live")).to_contain_text(f"1. {CHOICES[0]}")
+    for button in buttons.all():
+        box = button.bounding_box()
+        assert box
+        assert box["height"] >= 44
+        assert box["x"] + box["width"] <= width
+    expect(buttons.last).to_be_in_viewport(ratio=1)
+    assert axe_violations(chat.page, chat.frame) == []
+    chat.composer.fill("half a draft")
+    buttons.nth(1).click()
+    expect(buttons).to_have_count(0)
+    expect(chat.messages.nth(3)).to_contain_text(ANSWER)
+    # The words of the choices stay in the conversation.
+    assert [text.split("\n")[0] for text in chat.texts()] == ["near neighbours", CLARIFY_TEXT, CHOICES[1], ANSWER]
+    expect(chat.messages.nth(1)).to_contain_text(f"2. {CHOICES[1]}")
+    expect(chat.composer).to_have_value("half a draft")
+
+
+def test_choices_are_reached_by_keyboard_and_survive_a_reload(hospital: Hospital, chat: WidgetPage) -> None:
+    chat.say("near neighbours")
+    buttons = chat.inside.get_by_role("group", name=CLARIFY_TEXT).get_by_role("button")
+    expect(buttons).to_have_count(3)
+    chat.page.reload()
+    expect(buttons).to_have_count(3)
+    chat.composer.focus()
+    for _ in CHOICES:
+        chat.page.keyboard.press("Shift+Tab")
+    expect(buttons.first).to_be_focused()
+    chat.page.keyboard.press("Enter")
+    expect(chat.messages.nth(2).locator(".text")).to_have_text(CHOICES[0])
+    expect(chat.inside.locator("#scroll")).to_be_focused()
+    expect(chat.messages.nth(3)).to_contain_text(ANSWER)
+
+
+@pytest.mark.parametrize("handler", ["waiting", "closed"])
+def test_choices_go_when_the_assistant_no_longer_speaks(hospital: Hospital, chat: WidgetPage, handler: str) -> None:
+    chat.say("near neighbours")
+    buttons = chat.inside.get_by_role("group", name=CLARIFY_TEXT).get_by_role("button")
+    expect(buttons).to_have_count(3)
+    hospital.service.do(hospital.talk.status(handler))
+    expect(buttons).to_have_count(0)
+    expect(chat.messages.nth(1)).to_contain_text(f"3. {CHOICES[2]}")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

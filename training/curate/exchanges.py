@@ -167,6 +167,6 @@ def asks(question: str) -> bool:
 def may_lean(question: str) -> bool:
     """Whether service would look for a question's passage with the one before it, too.
 
-    The same as :func:`app.chat.pipeline.may_lean`, whose module loads all of the pipeline.
+    The same as :func:`app.chat.search.may_lean`, whose module loads what answers a turn.
     """
     return bool(_FOLLOW_UP.match(question)) or len(question.split()) <= 3

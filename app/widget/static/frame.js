@@ -110,9 +110,11 @@ const drawn = new Map();
 function draw() {
   const stick = atEnd();
   const list = $("log");
+  const last = !saved.outbox[0] && conversation?.handler === "assistant" && log.list.at(-1);
   const node = (/** @type {import("./log.js").Message} */ m) => {
-    const sign = JSON.stringify([m.text, m.status, m.kind, m.routes, m.citations, language]);
-    if (drawn.get(m.id)?.sign !== sign) drawn.set(m.id, { sign, node: messageNode(m, { t, language, live, rate }) });
+    const pick = m === last && m.kind === "clarify" && choose;
+    const sign = JSON.stringify([m.text, m.status, m.kind, m.routes, m.citations, language, pick]);
+    if (drawn.get(m.id)?.sign !== sign) drawn.set(m.id, { sign, node: messageNode(m, { t, language, live, rate, pick }) });
     return drawn.get(m.id).node;
   };
   const nodes = log.list.map(node);
@@ -280,7 +282,8 @@ function onEvent(type, data) {
   if (type === "conversation.status") {
     conversation = data.conversation || conversation;
     typing("", false);
-    return header();
+    header();
+    return draw();
   }
   if (type === "typing") return typing(data.who, data.on);
   const m = log.apply(type, data);
@@ -310,6 +313,20 @@ function typing(who, on) {
 }
 
 /* ---------- what the patient does ---------- */
+
+/** @param {string} text */
+function send(text) {
+  const item = { key: newKey(), text };
+  saved.outbox.push(item);
+  keep();
+  deliver(item);
+}
+
+/** Answers a clarifying question. Its buttons go, so the messages take the focus. @param {string} title */
+function choose(title) {
+  send(title);
+  $("scroll").focus();
+}
 
 /** @param {import("./storage.js").Outgoing} item */
 async function deliver(item) {
@@ -410,12 +427,9 @@ function wire() {
     const text = $("text").value.trim();
     // One that is too long is sent as well: the service refuses it, but sees whether it needs help at once.
     if (!text || posting) return $("text").focus();
-    const item = { key: newKey(), text };
-    saved.outbox.push(item);
     saved.draft = $("text").value = "";
-    keep();
     fit();
-    deliver(item);
+    send(text);
   };
   $("text").oninput = () => {
     saved.draft = $("text").value;

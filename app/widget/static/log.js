@@ -5,9 +5,10 @@
  * @typedef {{route: string, label: string, phone: string | null, text_line?: string | null, text_word?: string,
  *   chat?: string | null, note?: string}} Route
  * @typedef {{article_id: string, title: string, quote: string, reviewed: string, url: string}} Citation
+ * @typedef {{article_id: string, title: string}} Choice
  * @typedef {{id: string, position: number, author: "patient" | "assistant" | "staff" | "system", author_name: string,
  *   text: string, status: "streaming" | "complete" | "retracted" | "superseded", kind: string, tier: string,
- *   category?: string, routes: Route[], citations: Citation[], created_at: string, feedback: "up" | "down" | null}} Message
+ *   category?: string, routes: Route[], citations: Citation[], choices: Choice[], created_at: string, feedback: "up" | "down" | null}} Message
  */
 
 /** Whether somebody who looks over the patient's shoulder must not see this. @param {Message} m */

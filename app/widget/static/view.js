@@ -40,10 +40,11 @@ export const dots = () => h("span", { className: "dots" }, h("i"), h("i"), h("i"
 
 /**
  * @param {Message} m
- * @param {{t: any, language: string, live: boolean, rate: (m: Message, rating: "up" | "down", reason?: string) => void}} about
- *   live: the message arrived just now, so a crisis card is announced
+ * @param {{t: any, language: string, live: boolean, rate: (m: Message, rating: "up" | "down", reason?: string) => void,
+ *   pick: false | ((title: string) => void)}} about
+ *   live: the message arrived just now, so a crisis card is announced; pick: its choices can be pressed
  */
-export function messageNode(m, { t, language, live, rate }) {
+export function messageNode(m, { t, language, live, rate, pick }) {
   const props = { className: "m", "data-author": m.author, "data-status": m.status, "data-id": m.id };
   if (m.kind === "emergency") return crisisNode(m, props, t, live);
   if (m.author === "system") return h("li", props, h("p", { className: "text" }, m.text), extras(m, t, language));
@@ -57,7 +58,7 @@ export function messageNode(m, { t, language, live, rate }) {
       m.author === "staff" && h("span", { className: "tag" }, t.personTag)),
     h("div", { className: "text" }, body || dots()),
     m.status === "complete" && extras(m, t, language),
-    assistant && m.status === "complete" && ratingNode(m, t, rate));
+    assistant && m.status === "complete" && belowNode(m, t, rate, pick));
 }
 
 /** @param {Message} m @param {object} props @param {any} t @param {boolean} live */
@@ -88,9 +89,13 @@ function extras(m, t, language) {
   return items.length ? h("ul", { className: "extra" }, ...items) : null;
 }
 
-/** Filled by a module of its own, once an answer is there. @param {Message} m @param {any} t @param {(m: Message, rating: "up" | "down", reason?: string) => void} rate */
-function ratingNode(m, t, rate) {
+/**
+ * Filled by a module of its own, once an answer is there.
+ * @param {Message} m @param {any} t @param {(m: Message, rating: "up" | "down", reason?: string) => void} rate
+ * @param {false | ((title: string) => void)} pick
+ */
+function belowNode(m, t, rate, pick) {
   const row = h("div", { className: "rate" });
-  import("./rating.js").then((thumbs) => thumbs.fillRow(h, row, m, t, rate), () => 0);
+  import("./below.js").then((below) => below.fillRow(h, row, m, t, rate, pick), () => 0);
   return row;
 }

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from app.chat.pipeline import Bounds, Pipeline, search_text
+from app.chat.pipeline import Bounds, Pipeline
 from app.chat.protocols import Turn
 from app.contracts.passages import Passage
 from app.contracts.prompt import NOT_IN_ARTICLES
-from app.contracts.replies import Reply, ReplyEvent, ReplyKind, Sentence, Tier
+from app.contracts.replies import Choice, Clarification, Reply, ReplyEvent, ReplyKind, Sentence, Tier
 from app.contracts.site import load_site
 from app.engine.protocol import Limits
 from app.guardrails.active import ActivePolicies, Policies
@@ -93,6 +93,7 @@ class Parts:
             redactor=self.redact, retriever=self.retrieve, engine=self.engine,
             leaks=changed.get("leaks", lambda *_given: []),
             bounds=Bounds(
+                clarify_margin=0.03,
                 step_s=changed.get("step_s", 10.0),
                 generation=Limits(first_token_s=0.3, token_s=0.3, total_s=20.0),
             ),
@@ -270,41 +271,104 @@ async def test_the_patients_own_words_come_back_and_the_model_sees_pseudonyms() 
     assert reply.text_redacted == f"Welcome {token}."
 
 
-class Searches:
-    """A retriever that notes what it was asked, and finds a passage of the given similarity."""
+def near(**changed: Any) -> list[Passage]:
+    """The best passages of two near articles."""
+    plain = dataclasses.replace(
+        PASSAGE, passage_id="ct#1", article_id="ct", title="Preparing for a CT scan", text="You may eat as usual."
+    )
+    other = dataclasses.replace(
+        plain, passage_id="dye#1", article_id="dye", title="Preparing for a CT scan with contrast", similarity=0.79,
+        text="Do not eat for 6 hours before it.",
+    )  # fmt: skip
+    return [plain, dataclasses.replace(other, **changed)]
 
-    def __init__(self, similarity: float) -> None:
-        self.asked: list[str] = []
-        self._passage = dataclasses.replace(PASSAGE, similarity=similarity)
 
-    async def search(self, question: str, *, limit: int = 4) -> list[Passage]:
-        self.asked.append(question)
-        return [self._passage]
+OFFERED = Clarification(
+    "May I eat?", (Choice("ct", "Preparing for a CT scan"), Choice("dye", "Preparing for a CT scan with contrast"))
+)
+
+
+async def test_between_near_articles_the_patient_is_asked_which_she_means() -> None:
+    parts = Parts(retrieve=Stage(near))
+    sentences, reply = await parts.respond("May I eat before my scan?")
+    assert (reply.kind, sentences, reply.handoff) == (ReplyKind.CLARIFY, [], None)
+    question, _, lines = reply.text.partition("\n\n")
+    assert question.endswith("?")
+    assert lines == "1. Preparing for a CT scan\n2. Preparing for a CT scan with contrast"
+    assert [(c.article_id, c.quote) for c in reply.citations] == [("ct", ""), ("dye", "")]
+    assert reply.clarification == dataclasses.replace(OFFERED, question="May I eat before my scan?")
+    assert parts.engine.calls == []
+
+
+async def test_the_clarifying_question_is_in_the_patients_language() -> None:
+    _, reply = await Parts(retrieve=Stage(near)).respond("¿Puedo comer?", language="es")
+    assert reply.text.startswith("Encontré más de un artículo")
 
 
 @pytest.mark.parametrize(
-    ("question", "similarity", "asked"),
-    [
-        ("and for kids?", 0.9, ["What are the visiting hours? and for kids?"]),
-        ("is there wifi", 0.9, ["is there wifi"]),
-        ("on weekends?", 0.4, ["on weekends?", "What are the visiting hours? on weekends?"]),
-        ("How do I pay my bill online", 0.4, ["How do I pay my bill online"]),
-    ],
+    ("said", "article"),
+    [("Preparing for a CT scan with contrast", "dye"), ("the first one", "ct"), ("con contraste", "dye"), ("2", "dye")],
 )
-async def test_a_question_that_leans_on_the_one_before_is_searched_with_it(
-    question: str, similarity: float, asked: list[str]
-) -> None:
-    retriever = Searches(similarity)
-    await Parts(retrieve=retriever).respond(question, earlier_redacted=["What are the visiting hours?"])
-    assert retriever.asked == asked
+async def test_the_chosen_article_answers_what_was_asked_before(said: str, article: str) -> None:
+    parts = Parts(retrieve=Stage(near), engine=ScriptedEngine([NOT_IN_ARTICLES]))
+    _, reply = await parts.respond(said, offered=OFFERED, earlier_redacted=["May I eat?"])
+    assert [citation.article_id for citation in reply.citations] == [article]
+    asked = parts.engine.calls[0].messages[-1].content
+    assert asked.endswith("Question: May I eat?")
+    assert reply.question_redacted == said
 
 
-def test_names_and_their_introductions_are_not_searched_for() -> None:
-    assert search_text("my name is <PERSON_1> and i need to move my visit") == "i need to move my visit"
-    assert search_text("hello <PERSON_1> when do you open") == "hello when do you open"
-    assert search_text("SSN <SSN_1>, where is parking?") == "where is parking?"
-    assert search_text("call me at <PHONE_1> about visiting hours") == "about visiting hours"
-    assert search_text("I was born on <DATE_1>, can I visit") == "I was can I visit"
+async def test_both_articles_answer_where_both_are_meant() -> None:
+    _, reply = await Parts(retrieve=Stage(near), engine=None).respond("both", offered=OFFERED)
+    assert [citation.article_id for citation in reply.citations] == ["ct", "dye"]
+
+
+async def test_a_clarifying_question_is_never_followed_by_another() -> None:
+    _, reply = await Parts(retrieve=Stage(near), engine=None).respond("I don't know", offered=OFFERED)
+    assert (reply.kind, [citation.article_id for citation in reply.citations]) == (ReplyKind.FALLBACK, ["ct"])
+
+
+async def test_a_choice_that_is_an_emergency_is_one() -> None:
+    parts = Parts(retrieve=Stage(near), triage=Stage(lambda: CRISIS))
+    _, reply = await parts.respond("2", offered=OFFERED)
+    assert reply.kind is ReplyKind.EMERGENCY
+    assert parts.retrieve.calls == 0
+
+
+async def test_no_title_is_offered_that_the_chat_would_not_answer() -> None:
+    calls = iter([IN_SCOPE, IN_SCOPE, ScopeVerdict("human", "", (), "", ())])
+    parts = Parts(retrieve=Stage(near), scope=Stage(lambda: next(calls)), engine=None)
+    assert (await parts.respond("May I eat?"))[1].kind is ReplyKind.FALLBACK
+    verdicts = iter([CALM, CALM, CRISIS])
+    parts = Parts(retrieve=Stage(near), triage=Stage(lambda: next(verdicts)), engine=None)
+    _, reply = await parts.respond("May I eat?")
+    assert (reply.kind, reply.tier) == (ReplyKind.FALLBACK, Tier.NONE)
+
+
+async def test_a_question_about_danger_signs_is_answered_and_not_asked_back() -> None:
+    spoken_of = TriageVerdict(Tier.ROUTINE, (), "stroke", ("stroke.face",), BUNDLE.hash, "safety_net", "education")
+    parts = Parts(retrieve=Stage(near), triage=Stage(lambda: spoken_of), engine=None)
+    assert (await parts.respond("May I eat?"))[1].kind is ReplyKind.FALLBACK
+
+
+async def test_each_of_several_questions_has_its_best_passage_before_the_model_and_in_a_fallback() -> None:
+    children = dataclasses.replace(
+        PASSAGE, passage_id="kids#1", article_id="kids", title="Children", text="Children may visit from age 5."
+    )
+
+    class ByTopic:
+        async def search(self, question: str, *, limit: int = 4) -> list[Passage]:
+            return [children] if "kids" in question and "park" not in question else [PASSAGE]
+
+    engine = ScriptedEngine([NOT_IN_ARTICLES])
+    parts = Parts(retrieve=ByTopic(), engine=engine)
+    _, reply = await parts.respond("Where do I park and can my kids come in?")
+    prompt = engine.calls[0].messages[-1].content
+    assert f"[1] {PASSAGE.text}" in prompt
+    assert f"[2] {children.text}" in prompt
+    assert prompt.endswith("Question: Where do I park and can my kids come in?")
+    assert [citation.article_id for citation in reply.citations] == ["parking", "kids"]
+    assert children.text in reply.text
 
 
 async def test_a_model_that_goes_round_in_circles_is_stopped_where_it_began() -> None:
@@ -393,6 +457,7 @@ async def test_a_turn_under_way_ends_with_the_policies_that_it_began_with() -> N
 @pytest.mark.parametrize(
     "text_id",
     [
+        "clarify",
         "consent_required",
         "decline_injection",
         "error",

@@ -18,6 +18,7 @@ _GROUPS = {
     ReplyKind.DISCLOSE: "disclose",
     ReplyKind.EMERGENCY: "emergency",
     ReplyKind.NO_ANSWER: "no_answer",
+    ReplyKind.CLARIFY: "answer",  # it holds that the articles answer
 }
 _WANTED: dict[ItemKind, frozenset[str]] = {
     "answer": frozenset({"answer"}),

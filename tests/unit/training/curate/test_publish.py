@@ -246,9 +246,9 @@ def test_leaning(text: str, expected: bool) -> None:
     "text", ["And on Sunday?", "  or Monday", "android app", "parking?", "also, where is it", "¿y?"]
 )
 def test_follow_ups_are_told_as_in_service(text: str) -> None:
-    from app.chat import pipeline
+    from app.chat import search
 
-    assert may_lean(text) is pipeline.may_lean(text)
+    assert may_lean(text) is search.may_lean(text)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["patient", "staff"]), st.text(max_size=80)), min_size=1, max_size=8))

@@ -1,0 +1,120 @@
+"""The clarifying question: whether to ask which of near articles a patient means, and what her reply chooses.
+
+Rules over words and scores, no model. :func:`offered` decides, :func:`chosen` reads the reply.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from app.chat.words import content, fold, stem
+from app.contracts.passages import Passage
+from app.contracts.replies import Choice
+
+MOST_CHOICES = 3
+_SAME_ANSWER = 0.8
+"""Share of the shorter passage's words that the other has too, from which on both give the same answer."""
+_FEW_WORDS = 8
+"""A longer reply is a message of its own, not the choice of an article."""
+
+_FILLER = r"(?:the|that|it|its|is|s|option|choice|number|article|la|el|lo|opcion|numero|es|please|por|favor|one|ones)"
+_ORDINALS = (
+    r"(?:1|1st|one|first|former|uno|primera|primero|primer)",
+    r"(?:2|2nd|two|second|dos|segunda|segundo)",
+    r"(?:3|3rd|three|third|tres|tercera|tercero|tercer)",
+)
+_PLACES = [re.compile(rf"(?:{_FILLER} )*{ordinal}(?: {_FILLER})*") for ordinal in _ORDINALS]
+_LAST = re.compile(rf"(?:{_FILLER} )*(?:last|latter|ultima|ultimo)(?: {_FILLER})*")
+_ALL = re.compile(r"(?:all|both)(?: (?:of|them|please|two|three))*|ambas|ambos|todas|todos|(?:las|los) (?:dos|tres)")
+_NOT = frozenset({"without", "not", "non", "sin"})
+_REACH = 4
+"""So many words after it a "not" or "without" takes back; a bare "no" only the next one: "no, with contrast"."""
+_PLAIN = frozenset(
+    {"plain", "regular", "normal", "ordinary", "standard", "basic", "simple", "just", "only", "sola", "solo"}
+)
+
+
+def offered(question: str, passages: Sequence[Passage], *, bound: float, margin: float) -> tuple[Passage, ...]:
+    """The best passage of each of two or three articles between which the patient is asked; empty: do not ask.
+
+    ``passages`` are those found, of any number of articles; an article's ``similarity`` is its score. It is asked
+    where the best two articles are found (``bound``) within ``margin`` of each other, their titles share a word and
+    differ in words, none of those that differ is in the question, and the articles would not give the same answer.
+    """
+    best: dict[str, Passage] = {}
+    for passage in passages:
+        best.setdefault(passage.article_id, passage)
+    ranked = sorted(best.values(), key=lambda passage: -passage.similarity)
+    close = [p for p in ranked if p.similarity >= bound and ranked[0].similarity - p.similarity <= margin]
+    near = [p for p in close[:MOST_CHOICES] if content(p.title) & content(close[0].title)]
+    if len(near) < 2 or near[1] is not close[1] or _same_answer(near[0], near[1]):
+        return ()
+    own = _own_words([passage.title for passage in near])
+    if len({" ".join(fold(passage.title)) for passage in near}) < len(near) or not any(own):
+        return ()
+    return () if content(question) & frozenset[str]().union(*own) else tuple(near)
+
+
+def chosen(reply: str, choices: Sequence[Choice]) -> tuple[Choice, ...]:
+    """What the reply to a clarifying question chooses: one of the choices, all of them ("both"), or none.
+
+    Understood are a title, a place ("2", "the first one", "la segunda"), a few words of one title alone ("con
+    contraste"), and what one does not have ("without", "the regular one").
+    """
+    words = fold(reply)
+    said = " ".join(words)
+    titles = [" ".join(fold(choice.title)) for choice in choices]
+    named = [n for n, title in enumerate(titles) if title and re.fullmatch(rf"(?:\d )?{re.escape(title)}", said)]
+    if named:
+        return (choices[named[0]],)
+    for place, pattern in enumerate(_PLACES[: len(choices)]):
+        if pattern.fullmatch(said):
+            return (choices[place],)
+    if choices and _LAST.fullmatch(said):
+        return (choices[-1],)
+    if _ALL.fullmatch(said):
+        return tuple(choices)
+    if len(words) > _FEW_WORDS:
+        return ()
+    meant = _by_words(reply, choices)
+    return () if meant is None else (choices[meant],)
+
+
+def _by_words(reply: str, choices: Sequence[Choice]) -> int | None:
+    """The place of the choice that the words of a short reply mean; None if they mean none or more than one."""
+    own = _own_words([choice.title for choice in choices])
+    said = content(reply)
+    known = frozenset[str]().union(*(content(choice.title) for choice in choices)) | _PLAIN
+    if len([word for word in said - known if not word.isdigit()]) > 1:
+        return None  # it speaks of something else
+    shares = [len(said & words) for words in own]
+    if not any(shares):
+        without = [n for n, words in enumerate(own) if not words]
+        return without[0] if len(without) == 1 and _PLAIN.intersection(fold(reply)) else None
+    negated = _negated(reply, frozenset[str]().union(*own))
+    best = [n for n, share in enumerate(shares) if (share == 0 if negated else share == max(shares))]
+    return best[0] if len(best) == 1 else None
+
+
+def _negated(reply: str, telling: frozenset[str]) -> bool:
+    """Whether a word that tells the choices apart is taken back: "without contrast", "no contrast"."""
+    words = fold(reply)
+    for at, word in enumerate(words):
+        if stem(word) in telling:
+            before = words[max(0, at - _REACH) : at]
+            return bool(_NOT.intersection(before)) or before[-1:] == ["no"]
+    return False
+
+
+def _own_words(titles: Sequence[str]) -> list[frozenset[str]]:
+    """Of each title the words that not all of them have."""
+    of_each = [content(title) for title in titles]
+    shared = frozenset[str].intersection(*of_each) if of_each else frozenset[str]()
+    return [words - shared for words in of_each]
+
+
+def _same_answer(one: Passage, other: Passage) -> bool:
+    words = content(one.text), content(other.text)
+    shorter = min(len(words[0]), len(words[1]))
+    return shorter == 0 or len(words[0] & words[1]) >= _SAME_ANSWER * shorter
