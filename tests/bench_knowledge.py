@@ -271,6 +271,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.failures and arguments.site.resolve() == HELD_OUT:
         parser.error("the questions of the held-out hospital are not to be read; choose another --site")
+    if arguments.failures and arguments.only and "search" not in arguments.only:
+        parser.error("--failures are those of the search; add --only search")
     own = arguments.site / "questions.jsonl"
     arguments.questions = arguments.questions or (own if own.is_file() else DEVELOPMENT)
     with tempfile.TemporaryDirectory(prefix="bedside-bench-") as folder:

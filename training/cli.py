@@ -219,7 +219,7 @@ def encoder_retrieve(
     ] = None,
     public: Annotated[
         int, typer.Option(min=0, help="So many public questions an epoch, if there is a folder.")
-    ] = 1_500,
+    ] = 1_200,
     epochs: Annotated[int, typer.Option(min=1, help="Times that all questions are seen.")] = 3,
     cache: Cache = CACHE,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,

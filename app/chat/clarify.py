@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
+from itertools import pairwise
 
+from app.chat.questions import is_question
 from app.chat.words import content, fold, stem
 from app.contracts.passages import Passage
 from app.contracts.replies import Choice
@@ -18,6 +21,9 @@ _SAME_ANSWER = 0.8
 _FEW_WORDS = 8
 """A longer reply is a message of its own, not the choice of an article."""
 
+_TYPED = 0.75
+"""How alike, 0 to 1, a mistyped word is to one of the titles."""
+
 _FILLER = r"(?:the|that|it|its|is|s|option|choice|number|article|la|el|lo|opcion|numero|es|please|por|favor|one|ones)"
 _ORDINALS = (
     r"(?:1|1st|one|first|former|uno|primera|primero|primer)",
@@ -27,12 +33,29 @@ _ORDINALS = (
 _PLACES = [re.compile(rf"(?:{_FILLER} )*{ordinal}(?: {_FILLER})*") for ordinal in _ORDINALS]
 _LAST = re.compile(rf"(?:{_FILLER} )*(?:last|latter|ultima|ultimo)(?: {_FILLER})*")
 _ALL = re.compile(r"(?:all|both)(?: (?:of|them|please|two|three))*|ambas|ambos|todas|todos|(?:las|los) (?:dos|tres)")
-_NOT = frozenset({"without", "not", "non", "sin"})
+_NEITHER = re.compile(
+    r"(?:no )?(?:none|neither|not? (?:either|any))(?: one)?(?: of (?:them|these|those|the two))?"
+    r"|ningun[oa]?(?: de (?:ell[oa]s|es[oa]s|est[oa]s|l[oa]s dos))?|ni un[oa] ni otr[oa]|something else|otra cosa"
+)
+_NOT = frozenset(
+    """without not non sin never cannot cant dont doesnt didnt isnt wasnt wont shouldnt couldnt havent hasnt
+    nunca tampoco""".split()
+)
+_NO_SPANISH = frozenset("quiero quieren necesito necesita tengo tiene hay es era llevo lleva me le se lo".split())
+"""Words after which "no" denies a Spanish sentence: "no quiero contraste"."""
 _REACH = 4
 """So many words after it a "not" or "without" takes back; a bare "no" only the next one: "no, with contrast"."""
+_ASKS = frozenset(
+    "is are will does did can could should would may why how when where who what puede hay como cuando".split()
+)
+"""A reply that begins so asks something: "is contrast safe?" chooses nothing."""
+_SAYS_NOTHING = frozenset(
+    "creo doctor dr guess hello hi hola maam perdon probably right senor sir sorry sure today".split()
+)
 _PLAIN = frozenset(
     {"plain", "regular", "normal", "ordinary", "standard", "basic", "simple", "just", "only", "sola", "solo"}
 )
+_IGNORED = _PLAIN | _NOT | _NO_SPANISH | _SAYS_NOTHING
 
 
 def offered(question: str, passages: Sequence[Passage], *, bound: float, margin: float) -> tuple[Passage, ...]:
@@ -75,19 +98,25 @@ def chosen(reply: str, choices: Sequence[Choice]) -> tuple[Choice, ...]:
         return (choices[-1],)
     if _ALL.fullmatch(said):
         return tuple(choices)
-    if len(words) > _FEW_WORDS:
+    if len(words) > _FEW_WORDS or _ASKS.intersection(words[:1]) or is_question(reply):
         return ()
     meant = _by_words(reply, choices)
     return () if meant is None else (choices[meant],)
+
+
+def refused(reply: str) -> bool:
+    """Whether the reply to a clarifying question turns all choices down: "neither", "ninguna de las dos"."""
+    return bool(_NEITHER.fullmatch(" ".join(word for word in fold(reply) if word not in ("please", "thanks"))))
 
 
 def _by_words(reply: str, choices: Sequence[Choice]) -> int | None:
     """The place of the choice that the words of a short reply mean; None if they mean none or more than one."""
     own = _own_words([choice.title for choice in choices])
     said = content(reply)
-    known = frozenset[str]().union(*(content(choice.title) for choice in choices)) | _PLAIN
-    if len([word for word in said - known if not word.isdigit()]) > 1:
-        return None  # it speaks of something else
+    known = {form for choice in choices for word in fold(choice.title) for form in (word, stem(word))}
+    more = [word for word in said - known - _IGNORED if not word.isdigit()]
+    if not all(get_close_matches(word, known, n=1, cutoff=_TYPED) for word in more):
+        return None  # it says something else, which must be read and not be lost: "I'm allergic to contrast"
     shares = [len(said & words) for words in own]
     if not any(shares):
         without = [n for n, words in enumerate(own) if not words]
@@ -103,7 +132,8 @@ def _negated(reply: str, telling: frozenset[str]) -> bool:
     for at, word in enumerate(words):
         if stem(word) in telling:
             before = words[max(0, at - _REACH) : at]
-            return bool(_NOT.intersection(before)) or before[-1:] == ["no"]
+            denied = any(one == "no" and two in _NO_SPANISH for one, two in pairwise(before))
+            return denied or bool(_NOT.intersection(before)) or before[-1:] == ["no"]
     return False
 
 

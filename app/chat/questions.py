@@ -52,10 +52,11 @@ def split(message: str) -> tuple[str, ...]:
     begin = 0
     for seam in _SEAM.finditer(message):
         before, after = message[begin : seam.start()], message[seam.end() :]
-        plain = _asks_within(before) and _begins(after, before) and not _shares(before, after)
-        if plain and len(parts) < MOST - 1:
+        if _begins(after, before) and _asks_within(before) and not _shares(before, after):
             parts.append(before.strip())
             begin = seam.end()
+        if len(parts) == MOST - 1:
+            break
     parts.append(message[begin:].strip())
     return tuple(parts)
 

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from app.chat.clarify import chosen
+from app.chat.clarify import chosen, refused
 from app.chat.protocols import Retriever, Turn
 from app.chat.questions import MOST, bare, split
 from app.chat.words import content, fold
 from app.contracts.passages import Passage
+from app.contracts.replies import Choice, Clarification
 
 _LONGEST = 600
 _WIDE = 24
@@ -81,8 +82,12 @@ async def search(retriever: Retriever, question: str, turn: Turn, *, limit: int,
     ``limit`` is a number of passages. Only those of at least ``bound`` likeness are given; from ``sure`` on a question
     needs nothing of the one before it. Raises what the retriever raises.
     """
-    if turn.offered is not None and (found := await _chosen(retriever, question, turn, limit, bound)):
-        return found
+    if turn.offered is not None:
+        choices = chosen(turn.text, turn.offered.choices)
+        if choices and (found := await _chosen(retriever, turn.offered, choices, question, limit, bound)):
+            return found
+        if choices or refused(turn.text):  # the others are not what she means
+            retriever = _Without(retriever, frozenset(choice.article_id for choice in turn.offered.choices))
     earlier = context(turn.earlier_redacted)
     if len(parts := split(question)) > 1:
         return await _several(retriever, question, parts, earlier, limit, bound, sure)
@@ -130,11 +135,22 @@ async def _several(
     return Found(question, texts[-1], passages, leading=max(1, len(leading)), single=False)
 
 
-async def _chosen(retriever: Retriever, question: str, turn: Turn, limit: int, bound: float) -> Found | None:
-    """The passages of the article that the patient chose; None if she chose none, or it is no longer there."""
-    if turn.offered is None or not (choices := chosen(turn.text, turn.offered.choices)):
-        return None
-    asked = search_text(turn.offered.question)
+class _Without:
+    """A retriever that passes over some articles."""
+
+    def __init__(self, retriever: Retriever, articles: frozenset[str]) -> None:
+        self._retriever, self._articles = retriever, articles
+
+    async def search(self, question: str, *, limit: int = 4) -> list[Passage]:
+        found = await self._retriever.search(question, limit=limit + _WIDE)
+        return [passage for passage in found if passage.article_id not in self._articles][:limit]
+
+
+async def _chosen(
+    retriever: Retriever, offered: Clarification, choices: Sequence[Choice], question: str, limit: int, bound: float
+) -> Found | None:
+    """The passages of the articles that the patient chose; None if they are no longer there."""
+    asked = search_text(offered.question)
     texts = [f"{choice.title} {asked}".strip()[:_LONGEST] for choice in choices]
     lists = await asyncio.gather(*(_ask(retriever, text, max(limit, _WIDE)) for text in texts))
     of_each = [
@@ -144,7 +160,7 @@ async def _chosen(retriever: Retriever, question: str, turn: Turn, limit: int, b
     leading = sum(map(bool, of_each))
     if not leading:
         return None
-    return Found(turn.offered.question or question, texts[0], interleave(of_each, limit), leading=leading, single=False)
+    return Found(offered.question or question, texts[0], interleave(of_each, limit), leading=leading, single=False)
 
 
 async def _ask(retriever: Retriever, text: str, limit: int) -> list[Passage]:

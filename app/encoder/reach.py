@@ -11,7 +11,7 @@ from app.encoder.weights import model_folder
 
 
 def open_reach() -> Callable[[str], int]:
-    """A function that says how many characters of a text stand in the tokens that ``Encoder.embed`` reads.
+    """A function that says how many characters of a text stand in the tokens that the encoder reads.
 
     Takes about 50 ms. Raises ConfigurationError if the encoder's package is not installed.
     """

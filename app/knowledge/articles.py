@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from html import unescape
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +22,7 @@ _RULE = "---"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _REPLACED = re.compile("\ufffd")
 _HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_ENTITY = re.compile(r"&#\w{1,8};")
 _NO_LINE = re.compile("[\t\n\r\u2028\u2029\ud800-\udfff]")
 _TAG = re.compile(r"</?[A-Za-z]")
 _ALWAYS_HTML = re.compile(r"<\s{0,20}/?\s{0,20}script|<[!?]|javascript:", re.IGNORECASE)
@@ -27,10 +30,11 @@ _BLANK = re.compile(r"\n[ \t]*\n")
 _DEPTH = 4
 """Lists in the front matter's own mapping are the second level."""
 _HTML_FAULT = "HTML or script; use Markdown only"
+_HIDDEN_FAULT = "a hidden character that turns the order of letters round; delete it"
 _TEXT_FAULTS = (
     (_CONTROL, "control character; is this a binary file?"),
     (_REPLACED, "the character U+FFFD stands for one that was lost; the file was saved in a wrong encoding before"),
-    (_HIDDEN, "a hidden character that turns the order of letters round; delete it"),
+    (_HIDDEN, _HIDDEN_FAULT),
 )
 _UNREADABLE = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 """What PyYAML raises for a value that does not fit its tag, such as the 30th of February."""
@@ -192,7 +196,7 @@ def _examine(data: bytes, name: str) -> ArticleSource | list[Finding]:
     faults = [
         Finding(name, line, fault)
         for pattern, fault in _TEXT_FAULTS
-        for line in sorted({_line_of(text, found.start()) for found in pattern.finditer(text)})
+        for line in _lines_of(text, (found.start() for found in pattern.finditer(text)))
     ]
     if faults:
         return faults
@@ -205,6 +209,8 @@ def _examine(data: bytes, name: str) -> ArticleSource | list[Finding]:
     body = "\n".join(lines[last + 1 :])
     begin = last + 2 + body[: len(body) - len(body.lstrip())].count("\n")
     faults = [Finding(name, begin + line, _HTML_FAULT) for line in _html(body.strip())]
+    written = (found.start() for found in _ENTITY.finditer(body.strip()) if _HIDDEN.search(unescape(found[0])))
+    faults += [Finding(name, begin + line - 1, _HIDDEN_FAULT) for line in _lines_of(body.strip(), written)]
     if not body.strip():
         faults.append(Finding(name, 0, "there is no text after the front matter"))
     if isinstance(head, list) or faults:
@@ -213,18 +219,20 @@ def _examine(data: bytes, name: str) -> ArticleSource | list[Finding]:
     return ArticleSource(head[0], body.strip() + "\n", digest, data, begin, head[1])
 
 
-def _line_of(text: str, position: int) -> int:
-    return text.count("\n", 0, position) + 1
+def _lines_of(text: str, positions: Iterable[int]) -> list[int]:
+    """The lines, from 1, on which ``positions`` lie: each once, in order. In time that grows with the text alone."""
+    ends = [end.start() for end in re.finditer("\n", text)]
+    return sorted({bisect_left(ends, position) + 1 for position in positions})
 
 
 def _html(body: str) -> list[int]:
     """Lines, from 0, on which HTML or script begins; a tag ends in the paragraph in which it begins."""
-    found: set[int] = {_line_of(body, match.start()) - 1 for match in _ALWAYS_HTML.finditer(body)}
+    found = [match.start() for match in _ALWAYS_HTML.finditer(body)]
     ends = [match.start() for match in _BLANK.finditer(body)]
     for begin, end in zip([0, *ends], [*ends, len(body)], strict=True):
         closing = body.rfind(">", begin, end)
-        found.update(_line_of(body, match.start()) - 1 for match in _TAG.finditer(body, begin, max(begin, closing)))
-    return sorted(found)
+        found += [match.start() for match in _TAG.finditer(body, begin, max(begin, closing))]
+    return [line - 1 for line in _lines_of(body, found)]
 
 
 def _head(text: str, first: int, name: str) -> tuple[ArticleHead, dict[str, int]] | list[Finding]:

@@ -24,6 +24,7 @@ import numpy as np
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.chat.clarify import refused
 from app.chat.protocols import Retriever
 from app.contracts.site import Site
 from app.db.session import Database
@@ -154,7 +155,7 @@ class UnansweredQuestions:
         since = self._now() - timedelta(days=days)
         async with self._database.session() as session:
             rows = await repository.asked(session, self._site.id, since, MOST_QUESTIONS + 1)
-        questions = [self._question(row) for row in rows[:MOST_QUESTIONS] if any(map(str.isalpha, row["words"]))]
+        questions = [self._question(row) for row in rows[:MOST_QUESTIONS] if tells(row["words"])]
         await self._make_vectors([question for question in questions if question.vector is None])
         members = await asyncio.to_thread(_grouped, questions)
         counted = [(group, [q for q in group if q.row["counts"]]) for group in members]
@@ -279,6 +280,11 @@ def _examples(questions: Iterable[_Question]) -> list[str]:
         patients.add(question.row["session_id"])
         found[text.casefold()] = text
     return list(found.values())[:EXAMPLES]
+
+
+def tells(redacted: str) -> bool:
+    """Whether a redacted message asks anything of an article: not a name alone, nor "neither" to our own question."""
+    return any(map(str.isalpha, _TOKEN.sub(" ", redacted))) and not refused(redacted)
 
 
 def example(redacted: str) -> str:

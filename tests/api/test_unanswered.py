@@ -21,7 +21,7 @@ from app.db.cipher import TextCipher
 from app.db.models import Conversation, Message, PatientSession, UnansweredQuestion, new_id
 from app.db.session import Database
 from app.encoder.encoder import Encoder
-from app.knowledge.unanswered import FEW, MOST_QUESTIONS, UnansweredQuestions, example
+from app.knowledge.unanswered import FEW, MOST_QUESTIONS, UnansweredQuestions, example, tells
 from tests.api.conftest import House, build_house
 from tests.factories import add_site, utc_now
 from tests.fakes_conversations import ScriptedResponder
@@ -277,3 +277,9 @@ def test_examples_are_short() -> None:
     cut = example("chapel " * 60)
     assert len(cut) <= 120
     assert cut.endswith("chapel…")
+
+
+@pytest.mark.parametrize("words", ["<PERSON_1>", "<MRN_1>, <PHONE_12>.", "412?", "neither", "Ninguna de las dos."])
+async def test_what_asks_nothing_is_no_question_for_an_article(words: str) -> None:
+    assert not tells(words)
+    assert tells(f"{words} chapel")

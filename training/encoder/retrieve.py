@@ -181,7 +181,11 @@ def train(out: Path, cache: Path, settings: Settings, sizes: Sizes, data: Path |
 def neighbourhoods(
     pairs: Sequence[Pair], places: NDArray[np.float32], settings: Settings, rng: Random
 ) -> Iterator[list[int]]:
-    """Every pair once, in full batches: a seed drawn by lot, those with the nearest passages, and others by lot."""
+    """Places of pairs in full batches: a seed drawn by lot, those of the nearest pages, and others by lot.
+
+    ``places`` are unit vectors of the pairs' groups, float32 (pairs, 384). Each pair comes once at most: what fills no
+    batch is left out.
+    """
     left = list(range(len(pairs)))
     rng.shuffle(left)
     while len(left) >= settings.batch:

@@ -34,6 +34,9 @@ CLEAR = 12
 HELD_BACK = 8
 """One page in so many is kept from training, by the hash of its title, and used to choose settings."""
 
+Embed = Callable[[list[str]], NDArray[np.float32]]
+"""Texts to unit vectors, float32 (texts, 384)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -50,7 +53,7 @@ class Pair:
 class Sizes:
     """How much of the public part is taken, and how many facts stand in one passage."""
 
-    public: int = 2_000
+    public: int = 1_200
     facts: tuple[int, int] = (1, 3)
 
 
@@ -62,9 +65,6 @@ def held_back(title: str) -> bool:
 def written_pages(*, measuring: bool = False) -> list[dict[str, Any]]:
     """The pages for training, or those held back."""
     return [page for page in load_pages() if held_back(page["page"]) == measuring]
-
-
-Embed = Callable[[list[str]], NDArray[np.float32]]
 
 
 def clear_questions(pages: Sequence[dict[str, Any]], embed: Embed) -> frozenset[tuple[str, str]]:

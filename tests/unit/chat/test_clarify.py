@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.chat.clarify import chosen, offered
+from app.chat.clarify import chosen, offered, refused
 from app.contracts.passages import Passage
 from app.contracts.replies import Choice
 
@@ -106,6 +106,13 @@ FEVER = (Choice("adult", "Fever in adults"), Choice("child", "Fever in babies an
         ("sin contraste", "ct"),
         ("no contrast", "ct"),
         ("not the one with contrast", "ct"),
+        ("I don't want contrast", "ct"),
+        ("never contrast", "ct"),
+        ("no quiero contraste", "ct"),
+        ("no es con contraste", "ct"),
+        ("es con contraste", "dye"),
+        ("with contrast, doctor", "dye"),
+        ("the CT scn with contrast", "dye"),
         ("the regular one", "ct"),
         ("just the CT", "ct"),
     ],
@@ -139,6 +146,28 @@ def test_other_replies_choose_nothing(reply: str) -> None:
 def test_a_question_of_its_own_is_no_choice_though_it_shares_a_word() -> None:
     assert chosen("visiting hours for children?", FEVER) == ()
     assert chosen("Do I have to stop my metformin before the exam with contrast or not?", SCANS) == ()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["I'm allergic to contrast", "is contrast safe?", "will contrast hurt", "contrast vomiting", "can I have contrast"],
+)
+def test_a_reply_that_says_or_asks_more_is_no_choice_and_is_read(reply: str) -> None:
+    assert chosen(reply, SCANS) == ()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    ["neither", "Neither of them.", "none of these please", "no, neither", "ninguna de las dos", "ni una ni otra"],
+)
+def test_turning_all_down_is_understood(reply: str) -> None:
+    assert refused(reply)
+    assert chosen(reply, SCANS) == ()
+
+
+@pytest.mark.parametrize("reply", ["", "no", "both", "the second one", "not any contrast", "none in my left arm"])
+def test_other_words_turn_nothing_down(reply: str) -> None:
+    assert not refused(reply)
 
 
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=3, unique=True), st.text(max_size=60))

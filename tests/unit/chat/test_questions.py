@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,3 +90,10 @@ def test_lists_of_symptoms_stay_whole(symptoms: list[str]) -> None:
     for joint in (" and ", ", ", " y ", ". "):
         message = "I have " + joint.join(symptoms)
         assert split(message) == (message,)
+
+
+@pytest.mark.parametrize("message", ["? " * 2_000, "and where is it? " * 235, "where is it and " * 250])
+def test_a_hostile_message_is_read_in_little_time(message: str) -> None:
+    began = time.process_time()
+    split(message)
+    assert time.process_time() - began < 0.2

@@ -159,11 +159,19 @@ async def test_a_choice_takes_the_article_and_the_question_before() -> None:
     assert found.question == "May I eat?"
 
 
-async def test_a_choice_that_is_gone_is_searched_for_as_any_message() -> None:
-    retriever = Searches(lambda asked: [passage("ct", 0.9)])
-    found = await look(retriever, "the second one", "May I eat?", offered=OFFERED)
+@pytest.mark.parametrize("reply", ["the second one", "neither of them"])
+async def test_what_was_not_chosen_never_stands_for_what_is_gone_or_was_turned_down(reply: str) -> None:
+    retriever = Searches(lambda asked: [passage("ct", 0.9), passage("mri", 0.7)])
+    found = await look(retriever, reply, "May I eat?", offered=OFFERED)
+    assert [p.article_id for p in found.passages] == ["mri"]
+    assert found.question == reply
+    nothing = await look(Searches(lambda asked: [passage("ct", 0.9)]), reply, "May I eat?", offered=OFFERED)
+    assert nothing.passages == ()
+
+
+async def test_an_unclear_reply_may_still_be_answered_from_what_was_offered() -> None:
+    found = await look(Searches(lambda asked: [passage("ct", 0.9)]), "I don't know", "May I eat?", offered=OFFERED)
     assert [p.article_id for p in found.passages] == ["ct"]
-    assert found.question == "the second one"
 
 
 async def test_a_reply_that_chooses_nothing_may_lean_on_the_question_before() -> None:

@@ -116,6 +116,11 @@ def test_the_life_of_a_folder(
     assert found["corrected"] == {"garrage": "garage"}
     assert [(article["id"], article["version"]) for article in found["articles"]] == [("parking", 1)]
 
+    write(folder, "draft", "Nobody has approved this.")
+    found = json.loads(run("ask", "what is approved", "--site", folder.parent, "--json").stdout)
+    assert {article["id"] for article in found["articles"]} == {"draft", "parking"}
+    assert "draft" not in run("list").stdout  # a trial stays out of the database of the service
+
 
 def test_a_version_is_shown_with_its_dates_hash_and_answers() -> None:
     stored = datetime(2026, 5, 4, 3, 2, tzinfo=UTC)

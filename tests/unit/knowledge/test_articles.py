@@ -130,14 +130,23 @@ def test_a_smaller_sign_is_no_tag(text: str) -> None:
         GOOD + "<" + " " * 200_000,
         GOOD.replace('["Policy V-1"]', "[" * 100_000),
         GOOD.replace('["Policy V-1"]', "\n" + "- " * 50_000),
+        "\x01\n" * 130_000,
+        GOOD + "<a\n" * 80_000 + ">",
+        GOOD + "<!\n" * 80_000,
     ],
-    ids=["tags", "spaces", "brackets", "lists"],
+    ids=["tags", "spaces", "brackets", "lists", "control characters", "lines of tags", "lines of comments"],
 )
 def test_hostile_files_are_read_in_little_time(text: str) -> None:
     begun = time.process_time()
     with suppress(ConfigurationError):
         parse_article(text.encode(), "x.md")
     assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize("entity", ["&#x202e;", "&#8238;", "&#X2066;"])
+def test_a_hidden_character_that_is_written_as_a_number_is_found_too(entity: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^parking\.md:17: a hidden character"):
+        parse_article(GOOD.replace("Cash is", f"Cash {entity}is").encode(), "parking.md")
 
 
 def test_line_ends_and_marks_of_other_systems_change_nothing() -> None:
