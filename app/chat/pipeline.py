@@ -189,7 +189,7 @@ class Pipeline:
         patient wrote them: choosing one sends it.
         """
         bounds = self._bounds
-        if turn.offered is not None or not found.single or draft.safety_net() is not None:
+        if turn.offered is not None or not found.single or found.settled or draft.safety_net() is not None:
             return ()
         near = offered(found.searched, found.passages, bound=bounds.similarity, margin=bounds.clarify_margin)
 

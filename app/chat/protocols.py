@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.contracts.passages import Passage
-from app.contracts.replies import Clarification
+from app.contracts.replies import Choice, Clarification
 from app.redaction.vault import Vault
 
 
@@ -33,7 +33,8 @@ class Turn:
     (triage adds up red flags over turns). ``earlier_redacted`` are the same with pseudonyms, for follow-up questions.
     ``adapter`` is the served version resolved once for this turn, None for the base model. ``crisis`` is the category
     of a crisis call that is open in the conversation, '' if there is none: then only numbers are given. ``offered`` is
-    the clarifying question that the reply before asked, if it did: this message may be its answer.
+    the clarifying question that the reply before asked, if it did: this message may be its answer. ``about`` are the
+    articles that the reply before cited: between near articles those are meant.
     """
 
     conversation_id: str
@@ -47,3 +48,4 @@ class Turn:
     model_allowed: bool = True
     crisis: str = ""
     offered: Clarification | None = None
+    about: Sequence[Choice] = ()

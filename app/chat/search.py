@@ -1,6 +1,7 @@
 """What is searched for a message, and the passages that come of it: follow-ups, several questions, a chosen article.
 
-A message costs at most three searches; those that do not wait for each other run together.
+A message costs at most three searches, and up to three more where what a patient chose is gone or the article spoken
+of is not among what was found; those that do not wait for each other run together.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class Found:
 
     ``question`` is what the model is asked: the patient's words, or after a clarifying question what she had asked
     before. ``searched`` are the words that found the passages, those of an earlier question among them. The first
-    ``leading`` passages are the best ones of as many questions; 1 for a single one.
+    ``leading`` passages are the best ones of as many questions; 1 for a single one. ``settled``: which of near articles
+    is meant is known, from the reply before.
     """
 
     question: str
@@ -74,6 +76,7 @@ class Found:
     passages: tuple[Passage, ...]
     leading: int = 1
     single: bool = True
+    settled: bool = False
 
 
 async def search(retriever: Retriever, question: str, turn: Turn, *, limit: int, bound: float, sure: float) -> Found:
@@ -88,11 +91,36 @@ async def search(retriever: Retriever, question: str, turn: Turn, *, limit: int,
             return found
         if choices or refused(turn.text):  # the others are not what she means
             retriever = _Without(retriever, frozenset(choice.article_id for choice in turn.offered.choices))
-    earlier = context(turn.earlier_redacted)
+    spoken_of = [choice.title for choice in turn.about[:1] if not content(question) & content(choice.title)]
+    earlier = " ".join(filter(None, (*spoken_of, context(turn.earlier_redacted))))
     if len(parts := split(question)) > 1:
         return await _several(retriever, question, parts, earlier, limit, bound, sure)
     searched, passages = await _one(retriever, search_text(question), earlier, limit, sure, turn.offered is not None)
-    return Found(question, searched, _above(passages, bound))
+    above = _above(passages, bound)
+    led = await _led_by(retriever, turn.about, question, above, limit, bound)
+    return Found(question, searched, led or above, settled=bool(led))
+
+
+async def _led_by(
+    retriever: Retriever, about: Sequence[Choice], question: str, found: Sequence[Passage], limit: int, bound: float
+) -> tuple[Passage, ...]:
+    """Passages with those of the articles spoken of before the others; empty if something else is meant.
+
+    The best one may be a near neighbour of theirs, whose title shares a word: "can I drink water?" after one of two
+    preparations. Something else is meant where it is not, and where the question names the subject of any of them.
+    """
+    names = {choice.article_id for choice in about}
+    titles = frozenset[str]().union(*(content(choice.title) for choice in about))
+    if not found or not (found[0].article_id in names or content(found[0].title) & titles):
+        return ()
+    if content(question) & titles.union(*(content(passage.title) for passage in found)):
+        return ()
+    own = [passage for passage in found if passage.article_id in names]
+    if not own:  # the question alone is too far from it
+        with_title = f"{about[0].title} {search_text(question)}"[:_LONGEST]
+        again = _above(await _ask(retriever, with_title, limit), bound)
+        own = [passage for passage in again if passage.article_id in names]
+    return (*own, *(passage for passage in found if passage.article_id not in names)) if own else ()
 
 
 async def _one(

@@ -200,6 +200,7 @@ class Answering:
             model_allowed=run.model_allowed,
             crisis=claim["crisis"],
             offered=_offered(claim),
+            about=() if claim["said"] == ReplyKind.CLARIFY else _cited(claim),
         )
         reply: Reply | None = None
         try:
@@ -421,9 +422,13 @@ class Answering:
 
 def _offered(claim: RowMapping) -> Clarification | None:
     """The clarifying question that the last reply of the conversation asked, if it did."""
-    if not claim["offered"]:
-        return None
-    return Clarification(claim["offered_to"], tuple(Choice(k["article_id"], k["title"]) for k in claim["offered"]))
+    cited = _cited(claim)
+    return Clarification(claim["said_to"], cited) if claim["said"] == ReplyKind.CLARIFY and cited else None
+
+
+def _cited(claim: RowMapping) -> tuple[Choice, ...]:
+    """The articles that the last reply of the conversation cited or offered."""
+    return tuple(Choice(k["article_id"], k["title"]) for k in claim["cited"] or ())
 
 
 def _json(items: Sequence[Any]) -> str:

@@ -28,7 +28,7 @@ SELECT t.id, t.conversation_id, t.message_id, t.position, t.epoch, t.answers, t.
        coalesce((SELECT e.category FROM escalations e WHERE e.conversation_id = t.conversation_id AND e.crisis
                  AND e.status IN ('waiting', 'claimed')), '') AS crisis,
        (SELECT r.position FROM messages r WHERE r.id = t.id AND r.status = 'streaming') AS begun,
-       a.asked_encrypted, a.asked_redacted, p.tokens, p.token_values, o.offered, o.offered_to
+       a.asked_encrypted, a.asked_redacted, p.tokens, p.token_values, o.said, o.cited, o.said_to
 FROM t JOIN conversations c ON c.id = t.conversation_id
 CROSS JOIN LATERAL (
   SELECT array_agg(m.text_encrypted ORDER BY m.position) AS asked_encrypted,
@@ -40,13 +40,13 @@ CROSS JOIN LATERAL (
   SELECT array_agg(token) AS tokens, array_agg(value_encrypted) AS token_values
   FROM pseudonyms WHERE conversation_id = t.conversation_id) p
 LEFT JOIN LATERAL (
-  SELECT (SELECT jsonb_agg(jsonb_build_object('article_id', k.article_id, 'title', k.title) ORDER BY k.id)
-          FROM citations k WHERE k.message_id = last.id) AS offered,
-         coalesce((SELECT q.text_redacted FROM messages q WHERE q.id = last.in_reply_to), '') AS offered_to
+  SELECT last.kind AS said,
+         (SELECT jsonb_agg(jsonb_build_object('article_id', k.article_id, 'title', k.title) ORDER BY k.id)
+          FROM citations k WHERE k.message_id = last.id) AS cited,
+         coalesce((SELECT q.text_redacted FROM messages q WHERE q.id = last.in_reply_to), '') AS said_to
   FROM (SELECT m.id, m.kind, m.in_reply_to FROM messages m
         WHERE m.conversation_id = t.conversation_id AND m.author <> 'patient' AND m.status = 'complete'
-        ORDER BY m.position DESC LIMIT 1) last
-  WHERE last.kind = 'clarify') o ON true
+        ORDER BY m.position DESC LIMIT 1) last) o ON true
 """
 _CLAIM = text(
     _TAKE.format(

@@ -85,7 +85,7 @@ _VERSIONS = text(
     ), answer AS (
       SELECT DISTINCT m.id, m.created_at FROM citations k
       JOIN messages m ON m.id = k.message_id JOIN conversations c ON c.id = m.conversation_id
-      WHERE k.article_id = :article AND c.site_id = :site AND m.status = 'complete'
+      WHERE k.article_id = :article AND c.site_id = :site AND m.status = 'complete' AND m.kind <> 'clarify'
     )
     SELECT v.version, v.title, v.owner, v.reviewed, v.review_by, v.created_at AS stored_at,
            coalesce(encode(sha256(v.source), 'hex'),

@@ -104,6 +104,17 @@ async def test_near_articles_are_offered_and_the_chosen_one_answers(talk: Talk) 
     assert (answer["kind"], answer["choices"], cited(answer)) == ("fallback", [], ["prepare-pelvic-ultrasound"])
 
 
+@pytest.mark.parametrize("follow_up", ["can I drink water?", "and water?", "can I eat before it?"])
+@pytest.mark.parametrize("choice", [ABDOMINAL, "the abdominal one"])
+async def test_the_chosen_article_stays_the_one_spoken_of(talk: Talk, choice: str, follow_up: str) -> None:
+    await talk.say("ultrasound prep")
+    assert cited(await talk.say(choice)) == ["prepare-abdominal-ultrasound"]
+    answer = await talk.say(follow_up)
+    assert cited(answer) == ["prepare-abdominal-ultrasound"]
+    other = await talk.say("and for a pelvic ultrasound?")
+    assert cited(other) == ["prepare-pelvic-ultrasound"]
+
+
 @pytest.mark.parametrize(
     ("reply", "article"),
     [("pelvic please", "prepare-pelvic-ultrasound"), ("abdominal", "prepare-abdominal-ultrasound")],

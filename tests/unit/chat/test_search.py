@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -178,6 +179,40 @@ async def test_a_reply_that_chooses_nothing_may_lean_on_the_question_before() ->
     retriever = Searches(lambda asked: [passage("ct", 0.7 if "eat" in asked else 0.45)])
     found = await look(retriever, "my doctor ordered something for my kidneys", "May I eat?", offered=OFFERED)
     assert found.searched == "May I eat? my doctor ordered something for my kidneys"
+
+
+ABDOMINAL, PELVIC = "Abdominal ultrasound", "Pelvic ultrasound"
+
+
+def titled(title: str, similarity: float) -> Passage:
+    return replace(passage(title.split()[0].lower(), similarity), title=title)
+
+
+@pytest.mark.parametrize(
+    ("question", "best", "first"),
+    [
+        ("can I drink water?", PELVIC, "abdominal"),
+        ("and for a pelvic one?", PELVIC, "pelvic"),
+        ("how long does an ultrasound take", PELVIC, "pelvic"),
+        ("where do I park?", "Parking garages", "parking"),
+    ],
+)
+async def test_between_near_articles_the_one_spoken_of_is_meant(question: str, best: str, first: str) -> None:
+    found = await look(
+        Searches(lambda _: [titled(best, 0.8), titled(ABDOMINAL, 0.6)]), question,
+        about=(Choice("abdominal", ABDOMINAL),),
+    )  # fmt: skip
+    assert found.passages[0].article_id == first
+    assert found.settled == (first == "abdominal")
+    assert len(found.passages) == 2
+
+
+async def test_an_article_spoken_of_that_is_not_found_leads_nothing() -> None:
+    found = await look(
+        Searches(lambda _: [titled(PELVIC, 0.8), titled(ABDOMINAL, 0.3)]), "can I drink water?",
+        about=(Choice("abdominal", ABDOMINAL),),
+    )  # fmt: skip
+    assert [p.article_id for p in found.passages] == ["pelvic"]
 
 
 async def test_passages_below_the_bound_are_not_found() -> None:
