@@ -15,7 +15,7 @@ run: setup ## start everything: database, demo hospital, engine, service
 	@$(BIN)/bedside up
 
 test: setup browser ## run all fast tests, the real engine and a real browser included
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 check: setup ## lint, format, types, import contracts, dependencies
 	@$(BIN)/ruff check .

@@ -15,6 +15,8 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 from sqlalchemy.engine import make_url
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from app.contracts.site import Site, load_site
 from app.db.cipher import TextCipher
@@ -29,20 +31,32 @@ pytest_plugins = ["tests.browser_fixtures", "tests.engine_fixtures", "tests.live
 hypothesis_settings.register_profile("bedside", deadline=None)  # the time of one example says more of the machine
 hypothesis_settings.load_profile("bedside")
 
+WITH_ENGINE = ("tests/engine/", "tests/system/", "tests/e2e/test_journeys.py")
+"""Where tests that need the real engine lie."""
+
 _numbers = itertools.count(1)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests: a file stays in one, and one of them begins with the real engine.
+class OneEngine(LoadScopeScheduling):
+    """Shares the tests among processes: a file stays in one, and so do all that need the real engine."""
 
-    The engine takes minutes to start and is kept for the session, so all that need it are together.
-    """
+    def _split_scope(self, nodeid: str) -> str:
+        return "engine" if nodeid.startswith(WITH_ENGINE) else nodeid.split("::", 1)[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneEngine:
+    """See :class:`OneEngine`."""
+    return OneEngine(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One of several processes begins with the engine's tests: they take longest."""
     for item in items:
-        group = "engine" if item.get_closest_marker("engine") else item.path.as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
+        marked = item.get_closest_marker("engine") is not None
+        assert not marked or item.nodeid.startswith(WITH_ENGINE), f"{item.nodeid} belongs to WITH_ENGINE"
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: item.get_closest_marker("engine") is None)
+        items.sort(key=lambda item: not item.nodeid.startswith(WITH_ENGINE))
 
 
 @pytest.fixture(scope="session")
