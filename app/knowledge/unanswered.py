@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -34,7 +34,6 @@ from app.knowledge import unanswered_repository as repository
 from app.knowledge.clusters import THRESHOLDS, WORD_VECTOR, Point, Vectors, groups, word_vectors
 
 Status = Literal["open", "planned", "out_of_scope"]
-STATUSES: tuple[Status, ...] = get_args(Status)
 
 DAYS = (7, 30, 90)
 """How far back one may look."""

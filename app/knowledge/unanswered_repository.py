@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from pgvector.sqlalchemy import VECTOR
-from sqlalchemy import RowMapping, bindparam, text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.knowledge.clusters import DIMENSION, Vectors
@@ -54,7 +54,7 @@ WHERE leader.message_id = :question AND lc.site_id = :site AND m.id = u.message_
 RETURNING u.message_id
 """)
 
-_KIND = text("SELECT kind FROM unanswered_questions WHERE message_id = :question").bindparams(bindparam("question"))
+_KIND = text("SELECT kind FROM unanswered_questions WHERE message_id = :question")
 
 
 async def asked(session: AsyncSession, site_id: str, since: datetime, most: int) -> Sequence[RowMapping]:
