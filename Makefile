@@ -14,8 +14,8 @@ setup: ## make .venv with the pinned dependencies
 run: setup ## start everything: database, demo hospital, engine, service
 	@$(BIN)/bedside up
 
-test: setup browser ## run all fast tests, the real engine and a real browser included
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder $(ARGS)
+test: setup browser ## run all fast tests, the real engine and a real browser included (JOBS=2: in two processes)
+	@$(BIN)/python -m pytest $(if $(JOBS),-n $(JOBS) --dist loadscope --no-loadscope-reorder) $(ARGS)
 
 check: setup ## lint, format, types, import contracts, dependencies
 	@$(BIN)/ruff check .

@@ -140,7 +140,7 @@ def test_hostile_files_are_read_in_little_time(text: str) -> None:
     begun = time.process_time()
     with suppress(ConfigurationError):
         parse_article(text.encode(), "x.md")
-    assert time.process_time() - begun < 2
+    assert time.process_time() - begun < 4  # half a second on free cores; a search that grows with the square took 7
 
 
 @pytest.mark.parametrize("entity", ["&#x202e;", "&#8238;", "&#X2066;"])

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -127,11 +128,11 @@ async def indexed(database: Database, site: str) -> dict[tuple[str, int, str, st
 )
 async def test_only_texts_that_changed_are_embedded(
     knowledge: KnowledgeService, folder: Path, encoder: CountingEncoder, database: Database, own_site: Site,
-    change: dict[str, str], embedded: list[str],
+    change: dict[str, Any], embedded: list[str],
 ) -> None:  # fmt: skip
     await knowledge.import_folder(folder)
     assert len(encoder.take()) == 8
-    write(folder, **change)  # type: ignore[arg-type]
+    write(folder, **change)
     assert (await knowledge.import_folder(folder)).stored == ["parking"]
     assert encoder.take() == embedded
     afresh = own_site.model_copy(update={"id": own_site.id[:-1] + "-afresh"})
