@@ -30,6 +30,7 @@ from app.audit.service import AuditLog
 from app.auth.patients import PatientSessions
 from app.auth.staff import StaffAccounts
 from app.contracts.site import Site
+from app.conversations.protocols import Responder
 from app.db.cipher import TextCipher
 from app.db.session import Database
 from app.engine.protocol import EngineHealth
@@ -41,7 +42,6 @@ from app.knowledge.repository import ArticlePage
 from app.knowledge.unanswered import UnansweredQuestions
 from app.policies.service import PoliciesService
 from tests.factories import Wired, utc_now, wired
-from tests.fakes_conversations import ScriptedResponder
 from tests.fakes_knowledge import OneArticle, WordEmbedder
 from tests.policy_files import write_bundle
 
@@ -166,7 +166,7 @@ async def build_house(
     database: Database,
     site: Site,
     cipher: TextCipher,
-    responder: ScriptedResponder | None = None,
+    responder: Responder | None = None,
     *,
     per_minute: int = 600,
 ) -> AsyncIterator[House]:

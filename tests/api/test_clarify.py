@@ -20,8 +20,7 @@ from app.guardrails.active import ActivePolicies, Policies, compiled
 from app.guardrails.policy import default_bundle_folder, load_bundle
 from app.knowledge.index import KnowledgeIndex
 from app.knowledge.service import KnowledgeService
-from app.redaction.entities import Redacted
-from app.redaction.vault import Vault
+from app.redaction.redactor import Redactor, build_detector
 from tests.api.conftest import House, build_house
 
 pytestmark = pytest.mark.anyio
@@ -29,13 +28,6 @@ pytestmark = pytest.mark.anyio
 ARTICLES = Path(__file__).resolve().parents[2] / "demo" / "articles"
 NAMES = ("prepare-abdominal-ultrasound", "prepare-pelvic-ultrasound", "parking-and-rates", "children-visiting")
 ABDOMINAL, PELVIC = "Preparing for an abdominal ultrasound", "Preparing for a pelvic ultrasound"
-
-
-class NothingToRedact:
-    """These messages hold no identifiers."""
-
-    def redact(self, text: str, vault: Vault) -> Redacted:
-        return Redacted(text, ())
 
 
 @functools.cache
@@ -52,11 +44,11 @@ async def clinic(
     for name in NAMES:
         shutil.copy(ARTICLES / f"{name}.md", tmp_path)
     pipeline = Pipeline(
-        site=site, policies=ActivePolicies(policies()), redactor=NothingToRedact(),  # type: ignore[arg-type]
+        site=site, policies=ActivePolicies(policies()), redactor=Redactor(build_detector(site.own_details), "prompt"),
         retriever=KnowledgeIndex(database, search_encoder, site.id), engine=None, leaks=lambda *_given: [],
         bounds=Bounds(step_s=20.0, clarify_margin=0.1),
     )  # fmt: skip
-    async with build_house(database, site, cipher, pipeline) as house:  # type: ignore[arg-type]
+    async with build_house(database, site, cipher, pipeline) as house:
         await KnowledgeService(database, search_encoder, "clarify", site).import_folder(tmp_path)
         yield house
 
