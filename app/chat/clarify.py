@@ -109,6 +109,20 @@ def refused(reply: str) -> bool:
     return bool(_NEITHER.fullmatch(" ".join(word for word in fold(reply) if word not in ("please", "thanks"))))
 
 
+def meant(question: str, choices: Sequence[Choice]) -> tuple[Choice, ...]:
+    """Which of near articles a question may be about: those whose telling words it holds, all if it holds none.
+
+    Empty where they are not near: titles that share no word, or that are alike in all.
+    """
+    titles = [choice.title for choice in choices]
+    own = _own_words(titles)
+    if len(titles) < 2 or not any(own) or not frozenset[str].intersection(*map(content, titles)):
+        return ()
+    said = content(question)
+    named = tuple(choice for choice, words in zip(choices, own, strict=True) if said & words)
+    return named or tuple(choices)
+
+
 def _by_words(reply: str, choices: Sequence[Choice]) -> int | None:
     """The place of the choice that the words of a short reply mean; None if they mean none or more than one."""
     own = _own_words([choice.title for choice in choices])

@@ -88,8 +88,9 @@ class Draft:
         return self._make(ReplyKind.NO_ANSWER, self._text("no_answer"), routes=("human",))
 
     def fallback(self, passages: Sequence[Passage], *, replaces: bool = False) -> Reply:
-        """The approved passages themselves, verbatim: one for each question."""
-        text = "\n\n".join([self._text("fallback_intro"), *(passage.text for passage in passages)])
+        """The approved passages themselves, verbatim: one for each question, several under their titles."""
+        said = [f"{p.title}:\n{p.text}" if len(passages) > 1 else p.text for p in passages]
+        text = "\n\n".join([self._text("fallback_intro"), *said])
         citations = [cite(passage, passage.text) for passage in passages]
         return self._make(ReplyKind.FALLBACK, text, citations=citations, replaces=replaces)
 

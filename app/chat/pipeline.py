@@ -169,6 +169,10 @@ class Pipeline:
             yield draft.clarify(near)
             return
 
+        if found.undecided:  # which one is meant was asked and not said: what each says, under its title
+            yield draft.fallback(found.passages[: found.leading])
+            return
+
         # 7.-9. render, generate, vet sentence by sentence, restore
         async with aclosing(self._generate(turn, found, policies, steps, draft)) as events:
             async for event in events:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
-from app.chat.clarify import chosen, refused
+from app.chat.clarify import chosen, meant, refused
 from app.chat.protocols import Retriever, Turn
 from app.chat.questions import MOST, bare, split
 from app.chat.words import content, fold
@@ -68,7 +68,7 @@ class Found:
     ``question`` is what the model is asked: the patient's words, or after a clarifying question what she had asked
     before. ``searched`` are the words that found the passages, those of an earlier question among them. The first
     ``leading`` passages are the best ones of as many questions; 1 for a single one. ``settled``: which of near articles
-    is meant is known, from the reply before.
+    is meant is known, from the reply before. ``undecided``: it is not, though it was asked; each has its best passage.
     """
 
     question: str
@@ -77,6 +77,7 @@ class Found:
     leading: int = 1
     single: bool = True
     settled: bool = False
+    undecided: bool = False
 
 
 async def search(retriever: Retriever, question: str, turn: Turn, *, limit: int, bound: float, sure: float) -> Found:
@@ -97,8 +98,31 @@ async def search(retriever: Retriever, question: str, turn: Turn, *, limit: int,
         return await _several(retriever, question, parts, earlier, limit, bound, sure)
     searched, passages = await _one(retriever, search_text(question), earlier, limit, sure, turn.offered is not None)
     above = _above(passages, bound)
+    if each := await _of_each(retriever, turn, question, above, limit, bound):
+        return each
     led = await _led_by(retriever, turn.about, question, above, limit, bound)
     return Found(question, searched, led or above, settled=bool(led))
+
+
+async def _of_each(
+    retriever: Retriever, turn: Turn, question: str, found: Sequence[Passage], limit: int, bound: float
+) -> Found | None:
+    """What each of the near articles says that a question may be about; None where it is about something else.
+
+    "Can I drink water?" under the question which of two preparations is meant, or after an answer from both: the one
+    that is a little likelier would be a guess. "Is the pelvic one painful?" is about one.
+    """
+    between = turn.offered.choices if turn.offered is not None else tuple(turn.about)
+    about = meant(question, between)
+    if not about or (found and found[0].article_id not in {choice.article_id for choice in between}):
+        return None
+    if not found and about == between:
+        return None
+    asked = search_text(question)
+    if turn.offered is not None and not content(asked):  # "I don't know"
+        asked = search_text(turn.offered.question)
+    each = await _chosen(retriever, Clarification(asked, between), about, question, limit, bound)
+    return replace(each, question=question, undecided=each.leading > 1) if each else None
 
 
 async def _led_by(

@@ -121,10 +121,18 @@ async def test_a_place_in_the_list_chooses(talk: Talk) -> None:
     assert cited(await talk.say("the second one")) == [asked["choices"][1]["article_id"]]
 
 
-async def test_the_second_of_two_unclear_messages_is_answered(talk: Talk) -> None:
+@pytest.mark.parametrize("said", ["ultrasound prep", "can I drink water?", "I don't know which"])
+async def test_a_question_back_that_is_not_answered_gets_both_preparations(talk: Talk, said: str) -> None:
     assert (await talk.say("ultrasound prep"))["kind"] == "clarify"
-    assert (await talk.say("ultrasound prep"))["kind"] == "fallback"
-    assert (await talk.say("ultrasound prep"))["kind"] == "clarify"
+    for words in (said, "and coffee?"):
+        reply = await talk.say(words)
+        assert (reply["kind"], set(cited(reply))) == (
+            "fallback",
+            {"prepare-abdominal-ultrasound", "prepare-pelvic-ultrasound"},
+        )
+        assert f"{ABDOMINAL}:\n" in reply["text"]
+        assert f"{PELVIC}:\n" in reply["text"]
+    assert cited(await talk.say("it is the pelvic one, can I drink coffee?")) == ["prepare-pelvic-ultrasound"]
 
 
 async def test_another_topic_after_the_question_is_its_own(talk: Talk) -> None:

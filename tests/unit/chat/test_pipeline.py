@@ -323,9 +323,14 @@ async def test_both_articles_answer_where_both_are_meant() -> None:
     assert [citation.article_id for citation in reply.citations] == ["ct", "dye"]
 
 
-async def test_a_clarifying_question_is_never_followed_by_another() -> None:
-    _, reply = await Parts(retrieve=Stage(near), engine=None).respond("I don't know", offered=OFFERED)
-    assert (reply.kind, [citation.article_id for citation in reply.citations]) == (ReplyKind.FALLBACK, ["ct"])
+@pytest.mark.parametrize("said", ["I don't know", "can I drink water?"])
+async def test_a_clarifying_question_not_answered_shows_what_each_article_says(said: str) -> None:
+    parts = Parts(retrieve=Stage(near))
+    _, reply = await parts.respond(said, offered=OFFERED)
+    assert (reply.kind, [citation.article_id for citation in reply.citations]) == (ReplyKind.FALLBACK, ["ct", "dye"])
+    for passage in near():
+        assert f"\n\n{passage.title}:\n{passage.text}" in reply.text
+    assert parts.engine.calls == [], "the model must not choose between two preparations"
 
 
 async def test_a_choice_that_is_an_emergency_is_one() -> None:

@@ -175,6 +175,27 @@ async def test_an_unclear_reply_may_still_be_answered_from_what_was_offered() ->
     assert [p.article_id for p in found.passages] == ["ct"]
 
 
+PREPARATIONS = (Choice("abdomen", "Abdominal ultrasound"), Choice("pelvis", "Pelvic ultrasound"))
+
+
+@pytest.mark.parametrize(
+    "given", [{"offered": Clarification("ultrasound prep", PREPARATIONS)}, {"about": PREPARATIONS}]
+)
+async def test_near_articles_between_which_nobody_chose_both_answer(given: dict[str, Any]) -> None:
+    retriever = Searches(lambda asked: [passage("pelvis", 0.9), passage("parking", 0.8), passage("abdomen", 0.7)])
+    found = await look(retriever, "can I drink water?", "ultrasound prep", **given)
+    assert [p.article_id for p in found.passages] == ["abdomen", "pelvis"]
+    assert (found.question, found.leading, found.undecided) == ("can I drink water?", 2, True)
+
+
+@pytest.mark.parametrize("said", ["is the pelvic one painful?", "where do I park?"])
+async def test_a_reply_that_tells_near_articles_apart_or_means_another_decides(said: str) -> None:
+    best = "pelvis" if "pelvic" in said else "parking"
+    retriever = Searches(lambda asked: [passage(best, 0.9), passage("abdomen", 0.7)])
+    found = await look(retriever, said, "ultrasound prep", offered=Clarification("ultrasound prep", PREPARATIONS))
+    assert (found.passages[0].article_id, found.undecided) == (best, False)
+
+
 async def test_a_reply_that_chooses_nothing_may_lean_on_the_question_before() -> None:
     retriever = Searches(lambda asked: [passage("ct", 0.7 if "eat" in asked else 0.45)])
     found = await look(retriever, "my doctor ordered something for my kidneys", "May I eat?", offered=OFFERED)

@@ -194,7 +194,9 @@ async def test_a_crisis_call_is_closed_by_its_own_form(client: httpx.AsyncClient
 
 async def test_nothing_is_offered_before_the_script_knows_the_state(client: httpx.AsyncClient) -> None:
     page = (await signed_in(client, NURSE).get(f"/console/conversations/{TALK}")).text
-    parts = [tag for tag in re.findall(r"<[a-z]+ [^>]*>", page) if re.search(r"data-show=|<button[^>]* data-crisis=", tag)]
+    parts = [
+        tag for tag in re.findall(r"<[a-z]+ [^>]*>", page) if re.search(r"data-show=|<button[^>]* data-crisis=", tag)
+    ]
     assert len(parts) == 12
     assert all(re.search(r" hidden[ >]", tag) for tag in parts)
 
