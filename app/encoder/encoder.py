@@ -15,6 +15,7 @@ from tokenizers import Encoding, Tokenizer
 
 from app.encoder import graph, weights
 from app.encoder.delta import Delta
+from app.encoder.sessions import open_session
 from app.encoder.text import Text
 from app.errors import ConfigurationError
 
@@ -72,7 +73,7 @@ class Encoder(Embedding):
         """
         folder = weights.model_folder()
         weights.verify(folder)
-        whole, words = (_open(_cached_graph(folder, cache_dir, for_words=wanted)) for wanted in (False, True))
+        whole, words = (open_session(_cached_graph(folder, cache_dir, for_words=wanted)) for wanted in (False, True))
         return cls(whole, words, _tokenizer(folder))
 
     def hidden(self, text: str) -> tuple[Offsets, NDArray[np.float32]]:
@@ -103,7 +104,7 @@ class SearchEncoder(Embedding):
         folder = weights.model_folder()
         weights.verify(folder)
         delta = delta or Delta.load()
-        whole = _open(_cached_graph(folder, cache_dir, delta=delta))
+        whole = open_session(_cached_graph(folder, cache_dir, delta=delta))
         identity = hashlib.sha256(f"{weights.WEIGHTS_SHA256}:{delta.sha256}".encode()).hexdigest()
         return cls(whole, _tokenizer(folder), identity)
 
@@ -167,11 +168,3 @@ def _write(path: Path, data: bytes) -> None:
         except BaseException:
             os.unlink(file.name)
             raise
-
-
-def _open(path: Path) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

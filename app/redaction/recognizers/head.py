@@ -1,4 +1,4 @@
-"""The small network over the encoder's states that tells identifiers: weights, and their use in numpy.
+"""The small network over the encoder's states that tells identifiers: its weights, and what it is given.
 
 The states of each piece (768) are made narrower, put beside the features of its word and of the piece and the mean of
 the vectors of its letter groups, and read by two convolutions over five pieces each. The last layer gives each class a
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
+from app.encoder.pieces import PieceNetwork
 from app.errors import ConfigurationError
 from app.redaction.entities import TYPES
 from app.redaction.recognizers import features
@@ -77,15 +78,16 @@ class Head:
             raise ConfigurationError(f"{CARD_FILE}: classes and thresholds do not fit each other")
         try:
             tensors = {name: value.astype(np.float32) for name, value in load(content).items()}
-            self._weights = {layer: (tensors[f"{layer}.kernel"], tensors[f"{layer}.bias"]) for layer in _LAYERS}
+            layers = {layer: (tensors[f"{layer}.kernel"], tensors[f"{layer}.bias"]) for layer in _LAYERS}
             self._letters = tensors["letters"]
         except (SafetensorError, KeyError) as error:
             raise ConfigurationError(f"{WEIGHTS_FILE} is damaged: {error}") from None
-        if self._weights["outer"][1].shape != (len(card.classes),) or self._letters.shape[0] != features.BUCKETS:
+        if layers["outer"][1].shape != (len(card.classes),) or self._letters.shape[0] != features.BUCKETS:
             raise ConfigurationError(f"{WEIGHTS_FILE}: its layers and the card's classes do not fit each other")
         if not all(np.isfinite(value).all() for value in tensors.values()):
             raise ConfigurationError(f"{WEIGHTS_FILE} holds values that are not numbers")
         self.card, self.classes = card, card.classes
+        self._network = PieceNetwork(layers, REACH)
 
     @classmethod
     def load(cls, folder: Path = FOLDER) -> Head:
@@ -100,27 +102,10 @@ class Head:
 
     def chances(self, inputs: Inputs) -> Array:
         """Chances (pieces, classes); rows add up to 1. ValueError where they are not numbers."""
-        narrow = self._linear("states", inputs.states)
-        joined = np.concatenate([narrow, self._linear("shapes", inputs.shapes), self._spelling(inputs)], axis=1)
-        inner = self._read("first", np.maximum(joined, 0))
-        logits = self._linear("outer", np.concatenate([self._read("second", inner), inner], axis=1))
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        result: Array = powers / powers.sum(axis=1, keepdims=True)
+        result = self._network.chances(inputs.states, inputs.shapes, self._spelling(inputs))
         if not np.isfinite(result).all():
             raise ValueError("the network gave chances that are not numbers")
         return result
-
-    def _linear(self, layer: str, values: Array) -> Array:
-        kernel, bias = self._weights[layer]
-        result: Array = values @ kernel + bias
-        return result
-
-    def _read(self, layer: str, values: Array) -> Array:
-        """A convolution over :data:`REACH` pieces, with ReLU. Its kernel is (reach * width, outputs)."""
-        side = REACH // 2
-        padded = np.pad(values, ((side, side), (0, 0)))
-        windows = np.concatenate([padded[at : at + len(values)] for at in range(REACH)], axis=1)
-        return np.maximum(self._linear(layer, windows), 0)
 
     def _spelling(self, inputs: Inputs) -> Array:
         """The mean vector of the letter groups of each piece's word; zero for pieces that are no part of a word."""
