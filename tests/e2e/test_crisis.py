@@ -43,6 +43,7 @@ def test_abuse_told_in_spanish_to_an_english_chat(hospital: RunningService, open
     chat.say("gracias, ¿dónde está el estacionamiento?")
     expect(chat.messages.last).to_contain_text("Ya avisamos a una persona")
     expect(chat.messages.last.get_by_role("link", name="911")).to_be_visible()
+    expect(chat.inside.locator("#note")).to_have_text("A person has been told")  # no assistant
     expect(chat.inside.locator("#problem")).to_be_empty()  # consent is not asked for in the middle of it
 
     nurse = ConsolePage(open_page(f"{hospital.url}/console/"), hospital.url)

@@ -5,7 +5,7 @@ export default {
   ai: "AI assistant",
   aiNote: "Automated answers, not a clinician",
   personNote: "A person answers",
-  waitingNote: "The assistant is still here meanwhile",
+  waitingNote: "A person has been told",
   endedNote: "Nothing more can be sent",
   talk: "Talk to a person",
   inLine: "You are in line",

@@ -6,7 +6,7 @@ export default {
   ai: "Asistente de IA",
   aiNote: "Respuestas automáticas, no de un clínico",
   personNote: "Responde una persona",
-  waitingNote: "El asistente sigue aquí",
+  waitingNote: "Ya avisamos a una persona",
   endedNote: "Ya no se puede enviar nada",
   talk: "Hablar con una persona",
   inLine: "Está en la fila",
