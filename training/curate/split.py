@@ -13,6 +13,9 @@ of another side than its record's, so that an adapter is measured on articles th
 apart`` a component therefore takes the side that most of its dialogues are about, and the hash decides where none or as
 many are; then an added record can move a component that it makes ask mostly about other things.
 
+Standard sentences ("is there anything else ...") join nobody. Where a patient says one of 13 words, though, and another
+says it on a side before hers (training first), her record is left out: no run of patients' words lies on two sides.
+
 A component of more than the share ``largest`` of all records is always training data: drawn by chance it would decide
 the shares. The report names it, and what joined it.
 """
@@ -31,9 +34,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from app.errors import ConfigurationError
 from training.curate.components import Components
 from training.curate.deduplicate import CLUSTERS, Member
-from training.curate.grams import Spill
+from training.curate.grams import ROW, Spill
 from training.curate.lines import Lines
-from training.curate.overlap import Ints, counted, spelled, spill
+from training.curate.overlap import Ints, counted, patient_runs, spelled, spill
 from training.curate.publish import SIDES, Side, article_votes
 from training.curate.records import Record, read_records, record_line
 from training.curate.stages import RECORDS, Context, StageReport
@@ -127,23 +130,29 @@ class Split:
                 name: "train" if name in large else _chosen(name, votes.get(name, Counter()), context.seed, options)
                 for name in sizes
             }
-            _require_apart(spilt, before, [SIDES.index(sides[name]) for name in names], options)
-        # 4. Write.
+            side = np.array([SIDES.index(sides[name]) for name in names], dtype=np.int64)
+            _require_apart(spilt, before, side, options)
+            # 4. A patient's standard sentence ties nobody; but who is measured must not say what was trained on.
+            left_out = _said_elsewhere(records, side, options.run, out / "said")
+        # 5. Write.
         tally = _Tally()
         with (out / RECORDS).open("w", encoding="utf-8") as file:
             for done, (record, name) in enumerate(zip(read_records(records), names, strict=True), start=1):
-                file.write(record_line(tally.take(record.model_copy(update={"side": sides[name]}))))
+                taken = tally.take(record.model_copy(update={"side": sides[name]}), written=done - 1 not in left_out)
+                if taken:
+                    file.write(record_line(taken))
                 context.progress(done, len(own))
         return StageReport(
             stage=self.name,
             records_in=len(own),
-            records_out=len(own),
+            records_out=len(own) - len(left_out),
             counts={
                 "components": len(sizes),
                 "joined_by_shared_runs": len(numbers) - len(sizes),
                 "largest_component": max(sizes.values(), default=0),
                 "kept_in_training_for_their_size": sum(sizes[name] for name in large),
                 "standard_runs_not_counted": len(standard),
+                "dropped_for_words_of_another_side": len(left_out),
                 "dialogues_about_articles_of_another_side": sum(
                     cast.total() - cast[sides[name]] for name, cast in votes.items()
                 ),
@@ -219,12 +228,32 @@ def _join(
     return [(times, run, where[run]) for run, times in joined.items()], standard
 
 
-def _require_apart(spilt: Spill, before: Ints, sides: list[int], options: Options) -> None:
+def _require_apart(spilt: Spill, before: Ints, side: Ints, options: Options) -> None:
     """Look at every run once more. Raises AssertionError if two sides share one: the joining is then at fault."""
-    side = np.array(sides, dtype=np.int64)
     for bucket in counted(spilt, before, options.standard):
         if found := bucket.links(side):
             raise AssertionError(f"{len(found)} runs of {options.run} words lie on two sides")
+
+
+def _said_elsewhere(records: Path, side: Ints, length: int, folder: Path) -> set[int]:
+    """The records, by number, in which a patient says a run that one says on a side before theirs too (training first):
+    what is left of them is a standard sentence, which joined no components.
+    """
+    found: set[int] = set()
+    with Spill(folder) as spilt:
+        for number, record in enumerate(read_records(records)):
+            runs = np.unique(patient_runs(record, length))
+            rows = np.empty(len(runs), dtype=ROW)
+            rows["gram"], rows["record"] = runs, number
+            spilt.add(rows)
+        for rows in spilt.buckets():
+            if not len(rows):
+                continue
+            mine = side[rows["record"]]
+            _, starts, run = np.unique(rows["gram"], return_index=True, return_inverse=True)
+            first = np.minimum.reduceat(mine, starts)
+            found.update(rows["record"][mine > first[run]].tolist())
+    return found
 
 
 class _Tally:
@@ -236,16 +265,22 @@ class _Tally:
         self._records: Counter[str] = Counter()
         self._patients: Counter[str] = Counter()
         self._side_of: dict[int, str] = {}
+        self._seen: set[int] = set()
 
-    def take(self, record: Record) -> Record:
-        """Count a record. Raises AssertionError if something that it is tied by lies on another side."""
-        self._records[record.side] += 1
+    def take(self, record: Record, *, written: bool) -> Record | None:
+        """Count a record, and give it back if it is written. Raises AssertionError if something that it is tied by lies
+        on another side.
+        """
+        self._records[record.side] += written
         for key in keys(record):
             known = hash(key)
-            if known not in self._side_of and key.startswith("0 "):
+            if written and key.startswith("0 ") and known not in self._seen:
+                self._seen.add(known)
                 self._patients[record.side] += 1
             if self._side_of.setdefault(known, record.side) != record.side:
                 raise AssertionError(f"record {record.id} is tied to another side")
+        if not written:
+            return None
         values = [(name, str(getattr(record, name))) for name in self._dimensions]
         for dimension, value in [*values, *sorted(record.groups.items())]:
             self._numbers.setdefault((dimension, value or "unknown"), Counter())[record.side] += 1

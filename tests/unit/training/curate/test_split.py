@@ -74,9 +74,9 @@ def sides(found: dict[str, Record]) -> dict[str, str]:
     return {name: item.side for name, item in found.items()}
 
 
-def runs(item: Record, length: int) -> set[tuple[str, ...]]:
-    """All runs of a record, the plain way."""
-    turns = [words(turn.text) for turn in item.turns]
+def runs(item: Record, length: int, speaker: str = "") -> set[tuple[str, ...]]:
+    """All runs of a record, or of what one side of it says, the plain way."""
+    turns = [words(turn.text) for turn in item.turns if speaker in ("", turn.speaker)]
     return {tuple(turn[at : at + length]) for turn in turns for at in range(len(turn) - length + 1)}
 
 
@@ -106,15 +106,23 @@ def test_nothing_lies_on_two_sides(
             members.append(Member(cluster=cluster, record=f"r{number}", relation="kin", patient=patient))
     options = Options(run=5, standard=standard, validation=0.3, held_out=0.3, largest=1, articles="shared")
     found, report = split(records, articles, options, members, seed=seed)
-    assert report.records_in == report.records_out == len(found) == len(records)
+    assert report.records_in == len(records)
+    assert report.records_out == len(found) == len(records) - report.counts["dropped_for_words_of_another_side"]
     tied: defaultdict[str, set[str]] = defaultdict(set)
     for item in found.values():
         for key in keys(item):
             tied[key].add(item.side)
     for member in members:
-        tied[f"cluster {member.cluster}"].add(found[member.record].side)
+        if member.record in found:
+            tied[f"cluster {member.cluster}"].add(found[member.record].side)
     assert all(len(on) == 1 for on in tied.values())
+    asked_on: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
+    for item in found.values():
+        for run in runs(item, 5, "patient"):
+            asked_on[run].add(item.side)
+    assert all(len(on) == 1 for on in asked_on.values())
     if standard == 10**9:
+        assert len(found) == len(records), "what is joined needs no leaving out"
         said_on: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
         for item in found.values():
             for run in runs(item, 5):
@@ -206,9 +214,20 @@ def test_a_shared_run_ties_two_calls_and_many_make_a_standard_sentence(articles:
     assert report.examples[0]["words"] in f"{OWN} 29"
     everyone = [item for pair in pairs for item in pair]
     found, report = split(everyone, articles, options)
-    assert set(sides(found).values()) == set(SIDES)
     assert report.counts["standard_runs_not_counted"] == len(words(OWN)) - 12
     assert report.counts["joined_by_shared_runs"] == 30
+    assert set(sides(found).values()) == {"train"}, "patients of other sides say what was trained on"
+    assert report.counts["dropped_for_words_of_another_side"] == len(everyone) - len(found) > 0
+
+
+def test_staff_may_say_a_standard_sentence_on_every_side(articles: Path) -> None:
+    options = Options(validation=0.3, held_out=0.3, articles="shared")
+    everyone = [
+        record(f"n{n}", ("patient", f"n{n} asks"), ("staff", f"n{n} {OWN} {n}"), patient=f"n{n}") for n in range(30)
+    ]
+    found, report = split(everyone, articles, options)
+    assert set(sides(found).values()) == set(SIDES)
+    assert report.counts["dropped_for_words_of_another_side"] == 0
 
 
 def test_a_copy_that_was_left_out_still_ties_its_patient(articles: Path) -> None:
@@ -294,9 +313,9 @@ def test_the_last_look_finds_a_run_on_two_sides(tmp_path: Path) -> None:
     before = np.arange(2, dtype=np.int64)
     with Spill(tmp_path / "runs") as spilt:
         spilt.add(rows)
-        _require_apart(spilt, before, [0, 0], Options())
+        _require_apart(spilt, before, np.zeros(2, dtype=np.int64), Options())
         with pytest.raises(AssertionError, match="1 runs"):
-            _require_apart(spilt, before, [0, 2], Options())
+            _require_apart(spilt, before, np.array([0, 2], dtype=np.int64), Options())
     assert not (tmp_path / "runs").exists()
 
 
