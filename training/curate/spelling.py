@@ -29,6 +29,8 @@ FAR, FAR_LETTERS, FAR_MARGIN = 3, 9, 2
 SAME_END = 5
 """A word with two edits, one of them in the first letter, that ends like its name by so many letters may well be
 another drug of the same class that is not on the list ("lincomycin", "vancomycin")."""
+LONG_ENOUGH = 6
+"""Letters of a word from which a seldom name two edits away is passed over: two of five letters make any name."""
 REMEMBERED = 50_000
 """Judged words kept in memory."""
 _NONE_NEAR = 9
@@ -159,8 +161,8 @@ class DrugSpeller:
     def _settled(self, word: str, candidates: Sequence[Candidate]) -> bool:
         """Whether the nearest name is meant although others are two edits away.
 
-        So it is where the others are names of the same drug, or seldom ones, the nearest being met every day, and
-        whoever meant one of them would have replaced its first letter by the nearest name's or put that before it.
+        So it is where the others are names of the same drug, or, for a word of some length, seldom ones, the nearest
+        being met every day, and whoever meant one of them would have replaced its first letter by the nearest name's or put that before it.
         """
         nearest, others = candidates[0], candidates[1:]
         return nearest.edits == 1 and all(
@@ -176,7 +178,8 @@ class DrugSpeller:
 
     def _unlikely(self, word: str, nearest: Candidate, other: Candidate) -> bool:
         everyday = self._drugs.everyday
-        return nearest.name in everyday and other.name not in everyday and word[0] not in other.name[:2]
+        rare = nearest.name in everyday and other.name not in everyday
+        return rare and len(word) >= LONG_ENOUGH and word[0] not in other.name[:2]
 
     def _looked_up(self, word: str, spanish: bool) -> _Found | None:
         key = (word, spanish)

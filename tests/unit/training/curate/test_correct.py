@@ -122,6 +122,12 @@ def test_the_approved_articles_stay_as_they_are() -> None:
         assert not done.items, source.head.id
 
 
+def test_a_short_word_between_two_names_is_asked_about() -> None:
+    done = corrector(Options(), SITE, ARTICLES, {})(record("Patient reports a reaction to paxis."))
+    assert done.record == record("Patient reports a reaction to paxis.")
+    assert "paxil" in done.items[0].proposal + done.items[0].reason
+
+
 def test_generated_misspellings_reach_the_goal() -> None:
     names = sorted(name for name in drugs().targets() if name.isalpha() and name not in drugs().spanish)
     scores = score_misspelled(drugs(), misspelled(drugs(), names, 400, seed=20261126))
