@@ -105,7 +105,8 @@ class Detector:
         names = [*known_names, *(folded.text[s.start : s.end] for s in spans if s.type == "PERSON")]
         spans.extend(self._mentioned_again(folded.text, names))
         kept = [span for span in _settle(spans) if not self._is_allowed(span, folded.text)]
-        return [Span(s.type, *folded.original(s.start, s.end), s.score) for s in kept]
+        # One character may fold to several ("ﷺ"), of which two spans hold a part each: then they are one.
+        return _settle([Span(s.type, *folded.original(s.start, s.end), s.score) for s in kept])
 
     def _run(self, recognizer: EntityRecognizer, text: str) -> list[Span]:
         spans = []
