@@ -71,17 +71,17 @@ class Item:
 def train(out: Path, cache: Path, sizes: Sizes, settings: Settings, thresholds: dict[str, float] = THRESHOLDS) -> Path:
     """Make the examples, embed and train; writes weights and card into ``out`` and returns the weights' path."""
     made = examples("train", sizes)
-    encoder, lexicon = Encoder.load(cache), Lexicon.load()
-    items = [item(one, encoder, lexicon) for one in track(made, description="embedding")]
+    encoder, reader = Encoder.load(cache), features.Reader(Lexicon.load())
+    items = [item(one, encoder, reader) for one in track(made, description="embedding")]
     network, loss = fit(items, settings)
     figures = {"examples": len(made), "sizes": asdict(sizes), "settings": asdict(settings), "last_loss": round(loss, 4)}
     return write(network, out, thresholds, figures)
 
 
-def item(example: Example, encoder: Encoder, lexicon: Lexicon) -> Item:
+def item(example: Example, encoder: Encoder, reader: features.Reader) -> Item:
     """Features, states and wanted classes of one example. What stands after the encoder's 256th piece is left out."""
     words = features.split(example.text)
-    page = features.read(example.text, words, lexicon)
+    page = reader.read(example.text, words)
     offsets, states = encoder.hidden(example.text)
     owners = features.owners(words, offsets)
     shapes = np.zeros((len(owners), features.WIDTH + features.PIECE_WIDTH), dtype=np.float16)

@@ -117,32 +117,50 @@ def split(text: str) -> list[Word]:
     return words
 
 
-def read(text: str, words: Sequence[Word], lexicon: Lexicon) -> Page:
-    """Features of all words of a text. Linear in its length."""
-    capitals = [word.text[0].isupper() for word in words if word.text[0].isalpha()]
-    shouted = [word.text.isupper() for word in words if len(word.text) > 1 and word.text[0].isalpha()]
-    whole = [
-        float(bool(capitals) and not any(capitals)),
-        float(len(shouted) > 1 and all(shouted)),
-        float(len(capitals) > 3 and sum(capitals) > 0.7 * len(capitals)),
-        float(len(words) < 4),
-    ]
-    cued = _after_cues(text)
-    rows = []
-    for index, word in enumerate(words):
-        gap = text[words[index - 1].end : word.start] if index else "\n"
-        after = text[word.end : word.end + 2]
-        place = [
-            float(not index or bool(_SENTENCE_END & set(gap))),
-            float("\n" in gap),
-            float(any(start <= word.start < end for start, end in cued)),
-            float(after.startswith("'s") or after.startswith("'S")),
-            *(float(mark in gap) for mark in ",(:-#@"),
-            *(float(after.startswith(mark)) for mark in ",.:)-"),
+class Reader:
+    """Makes features. Safe under concurrent use. What it remembers is everyday words in small letters, never a name."""
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        self._lexicon = lexicon
+        self._plain: dict[str, tuple[list[float], list[int]]] = {}
+
+    def read(self, text: str, words: Sequence[Word]) -> Page:
+        """Features of all words of a text. Linear in its length."""
+        capitals = [word.text[0].isupper() for word in words if word.text[0].isalpha()]
+        shouted = [word.text.isupper() for word in words if len(word.text) > 1 and word.text[0].isalpha()]
+        whole = [
+            float(bool(capitals) and not any(capitals)),
+            float(len(shouted) > 1 and all(shouted)),
+            float(len(capitals) > 3 and sum(capitals) > 0.7 * len(capitals)),
+            float(len(words) < 4),
         ]
-        rows.append([*_shape(word.text), *_listed(word.lower, lexicon), *place, *whole])
-    shapes = np.array(rows, dtype=np.float32).reshape(len(words), WIDTH)
-    return Page(list(words), shapes, [_letters(word.lower) for word in words])
+        cued = _after_cues(text)
+        rows, letters = [], []
+        for index, word in enumerate(words):
+            gap = text[words[index - 1].end : word.start] if index else "\n"
+            after = text[word.end : word.end + 2]
+            place = [
+                float(not index or bool(_SENTENCE_END & set(gap))),
+                float("\n" in gap),
+                float(any(start <= word.start < end for start, end in cued)),
+                float(after.startswith("'s") or after.startswith("'S")),
+                *(float(mark in gap) for mark in ",(:-#@"),
+                *(float(after.startswith(mark)) for mark in ",.:)-"),
+            ]
+            own, groups = self._own(word.text)
+            rows.append([*own, *place, *whole])
+            letters.append(groups)
+        return Page(list(words), np.array(rows, dtype=np.float32).reshape(len(words), WIDTH), letters)
+
+    def _own(self, word: str) -> tuple[list[float], list[int]]:
+        """What a word is by itself, and its letter groups."""
+        if word in self._plain:
+            return self._plain[word]
+        lower = word.lower()
+        made = [*_shape(word), *_listed(lower, self._lexicon)], _letters(lower)
+        if word in self._lexicon.ordinary:  # its words are in small letters
+            self._plain[word] = made
+        return made
 
 
 def _shape(text: str) -> list[float]:

@@ -110,8 +110,10 @@ class Head:
     def _spelling(self, inputs: Inputs) -> Array:
         """The mean vector of the letter groups of each piece's word; zero for pieces that are no part of a word."""
         words = np.zeros((len(inputs.letters) + 1, self._letters.shape[1]), dtype=np.float32)
-        for index, buckets in enumerate(inputs.letters):
-            words[index] = self._letters[buckets].mean(axis=0)
+        if sizes := [len(buckets) for buckets in inputs.letters]:
+            starts = np.concatenate([[0], np.cumsum(sizes[:-1], dtype=np.int64)])
+            vectors = self._letters[np.concatenate(inputs.letters)]
+            words[:-1] = np.add.reduceat(vectors, starts) / np.array(sizes, dtype=np.float32)[:, None]
         return words[inputs.owners]
 
 

@@ -66,7 +66,7 @@ class LearnedRecognizer(EntityRecognizer):
 
     def __init__(self, head: Head, encoder: States, lexicon: Lexicon) -> None:
         self._head, self._encoder, self._lexicon = head, encoder, lexicon
-        self._protector = Protector(lexicon)
+        self._protector, self._reader = Protector(lexicon), features.Reader(lexicon)
         self._plain = lexicon.ordinary | {word for word in lexicon.everyday if not lexicon.is_name(word)}
         super().__init__(supported_entities=sorted(head.classes[1:]), name="learned")
 
@@ -108,7 +108,7 @@ class LearnedRecognizer(EntityRecognizer):
 
         Raises ValueError where the encoder's answer does not fit the text.
         """
-        page = features.read(text, words, self._lexicon)
+        page = self._reader.read(text, words)
         result = np.zeros((len(words), len(self._head.classes)), dtype=np.float32)
         result[:, 0] = 1
         done, start = 0, 0
@@ -172,12 +172,12 @@ class LearnedRecognizer(EntityRecognizer):
                 taken[index] = taken[index] or bool(close)
         if not taken.any():
             return []
-        protected = self._protector.protected(text, words)
+        protected = self._protector.protected(text, words, np.flatnonzero(taken).tolist())
         found = []
         for index in np.flatnonzero(taken):
             name = classes[int(likeliest[index])]
             word = words[index]
-            if self._measured(text, word, name) or (protected[index] and name in VETOED):
+            if self._measured(text, word, name) or (index in protected and name in VETOED):
                 continue
             found.append(_Found(int(index), name, float(alarms[index])))
         return found

@@ -6,7 +6,7 @@ is": a patient may be called Parkinson.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 import regex
@@ -42,19 +42,21 @@ class Protector:
         }
         self._longest = max((len(phrase) for phrase in self._phrases), default=1)
 
-    def protected(self, text: str, words: Sequence[Word]) -> list[bool]:
-        """For each word whether it is medicine and no name. Words after a strong cue never are."""
-        marks = [self._alone(text, words, index) for index in range(len(words))]
-        for index in range(len(words)):
-            for size in range(min(self._longest, len(words) - index), 0, -1):
-                if self._phrase(text, words[index : index + size]):
-                    marks[index : index + size] = [True] * size
+    def protected(self, text: str, words: Sequence[Word], asked: Collection[int]) -> set[int]:
+        """Which of the words ``asked`` about, by index, are medicine and no name; after a strong cue none is."""
+        found = {index for index in asked if self._alone(text, words, index)}
+        if not asked:
+            return found
+        starts = {start for index in asked for start in range(max(0, index - self._longest + 1), index + 1)}
+        for start in starts:
+            for size in range(min(self._longest, len(words) - start), 0, -1):
+                if self._phrase(text, words[start : start + size]):
+                    found.update(range(start, start + size))
                     break
-        for match in STRONG_CUE.finditer(text):
-            for index, word in enumerate(words):
-                if match.start("v") <= word.start < match.start("v") + 40:
-                    marks[index] = False
-        return marks
+        cued = [match.start("v") for match in STRONG_CUE.finditer(text)]
+        return {
+            index for index in found.intersection(asked) if not any(at <= words[index].start < at + 40 for at in cued)
+        }
 
     def _alone(self, text: str, words: Sequence[Word], index: int) -> bool:
         word, lexicon = words[index], self._lexicon

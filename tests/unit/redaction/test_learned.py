@@ -216,10 +216,11 @@ def test_the_shipped_weights_are_small() -> None:
 )
 def test_the_protector_knows_medicine_from_people(text: str, kept: set[str]) -> None:
     words = features.split(text)
-    marks = Protector(Lexicon.load()).protected(text, words)
-    assert {word.text for word, mark in zip(words, marks, strict=True) if mark} >= kept
-    if not kept:
-        assert not any(marks)
+    protector = Protector(Lexicon.load())
+    marked = protector.protected(text, words, range(len(words)))
+    assert {words[index].text for index in marked} >= kept
+    assert bool(marked) == bool(kept)
+    assert all(protector.protected(text, words, [index]) == marked & {index} for index in range(len(words)))
 
 
 def test_words_are_whole_and_a_possessive_is_left_outside() -> None:
@@ -236,7 +237,7 @@ def test_pieces_belong_to_the_word_that_they_are_a_part_of() -> None:
 
 def test_features_tell_how_a_word_is_written() -> None:
     def row(text: str) -> list[float]:
-        shapes: list[float] = features.read(text, features.split(text), Lexicon.load()).shapes[0].tolist()
+        shapes: list[float] = features.Reader(Lexicon.load()).read(text, features.split(text)).shapes[0].tolist()
         return shapes
 
     assert len(row("Maria")) == features.WIDTH

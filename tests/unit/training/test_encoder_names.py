@@ -142,11 +142,11 @@ class LetterEncoder:
 
 
 def _items(texts: dict[str, str]) -> list[Item]:
-    lexicon = Lexicon.load()
+    reader = features.Reader(Lexicon.load())
     made = []
     for text, name in texts.items():
         spans = (("PERSON", text.index(name), text.index(name) + len(name)),) if name else ()
-        made.append(item(Example(text, spans, "test"), LetterEncoder(), lexicon))  # type: ignore[arg-type]
+        made.append(item(Example(text, spans, "test"), LetterEncoder(), reader))  # type: ignore[arg-type]
     return made
 
 
