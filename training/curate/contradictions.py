@@ -10,22 +10,34 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 from training.curate.figures import read_figures
-from training.curate.stance import agree, opposed, stance
+from training.curate.stance import agree, denied, opposed, plain, stance, with_it
 from training.curate.truth import Beside, Statement, Truth, stems
 from training.finetune.sentences import split_sentences
 
-ALIKE = 0.36
+ALIKE = 0.33
 """From here on a statement may speak of the same thing as a clause; what decides is the weight of what they share."""
 NEARLY = 0.15
 """A statement on the clause's side counts if it is at most so much less alike than the one against it."""
+SAME_THING = 0.7
+"""And only if it speaks of so much of what the clause shares with the one against it."""
+FAR_MORE = 1.8
+"""A statement that shares so much more is what the clause speaks of."""
 SUPPORTED = 0.85
 """From here on a whole sentence is one of the truth."""
-LEAST_SHARED = 9.5
+ALIKE_IN_WORDS = 0.5
+"""The same where the sides are told by a bare negation, or by "before" and "after"."""
+ALIKE_SHORT = 0.55
+"""The same of a statement of two words."""
+IN_WORDS = frozenset({"negation", "order"})
+ASKED, ABOUT = 0.7, 0.5
+"""So much of a word's weight counts that only the question says, or only the heading over the statement."""
+LEAST_SHARED = 8.8
 """The least weight of the words that clause, question and opposite statement share: about two rare ones."""
 LEAST_OF_SHORT = 7.0
 """The same where the statement is so short that the clause holds all of its words ("You do not need a lawyer")."""
@@ -37,23 +49,34 @@ COMMON = 0.6
 """Two answers with a smaller share of common words say different things."""
 SAME_WORDS = 0.75
 """With a larger share of common words two answers are one but for their figures."""
+MOST_WORDS = 0.6
+"""A bare negation sets two answers against each other if they share so many of the shorter one's words."""
 SHORTEST, LONGEST = 4, 45
 """Words; a longer sentence is speech that was written down without marks: its clauses cannot be told apart."""
-UNMARKED = 18
-"""And so is a shorter one without any mark in it."""
-_MARK = re.compile(r"[,.;:]")
+UNMARKED, UNENDED = 18, 12
+"""And so is a shorter one without any mark in it, a still shorter one if not even its end is marked."""
+_MARK, _END = re.compile(r"[,.;:]"), re.compile(r"[.!]\W*$")
 _OWN = re.compile(
     r"\b(?:i|i'm|i'll|i'd|i've|my pleasure|take care|we (?:can't|cannot|couldn't) (?:open|see|tell|hear|look|read))\b|"
-    r"^(?:\W*(?:so|and|okay|well)\W+)?(?:(?:can|could|would|will|do|did|are|have) you|may i|what's|who's|which)\b",
+    r"^(?:\W*(?:so|and|okay|well)\W+)?(?:(?:can|could|would|will|do|did|are|have) you|may i|what's|who's|which)\b|"
+    r"\b(?:can|could|would|will) you (?:please |just )?(?:call|hold|wait|tell|spell|give|say)\b",
     re.IGNORECASE,
 )
 """What the staff says of itself, or asks, is no answer that holds for others."""
-_BREAK = re.compile(r"[;:.]\s|,\s(?:and|but|or|so|because|which|just)\s|,\s(?=[a-z])|\s-\s|\sbut\s|\sbecause\s")
+_BREAK = re.compile(
+    r"(?<![ap]\.m)[;:.]\s|,\s(?:and|but|or|so|because|which|just)\s|,\s(?=[a-z])"
+    r"(?!(?:[\w'’-]+\s)?[\w'’-]+(?:,|\s(?:and|or|nor)\s))|\s-\s|\sbut\s|\sbecause\s"
+)
+"""Not in a list: "tea, juice or soda" is no two things said."""
 _COMPARES = re.compile(
-    r"\b(?:more than|less than|at least|at most|over|under|before|until|unless|up to|limit|top|most|lower|higher|"
-    r"younger|older|within|even if|so that|so you)\b",
+    r"\b(?:more than|less than|at least|at most|over|under|before|until|unless|up to|limit|most|lower|higher|"
+    r"younger|older|within|even if)\b",
     re.IGNORECASE,
 )
+SIDE_WORDS = stems("welcome allowed permitted fine safe forbidden prohibited necessary required sure free")
+"""By these a side is taken: they are not what is spoken of."""
+LIGHT = stems("take put use have get go come keep give try help against usually still also early often always")
+"""Words that say little of what is done."""
 _KEYS = 3
 _BUCKET = 40
 
@@ -68,12 +91,25 @@ class Conflict:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """A statement beside a clause: the stems ``told`` by both, how ``alike`` they are with the heading's help, the
+    weight of what they share, and the ``reason`` why they are opposed ("" if they are not).
+    """
+
+    statement: Statement
+    told: frozenset[str]
+    alike: float
+    shared: float
+    reason: str
+
+
 class Contradictions:
     """Checks sentences against the truth. Build it once in each process."""
 
     def __init__(self, truth: Truth) -> None:
         self._sentences = truth
-        self._clauses = Truth(list(_with_clauses(truth.statements)))
+        self._clauses = Truth(list(with_clauses(truth.statements)))
 
     def check(self, sentence: str, question: str = "") -> Conflict | None:
         """What of the truth the sentence, said to ``question``, contradicts."""
@@ -81,52 +117,92 @@ class Contradictions:
         length = len(sentence.split())
         if len(said) < 2 or sentence.endswith("?") or _OWN.search(sentence) or not SHORTEST <= length <= LONGEST:
             return None
-        if length > UNMARKED and not _MARK.search(sentence[:-1]):
+        if length > (UNMARKED if _END.search(sentence) else UNENDED) and not _MARK.search(sentence[:-1]):
             return None
         if self.supported(sentence, question):
             return None
-        worst: tuple[float, Conflict] | None = None
-        for clause in dict.fromkeys((sentence, *clauses(sentence))):
-            found = self._opposite(clause, said, asked, whole=clause == sentence)
-            if found and (worst is None or found[0] > worst[0]):
-                statement = found[1].statement
-                worst = found[0], Conflict(sentence, statement.text, statement.source, found[2])
-        return worst[1] if worst else None
+        found = [
+            near
+            for clause in dict.fromkeys((sentence, *clauses(sentence)))
+            if (near := self._opposite(clause, said, asked, whole=clause == sentence))
+        ]
+        if not found:
+            return None
+        worst = max(found, key=lambda near: near.shared)
+        return Conflict(sentence, worst.statement.text, worst.statement.source, worst.reason)
+
+    def answered(self, answer: str, question: str = "") -> bool:
+        """Whether the truth says each sentence of an answer that tells something."""
+        told = [sentence for sentence in split_sentences(answer) if len(stems(sentence)) >= 2]
+        return self.supported(answer, question) or (
+            bool(told) and all(self.supported(sentence, question) for sentence in told)
+        )
 
     def supported(self, sentence: str, question: str = "") -> bool:
         """Whether the truth says this sentence, nearly word for word."""
         near = self._sentences.beside(stems(sentence), [(stems(question), 0.7)], read_figures(sentence), limit=1)
         return bool(near) and near[0].alike >= SUPPORTED and not opposed(sentence, near[0].statement.text)
 
-    def _opposite(
-        self, clause: str, said: frozenset[str], asked: frozenset[str], *, whole: bool
-    ) -> tuple[float, Beside, str] | None:
+    def _opposite(self, clause: str, said: frozenset[str], asked: frozenset[str], *, whole: bool) -> _Near | None:
         """The statement against the clause that shares most with it, unless one on its side shares as much."""
         words = stems(clause)
         if len(words) < 2:
             return None
-        against: tuple[float, Beside, str] | None = None
-        with_it: list[tuple[float, float]] = []
-        for beside in self._clauses.beside(words, [(said, 0.5), (asked, 0.7)], read_figures(clause), limit=12):
-            theirs = beside.statement.stems
-            shared = self._clauses.weight(words & theirs) + 0.7 * self._clauses.weight((asked - words) & theirs)
-            if agree(clause, beside.statement.text):
-                with_it.append((beside.alike, shared))
-            reason = opposed(clause, beside.statement.text)
-            whole_statement = theirs <= words
-            least = LEAST_OF_SHORT if whole_statement else LEAST_SHARED
-            if not reason or shared < least or beside.alike < ALIKE:
-                continue
-            if len(words & theirs) < 2 and not whole_statement:
-                continue
-            if reason == "negation" and not _plain(clause, words, beside, whole):
-                continue
-            if against is None or shared > against[0]:
-                against = shared, beside, reason
-        if against is None:
-            return None
-        least = against[1].alike - NEARLY
-        return None if any(alike >= least and 1.05 * shared >= against[0] for alike, shared in with_it) else against
+        near = [
+            self._near(clause, words, asked, beside)
+            for beside in self._clauses.beside(words, [(said, 0.5), (asked, ASKED)], read_figures(clause), limit=12)
+        ]
+        for one in sorted(near, key=lambda one: -one.shared):
+            if self._goes_against(clause, one, whole) and not any(self._backs(clause, other, one) for other in near):
+                return one
+        return None
+
+    def _near(self, clause: str, words: frozenset[str], asked: frozenset[str], beside: Beside) -> _Near:
+        statement, weight = beside.statement, self._clauses.weight
+        told = words & statement.stems
+        lent = weight((words - told) & statement.about)
+        shared = weight(told - SIDE_WORDS) + ASKED * weight((asked - words) & statement.stems) + ABOUT * lent
+        alike = beside.alike + 0.5 * ABOUT * lent / weight(words)
+        return _Near(statement, told, alike, shared, opposed(clause, statement.text))
+
+    def _goes_against(self, clause: str, one: _Near, whole: bool) -> bool:
+        all_told = one.statement.stems <= one.told
+        return (
+            bool(one.reason)
+            and one.shared >= (LEAST_OF_SHORT if all_told else LEAST_SHARED)
+            and one.alike >= (ALIKE_IN_WORDS if one.reason in IN_WORDS else ALIKE)
+            and (len(one.told - LIGHT) >= 2 or all_told)
+            and (not whole or self._says(clause, one.statement, one.reason))
+            and (one.reason not in IN_WORDS or _plain(clause, one, whole))
+            and not _of_two_minds(one.statement.text, one.reason)
+        )
+
+    def _backs(self, clause: str, other: _Near, one: _Near) -> bool:
+        """Whether another statement, about the same words, is on the clause's side where ``one`` is against it, or is
+        so much nearer to the clause that it is what this speaks of.
+        """
+        if 1.05 * other.shared < one.shared:
+            return False
+        weight, text = self._clauses.weight, other.statement.text
+        if other.alike >= one.alike + NEARLY or other.shared >= FAR_MORE * one.shared:
+            return agree(clause, text)
+        same = weight(other.told & one.told) >= SAME_THING * weight(one.told)
+        return same and other.alike >= one.alike - NEARLY and with_it(clause, text, one.reason)
+
+    def _says(self, sentence: str, statement: Statement, reason: str) -> bool:
+        """Whether what takes the other side in a sentence of several clauses is what speaks of the same thing: a third
+        of the words that sentence and statement share.
+        """
+        parts = [part for part in _BREAK.split(sentence) if part]
+        if len(parts) < 2:
+            return True
+        both = self._clauses.weight(stems(sentence) & statement.stems)
+        return any(
+            opposed(part, statement.text) == reason
+            and len(told := stems(part) & statement.stems) >= 2
+            and 3 * self._clauses.weight(told) >= both
+            for part in parts
+        )
 
 
 def clauses(sentence: str) -> list[str]:
@@ -150,6 +226,11 @@ class Said:
     @property
     def tells(self) -> bool:
         """Whether it says something that another answer could contradict."""
+        return len(stems(self.answer)) >= 2 or bool(read_figures(self.answer))
+
+    @property
+    def decides(self) -> bool:
+        """Whether it names a figure, allows or forbids, requires or waives, charges or gives for free."""
         return bool(read_figures(self.answer)) or any(stance(clause) for clause in clauses(self.answer))
 
 
@@ -184,16 +265,20 @@ class Answers:
                 continue
             if reason := _differ(said.answer, earlier.answer):
                 yield earlier, reason
-            elif share >= EQUAL_QUESTION and said.supported != earlier.supported and self._apart(said, earlier):
+            elif share >= EQUAL_QUESTION and said.supported != earlier.supported and self._apart(said, earlier, asked):
                 yield earlier, "unsupported"
         for key in keys:
             bucket = self._places[key]
             bucket.append(place)
             del bucket[:-_BUCKET]
 
-    def _apart(self, one: Said, other: Said) -> bool:
-        """Whether two answers to one question, of which the truth says only one, have little in common."""
-        unsaid = other if one.supported else one
+    def _apart(self, one: Said, other: Said, asked: frozenset[str]) -> bool:
+        """Whether two answers to one question, of which the truth says only one, have little in common; that one must
+        speak of what is ``asked``.
+        """
+        unsaid, told = (other, one) if one.supported else (one, other)
+        if not unsaid.decides or not told.decides or not asked & stems(told.answer):
+            return False
         if _OWN.search(unsaid.answer) or unsaid.answer.endswith("?") or len(unsaid.answer.split()) > LONGEST:
             return False
         a, b = stems(one.answer), stems(other.answer)
@@ -214,42 +299,63 @@ def hash_of(text: str) -> int:
 
 def _differ(one: str, other: str) -> str:
     """Why two answers to one question cannot both be right; "" if they can."""
-    if len(stems(one) & stems(other)) >= SAME_WORDS * len(stems(one) | stems(other)):
-        return "figures" if _other_figures(one, other) else ""
+    alike = len(stems(one) & stems(other)) >= SAME_WORDS * len(stems(one) | stems(other))
+    if alike and _other_figures(one, other):
+        return "figures"
     mine, theirs = [one, *clauses(one)], [other, *clauses(other)]
     if any(agree(a, b) and len(stems(a) & stems(b)) >= 2 for a in mine for b in theirs if stance(a)):
         return ""
     for a in mine:
         for b in theirs:
-            reason = opposed(a, b)
-            if reason in ("permission", "duty", "money") and len(stems(a) & stems(b)) >= 2:
+            reason, both = opposed(a, b), stems(a) & stems(b)
+            least = min(len(stems(a)), len(stems(b)))
+            if len(both) >= 2 and (reason not in (*IN_WORDS, "") or (reason and len(both) >= MOST_WORDS * least)):
                 return reason
     return ""
 
 
 def _other_figures(one: str, other: str) -> bool:
     """Whether two answers in nearly the same words name other figures of one kind."""
-    mine = {(figure.kind, figure.unit): figure.value for figure in read_figures(one) if figure.kind != "phone"}
-    theirs = {(figure.kind, figure.unit): figure.value for figure in read_figures(other) if figure.kind != "phone"}
-    return any(mine[key] != theirs[key] for key in mine.keys() & theirs.keys())
+    mine, theirs = _by_kind(one), _by_kind(other)
+    return any(mine[key] - theirs[key] and theirs[key] - mine[key] for key in mine.keys() & theirs.keys())
 
 
-def _plain(clause: str, words: frozenset[str], beside: Beside, whole: bool) -> bool:
-    """Whether a bare negation can be trusted: in one clause, much alike, without a comparison."""
+def _by_kind(text: str) -> Mapping[tuple[str, str], set[str]]:
+    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for figure in read_figures(text):
+        if figure.kind != "phone":
+            found[figure.kind, figure.unit] |= set(figure.value.split())
+    return found
+
+
+def _plain(clause: str, one: _Near, whole: bool) -> bool:
+    """Whether a bare negation can be trusted: in one clause, much alike, without a comparison of only one side."""
+    text = one.statement.text
+    told = one.told & stems(plain(clause)) & stems(plain(text))
+    short = len(told) == 2 and one.statement.stems - LIGHT <= told and one.alike >= ALIKE_SHORT and denied(text)[0]
     return (
         not (whole and len(clauses(clause)) > 1)
-        and beside.alike >= 0.6
-        and len(words & beside.statement.stems) >= 3
-        and not _COMPARES.search(clause)
-        and not _COMPARES.search(beside.statement.text)
+        and (len(told) >= 3 or bool(short))
+        and _compared(plain(clause)) == _compared(plain(text))
     )
 
 
-def _with_clauses(statements: Sequence[Statement]) -> Iterator[Statement]:
+@lru_cache(maxsize=20_000)
+def _of_two_minds(text: str, axis: str) -> bool:
+    """Whether a statement's clauses take both sides on an axis: then each of them speaks for itself."""
+    return len({side for part in clauses(text) for name, side in stance(part).items() if name == axis}) > 1
+
+
+def _compared(text: str) -> list[str]:
+    return sorted(match.lower() for match in _COMPARES.findall(text))
+
+
+def with_clauses(statements: Sequence[Statement]) -> Iterator[Statement]:
+    """Each statement, and each of its clauses as a statement of its own; none twice."""
     seen = set()
     for statement in statements:
         for text in (statement.text, *clauses(statement.text)):
             key = text.rstrip(".").lower()
             if key not in seen:
                 seen.add(key)
-                yield Statement(statement.source, text, stems(text), read_figures(text))
+                yield Statement(statement.source, text, stems(text), read_figures(text), statement.about)

@@ -73,7 +73,7 @@ class Inspector:
 
     def __init__(self, site: Site, articles: Path) -> None:
         self._truth, self._asked = Truth.load(site, articles), Truth.asked(articles)
-        self._phones = entities(site)
+        self._phones, self._hospital = entities(site), site.short_name
         self._names = drug_names().union(self._phones)
         self._facts = Facts(self._truth, self._phones)
         self._contradictions = Contradictions(self._truth)
@@ -82,7 +82,7 @@ class Inspector:
         """What is doubtful in a record, taken by itself."""
         record = record.model_copy(update={"language": detect_turns(turn.text for turn in record.turns)})
         doubts = [doubt for doubt in self._doubts(record) if record.language != "es" or doubt.kind == "tone"]
-        if not doubts and off_topic(record, self._truth, self._asked, self._names):
+        if not doubts and off_topic(record, self._truth, self._asked, self._names, self._hospital):
             doubt = Doubt("off_topic", -1, record.text, "leave this call out", "seems no matter of the hospital")
             return Seen(record, (doubt,), ())
         said: tuple[tuple[int, str, str, bool, bool], ...] = ()
@@ -93,7 +93,7 @@ class Inspector:
                     one.turn,
                     one.question,
                     one.said,
-                    self._contradictions.supported(one.said, one.question),
+                    self._contradictions.answered(one.said, one.question),
                     one.turn in wrong,
                 )
                 for one in exchanges(record)

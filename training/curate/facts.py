@@ -8,12 +8,14 @@ wrong too: the hospital's own phones stay.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from app.guardrails.output import stem
+from training.curate.contradictions import with_clauses
 from training.curate.figures import Figure, read_figures
+from training.curate.spoken import LASTING
 from training.curate.truth import SITE, Beside, Statement, Truth, stems
 
 Wrong = Literal["wrong_phone", "wrong_hours", "wrong_number", "wrong_dose"]
@@ -22,6 +24,8 @@ ALIKE = 0.62
 """From here on a statement of the truth speaks of the same thing as a sentence."""
 ALIKE_DOSE = 0.5
 """The same for a dose, where another figure of the sentence stands in the statement too ("in 24 hours")."""
+CLAUSE = 0.78
+"""From here on a clause of a statement does so, which the others of its clauses say nothing about."""
 WORD_FOR_WORD = 0.95
 """From here on a statement says the same as a sentence in nearly the same words."""
 SUPPORTS = 0.5
@@ -65,6 +69,8 @@ class Facts:
     def __init__(self, truth: Truth, phones: Mapping[str, str]) -> None:
         """``phones``: the phone of each department or contact, by its name in lower case."""
         self._truth = truth
+        whole = frozenset(statement.text for statement in truth.statements)
+        self._clauses = Truth([one for one in with_clauses(truth.statements) if one.figures and one.text not in whole])
         self._phones = dict(sorted(phones.items(), key=lambda item: -len(item[0])))
 
     def check(
@@ -77,23 +83,22 @@ class Facts:
         figures = [figure for figure in read_figures(sentence) if figure.text not in given and figure.kind != "link"]
         if not figures:
             return []
-        said = stems(sentence)
+        said = stems(_without_times(sentence, figures))
         if len(said) < _LEAST_WORDS and _NAMELESS.search(sentence):
             return []
         lent = [(stems(question), FROM_QUESTION), (stems(around), FROM_AROUND)]
         whole = self._truth.beside(said, lent, figures)
+        clauses = self._clauses.beside(said, lent, figures)
         in_place = _in_place(figures, whole)
         faults = []
         for number, figure in enumerate(figures):
-            if (
-                figure.kind != "phone"
-                and in_place
-                and (right := in_place.statement.figures[number]).value != figure.value
-            ):
+            if figure.kind != "phone" and in_place and not (right := in_place.statement.figures[number]).says(figure):
                 faults.append(Fault(_kind(figure, right), figure, right.text, sentence, in_place.statement))
                 continue
             # A clause, or what stands next to the figure, is nearer to what it says than a sentence that says more.
             near = list(whole)
+            if figure.kind in ("time", "number"):
+                near += [beside for beside in clauses if beside.alike >= CLAUSE]
             for part in dict.fromkeys((_clause(sentence, figure), _window(sentence, figure))):
                 words = stems(part)
                 if _LEAST_WORDS <= len(words) < len(said):
@@ -133,10 +138,18 @@ class Facts:
     def _phone(self, sentence: str, figure: Figure, name: str) -> Fault | None:
         """A phone beside a department's name is that department's."""
         right = self._phones[name]
-        if figure.value in {item.value for item in read_figures(right)}:
+        if any(map(figure.says, read_figures(right))):
             return None
         statement = Statement(SITE, f"{name}: {right}", frozenset(), ())
         return Fault("wrong_phone", figure, right, sentence, statement)
+
+
+def _without_times(sentence: str, figures: Sequence[Figure]) -> str:
+    """The sentence without its times: "half past five" is not what it speaks of."""
+    for figure in figures:
+        if figure.kind == "time":
+            sentence = sentence[: figure.start] + " " * len(figure.text) + sentence[figure.end :]
+    return sentence
 
 
 def _in_place(figures: Sequence[Figure], near: Sequence[Beside]) -> Beside | None:
@@ -174,10 +187,7 @@ def _holds(statement: Statement, figure: Figure) -> bool:
     if figure.kind == "days" and " " not in figure.value:
         # One day of those that are named, or of a range.
         return any(figure.value in other.value.split() for other in statement.figures if other.kind == "days")
-    return any(
-        other.kind == figure.kind and other.value == figure.value and other.unit == figure.unit
-        for other in statement.figures
-    )
+    return any(map(figure.says, statement.figures))
 
 
 def _instead(figure: Figure, figures: Sequence[Figure], statement: Statement) -> Figure | None:
@@ -185,18 +195,18 @@ def _instead(figure: Figure, figures: Sequence[Figure], statement: Statement) ->
 
     Its place is told by the figure before it or behind it that both have, or by there being no other.
     """
-    theirs = [other for other in statement.figures if _fits(figure, other) and not any(map(_same(other), figures))]
+    theirs = [other for other in statement.figures if _fits(figure, other) and not any(map(other.says, figures))]
     if not theirs:
         return None
     at = figures.index(figure)
     for step, beside in ((1, figures[at - 1 : at]), (-1, figures[at + 1 : at + 2])):
         for place, other in enumerate(statement.figures):
-            if beside and _same(other)(beside[0]) and 0 <= place + step < len(statement.figures):
+            if beside and other.says(beside[0]) and 0 <= place + step < len(statement.figures):
                 found = statement.figures[place + step]
                 if found in theirs:
                     return found
-    mine = [other for other in figures if _fits(figure, other) and not any(map(_same(other), statement.figures))]
-    if len(theirs) != len(mine) and len(theirs) != 1:
+    mine = [other for other in figures if _fits(figure, other) and not any(map(other.says, statement.figures))]
+    if figure not in mine or (len(theirs) != len(mine) and len(theirs) != 1):
         return None
     return theirs[min(mine.index(figure), len(theirs) - 1)]
 
@@ -210,14 +220,13 @@ def _fits(figure: Figure, other: Figure) -> bool:
     return figure.kind != "number" or _like(figure, other)
 
 
-def _same(figure: Figure) -> Callable[[Figure], bool]:
-    return lambda other: (figure.kind, figure.value, figure.unit) == (other.kind, other.value, other.unit)
-
-
 def _like(figure: Figure, other: Figure) -> bool:
     """Whether two numbers count the same thing, or one number stands with two units of it ("15 mg", "15 g")."""
     if figure.unit == other.unit:
         return ("." in figure.value) == ("." in other.value) or bool(figure.unit)
+    if figure.unit in LASTING and other.unit in LASTING:
+        lengths = list(LASTING)
+        return abs(lengths.index(figure.unit) - lengths.index(other.unit)) == 1
     return figure.value == other.value and {figure.unit, other.unit} <= _DOSES
 
 

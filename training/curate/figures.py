@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Literal
 
 from app.guardrails.figures import ONES, figures
+from training.curate.spoken import EITHER, LASTING, Spoken, spoken
 
 Kind = Literal["phone", "time", "days", "date", "number", "link", "state"]
 
@@ -56,11 +57,44 @@ class Figure:
         """Whether de-identification took it out: it was no number of the hospital's."""
         return self.text.startswith("<")
 
+    def says(self, other: Figure) -> bool:
+        """Whether both say the same: 24 hours are a day, half past four may be 4:30 p.m., a phone may leave out the
+        area.
+        """
+        if self.kind != other.kind:
+            return False
+        if self.kind == "time" and EITHER in self.value + other.value:
+            return _twelve(self.value) == _twelve(other.value)
+        if self.kind == "phone" and not self.removed and not other.removed:
+            return self.value.endswith(other.value) or other.value.endswith(self.value)
+        if self.unit in LASTING and other.unit in LASTING:
+            return float(self.value) * LASTING[self.unit] == float(other.value) * LASTING[other.unit]
+        return (self.value, self.unit) == (other.value, other.unit)
+
+
+def _twelve(value: str) -> tuple[int, str]:
+    hour, _, minutes = value.removeprefix(EITHER).partition(":")
+    return int(hour) % 12, minutes
+
 
 @lru_cache(maxsize=20_000)
 def read_figures(text: str) -> tuple[Figure, ...]:
     """All figures, left to right."""
-    found = []
+    found = [_said(one, text) for one in spoken(text)]
+    rest = list(text)
+    for said in found:
+        rest[said.start : said.end] = "|" * (said.end - said.start)
+    found += _written("".join(rest))
+    return tuple(sorted(found, key=lambda figure: figure.start))
+
+
+def _said(one: Spoken, text: str) -> Figure:
+    kind: Kind = "time" if one.kind == "time" else "phone" if one.kind == "phone" else "number"
+    return Figure(kind, one.value, one.unit, text[one.start : one.end], one.start, one.end)
+
+
+def _written(text: str) -> list[Figure]:
+    found: list[Figure] = []
     for match in _PIECE.finditer(text):
         kind = next(name for name in _KINDS if match[name])
         piece = match.group()
@@ -76,7 +110,7 @@ def read_figures(text: str) -> tuple[Figure, ...]:
             found.append(Figure("days", " ".join(sorted(_days(piece))), "", piece, *match.span()))
         else:
             found += _figure(match)
-    return tuple(found)
+    return found
 
 
 def _days(piece: str) -> frozenset[str]:

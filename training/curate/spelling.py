@@ -162,7 +162,8 @@ class DrugSpeller:
         """Whether the nearest name is meant although others are two edits away.
 
         So it is where the others are names of the same drug, or, for a word of some length, seldom ones, the nearest
-        being met every day, and whoever meant one of them would have replaced its first letter by the nearest name's or put that before it.
+        being met every day, and whoever meant one of them would have replaced its first letter by the nearest name's or
+        put that before it.
         """
         nearest, others = candidates[0], candidates[1:]
         return nearest.edits == 1 and all(

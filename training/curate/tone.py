@@ -13,8 +13,17 @@ from training.curate.records import Record
 from training.curate.truth import Truth, stems
 
 _LISTS: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
-_RUDE = re.compile(rf"\b(?:{'|'.join(_LISTS['rude'])})\b", re.IGNORECASE)
-_MATTERS = tuple(_LISTS["matters"].split())
+
+
+def _any_of(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w)(?:{'|'.join(_LISTS[name])})(?!\w)", re.IGNORECASE)
+
+
+_RUDE, _DECLINES, _MISTAKES, _SILENCE = map(_any_of, ("rude", "declines", "mistakes", "silence"))
+_MATTERS, _EVERYDAY = tuple(_LISTS["matters"].split()), stems(_LISTS["everyday"])
+_THIS_IS = re.compile(r"\b(?:this is|it's|you(?:'ve| have) (?:reached|called|dialed|got)) (?:the )?", re.IGNORECASE)
+_FOREIGN = re.compile(r"[¿¡ñáéíóú]", re.IGNORECASE)
+_LETTER = re.compile(r"[^\W\d_]")
 _NAME = re.compile(r"[a-z]{4,}")
 SAYS, ASKS = 0.6, 0.5
 """From here on a statement of the hospital is what somebody says, or a known question what somebody asks."""
@@ -22,6 +31,8 @@ RARE = 11.0
 """Words of so much weight in common are about the same thing, whatever else is said."""
 MOST_TURNS = 8
 """A longer call was about something."""
+EVIDENCE, MOST_WORDS = 2, 3
+"""What is told outright counts as much as two words; more than three words of a kind count no more."""
 
 
 def rude(sentence: str) -> bool:
@@ -29,26 +40,49 @@ def rude(sentence: str) -> bool:
     return bool(_RUDE.search(sentence.replace("’", "'")))
 
 
-def off_topic(record: Record, truth: Truth, asked: Truth, names: frozenset[str]) -> bool:
-    """Whether a call in English is no matter of the hospital: nobody names one, the patient asks nothing that its
-    articles answer, and the staff says nothing that stands in them. ``names``: of departments and drugs, in lower case.
+def off_topic(record: Record, truth: Truth, asked: Truth, names: frozenset[str], hospital: str) -> bool:
+    """Whether a call in English is no matter of the hospital. For it speaks that the staff or the caller says that the
+    number is wrong, words of everyday life and words that stand nowhere in the articles; against it, words of a
+    hospital's matters, words in which patients ask, a name, a question that the articles answer, and what stands in
+    them. It takes more for it than against it. A call in which nobody answers the staff is none either. ``names``: of
+    departments and drugs, in lower case; ``hospital``: its name.
     """
-    patient = [turn.text.lower() for turn in record.turns if turn.speaker == "patient"]
-    if record.kind != "transcript" or record.language != "en" or len(patient) < 2 or len(record.turns) > MOST_TURNS:
+    if record.kind != "transcript" or record.language == "es" or len(record.turns) > MOST_TURNS:
         return False
-    if any(word in names for text in patient for word in _NAME.findall(text)):
+    patient = [turn.text for turn in record.turns if turn.speaker == "patient"]
+    if not any(map(_LETTER.search, patient)):
+        return len(patient) > 1 and any(_said(_SILENCE, turn.text) for turn in record.turns)
+    mistaken = any(_said(_MISTAKES, text) for text in patient)
+    if len(patient) < 2 and not mistaken:
         return False
-    named: set[str] = set()
-    for turn in record.turns:
-        for sentence in split(turn.text):
-            words = stems(sentence)
-            if turn.speaker == "patient":
-                named |= words
-                if _near(words, asked, ASKS, 2):
-                    return False
-            if _near(words, truth, SAYS, 3):
-                return False
-    return bool(named) and not any(_matters(term) for term in named)
+    if any(map(_FOREIGN.search, patient)):
+        return False  # Two languages in one call: the words of the other are strange, too.
+    first = next(place for place, turn in enumerate(record.turns) if turn.speaker == "patient")
+    staff = [turn.text for turn in record.turns[first:] if turn.speaker == "staff"]
+    told = [stems(sentence) for text in patient for sentence in split(text)]
+    said = frozenset().union(*told)
+    strange = {term for term in said if term in _EVERYDAY or not (truth.knows(term) or asked.knows(term))}
+    declined = any(_said(_DECLINES, text) or _announces(text, hospital) for text in staff)
+    much = EVIDENCE * (mistaken + declined) + min(MOST_WORDS, len(strange))
+    if much < EVIDENCE:
+        return False
+    little = EVIDENCE * any(word in names for text in patient for word in _NAME.findall(text.lower()))
+    little += min(MOST_WORDS, sum(map(_matters, said - strange)))
+    little += sum(map(asked.knows, said - strange)) // 2
+    little += EVIDENCE * any(_near(words, asked, ASKS, 2) for words in told)
+    told += [stems(sentence) for text in staff for sentence in split(text)]
+    return little < much and little + EVIDENCE * any(_near(words, truth, SAYS, 3) for words in told) < much
+
+
+def _announces(text: str, hospital: str) -> bool:
+    """Whether the staff says, when the caller has spoken already, what number this is."""
+    return any(
+        text[match.end() :].lower().startswith(hospital.lower()) for match in _THIS_IS.finditer(text.replace("’", "'"))
+    )
+
+
+def _said(pattern: re.Pattern[str], text: str) -> bool:
+    return bool(pattern.search(text.replace("’", "'")))
 
 
 def _matters(term: str) -> bool:

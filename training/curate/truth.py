@@ -40,12 +40,15 @@ _ALIKE = {word: stem for stem, words in _LISTS["alike"].items() for word in word
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One sentence of the truth: where it stands, its content words' stems and its figures."""
+    """One sentence of the truth: where it stands, its content words' stems and its figures. ``about``: the stems of the
+    article's name and of the heading over the sentence, which the sentence itself may leave out.
+    """
 
     source: str
     text: str
     stems: frozenset[str]
     figures: tuple[Figure, ...]
+    about: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +90,15 @@ class Truth:
     def load(cls, site: Site, articles: Path) -> Truth:
         """Read the articles and the site. Raises ConfigurationError for a broken article."""
         found = [
-            _statement(section.article_id, sentence)
+            _statement(section.article_id, sentence, f"{section.article_id.replace('-', ' ')} {section.heading}")
             for section in read_sections(articles)
             for sentence in section.sentences
         ]
         return cls(found + [_statement(SITE, sentence) for sentence in site_sentences(site)])
+
+    def knows(self, term: str) -> bool:
+        """Whether a stem stands in any statement."""
+        return term in self._weight
 
     def weight(self, stems: Iterable[str]) -> float:
         """How much words say: rare ones more."""
@@ -165,5 +172,5 @@ def entities(site: Site) -> Mapping[str, str]:
     return {name: phone for name, phone in found.items() if len(name) > 3}
 
 
-def _statement(source: str, text: str) -> Statement:
-    return Statement(source, text, stems(text), read_figures(text))
+def _statement(source: str, text: str, about: str = "") -> Statement:
+    return Statement(source, text, stems(text), read_figures(text), stems(about))

@@ -129,6 +129,34 @@ def test_a_call_that_is_no_matter_of_the_hospital_is_doubted_as_a_whole() -> Non
     assert doubts("Two large pepperoni, please.", "I think you dialed wrong.") == []
 
 
+@pytest.mark.parametrize(
+    "turns",
+    [
+        ("Is this the bowling alley?", "It's the hospital.", "Whoops.", "Bye."),
+        ("I need an oil change on my sedan.", "You've dialed Cedar Valley.", "One digit off, then.", "It happens."),
+        ("You have been selected for a free cruise!", "No thank you.", "Press nine to be removed.", "Goodbye."),
+        ("...", "Hello? Is anybody there?", "...", "I'm going to hang up now."),
+        ("Sorry, wrong number.", "That's all right."),
+    ],
+)
+def test_a_caller_who_wants_somebody_else_is_known_by_what_is_said(turns: tuple[str, ...]) -> None:
+    assert [found[:2] for found in doubts(*turns)] == [("off_topic", -1)]
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        ("What do I wear?", "Something loose.", "Okay.", "Yes."),
+        ("Can I volunteer on weekends?", "Yes you can.", "How?", "Fill out the form."),
+        ("My son swallowed a coin.", "Is he breathing fine?", "Yes.", "Come in."),
+        ("Is this the pharmacy?", "You've reached the hospital's main line.", "My refill, please.", "One moment."),
+        ("Hola, I threw up the limpieza, ¿la tomo otra vez?", "How much?", "Half.", "Hold on."),
+    ],
+)
+def test_a_short_call_about_the_hospital_is_left_alone(turns: tuple[str, ...]) -> None:
+    assert doubts(*turns) == []
+
+
 def test_a_note_is_checked_for_doses_only() -> None:
     note = "Pt doing well, no fever. Rec acetaminophen instead of NSAID; max 5,000 mg/24 h all products."
     assert [found[:2] for found in doubts(note, kind="note")] == [("wrong_dose", 0)]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 
 from app.contracts.site import load_site
 from training.curate.contradictions import Answers, Contradictions, Said, clauses
-from training.curate.stance import agree, opposed, stance
-from training.curate.truth import Truth
+from training.curate.stance import agree, denied, opposed, stance, with_it
+from training.curate.truth import SITE, Truth, stems
 
 ARTICLES = Path("demo/articles")
 
@@ -36,12 +37,21 @@ def checker() -> Contradictions:
         ("The first missed visit is charged too.", "I missed a visit for the first time, do I pay?"),
         ("Patients with a placard pay the normal garage rate.", "Is parking free with a disability placard?"),
         ("You may drive one hour after sedation.", "When can I drive after sedation?"),
+        ("You can skip your blood thinner on days when you feel fine.", "I feel fine, can I stop it?"),
+        ("Nobody needs a referral for cardiac rehab, just sign up.", "Can I join cardiac rehab on my own?"),
+        ("Lost and found is closed on weekends.", "Are you open for lost things on weekends?"),
+        ("It's all right to rub the eye after cataract surgery.", "May I rub my eye after the cataract surgery?"),
+        ("You won't be seen if you have no photo ID.", "Can I come without a photo ID?"),
+        ("You can leave your contacts in during general anesthesia.", "Can I keep my contact lenses in?"),
+        ("Your insurance will pay for the missed-visit fee.", "Does insurance cover the missed-visit fee?"),
+        ("Exercise is good for you when you have ketones.", "Can I exercise with ketones?"),
+        ("No one else is allowed to pick up your medicine, you must come in person.", "Can my wife pick up my pills?"),
     ],
 )
 def test_what_goes_against_the_articles_is_found(sentence: str, question: str) -> None:
     found = checker().check(sentence, question)
     assert found is not None
-    assert found.source in {path.stem for path in ARTICLES.glob("*.md")}
+    assert found.source in {SITE, *(path.stem for path in ARTICLES.glob("*.md"))}
     assert found.sentence == sentence
 
 
@@ -60,6 +70,17 @@ def test_what_goes_against_the_articles_is_found(sentence: str, question: str) -
         ("Can I help you with anything else?", "No, thanks."),
         ("Let me put a note in for your care team.", "Okay."),
         ("Your appointment with Dr. Lee cannot be moved.", "Can I move it?"),
+        ("Please don't stop it yourself, a clot can form without it.", "Can I stop my warfarin?"),
+        ("An egg allergy is no reason to skip the flu vaccine.", "May people with an egg allergy get it?"),
+        ("No raw vegetables or seeds on those days.", "Can I eat salad before my colonoscopy?"),
+        ("Insurance doesn't pay the missed-visit fee.", "Does insurance cover the missed-visit fee?"),
+        ("It's for medically needed care, cosmetic care isn't covered.", "Does assistance cover a nose job?"),
+        ("He's welcome at any hour, visiting hours don't apply to your own priest.", "Can my priest come at night?"),
+        ("You can, having insurance doesn't keep you from applying.", "Can I apply if I have insurance?"),
+        ("No tea, juice, soda or alcohol either before a fasting test.", "May I have tea before the fasting test?"),
+        ("The price tool at www.cedarvalley.example works w/o an account.", "Do I need an account to see prices?"),
+        ("No aspirin for a child or a teen unless a doctor told you to.", "Can I give my son aspirin?"),
+        ("Please skip it that day, it can show up on the pictures.", "Can I wear deodorant to my mammogram?"),
     ],
 )
 def test_other_words_for_the_same_and_small_talk_are_not(sentence: str, question: str) -> None:
@@ -90,6 +111,14 @@ def test_a_sentence_of_the_truth_is_supported() -> None:
         ("no such thing as a silly question", {}),
         ("The chapel is on level 1", {}),
         ("They decide when you cannot speak", {}),
+        ("Each can change the result", {}),
+        ("You can skip the dose", {"permission": -1}),
+        ("Do not stop the pill", {"permission": 1}),
+        ("Nobody needs a form", {"duty": -1}),
+        ("Insurance does not pay the fee", {"money": 1}),
+        ("You will not be seen without a card", {"duty": 1}),
+        ("The scan may need a blood test", {}),
+        ("Stay as active as you can", {}),
     ],
 )
 def test_a_clause_takes_a_side(text: str, sides: dict[str, int]) -> None:
@@ -105,7 +134,59 @@ def test_opposite_sides_and_denied_words() -> None:
     assert not agree("You may eat", "You cannot eat")
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "reason"),
+    [
+        ("The desk is closed on holidays", "The desk is always open", "hours"),
+        ("Keep the bandage dry", "Wash the bandage twice a day", "wet"),
+        ("Leave the shoes on", "Take the shoes off", "worn"),
+        ("The shuttle is included", "The shuttle is extra", "included"),
+        ("A relative may come, anyone can", "The class is for staff only", "others"),
+        ("Eat before the scan", "Eat after the scan", "order"),
+        ("Do not keep the bandage dry", "Wash the bandage", ""),
+        ("Take the shoes off", "Do not leave the shoes on", ""),
+        ("Cosmetic care is not covered", "Assistance covers medical care, but not cosmetic care", ""),
+        ("No salt or sugar on those days", "Avoid salt, pepper and sugar on those days", ""),
+    ],
+)
+def test_pairs_of_sides_and_the_reach_of_a_negation(one: str, other: str, reason: str) -> None:
+    assert opposed(one, other) == reason
+
+
+def test_an_ending_denies_and_a_negator_before_it_affirms() -> None:
+    assert denied("Skip breakfast") == (stems("breakfast"), frozenset())
+    assert denied("Do not skip breakfast") == (frozenset(), stems("breakfast"))
+    assert denied("The shuttle stops at the garage")[0] == frozenset()
+    assert denied("No gum before the scan") == (stems("gum"), stems("scan"))
+    assert denied("No gum with the tea") == (stems("gum"), frozenset())
+
+
+def test_only_the_same_side_agrees() -> None:
+    assert with_it("The desk is closed", "The desk closes", "hours")
+    assert not with_it("The desk is closed", "Call the desk", "hours")
+    assert not with_it("You may eat", "Eat", "permission")
+
+
+def test_an_answer_is_supported_sentence_by_sentence() -> None:
+    answer = "You do not need a lawyer. You can ask for a second opinion at any time."
+    assert checker().answered(answer)
+    assert not checker().answered(f"{answer} Dogs may sleep in the chapel.")
+
+
+def test_stance_takes_time_in_step_with_length() -> None:
+    def seconds(times: int) -> float:
+        begun = perf_counter()
+        for unit in ("not ", "no x, ", "without a ", "insurance will ", "may also ", "that not "):
+            opposed(unit * times, unit * times + "x")
+        return perf_counter() - begun
+
+    seconds(10)
+    assert seconds(4000) < 40 * seconds(400)
+
+
 def test_a_sentence_has_clauses() -> None:
+    assert clauses("No tea, juice or soda before the test.") == ["No tea, juice or soda before the test."]
+    assert clauses("Open until 5 p.m. on weekdays, and closed on holidays.")[0] == "Open until 5 p.m. on weekdays"
     assert clauses("Lost items are kept for 60 days, but food is thrown away each evening.") == [
         "Lost items are kept for 60 days",
         "food is thrown away each evening.",
@@ -148,6 +229,17 @@ def test_what_the_truth_does_not_say_is_told_from_what_it_says() -> None:
         (asked, "The mayor's secretary needs to come with a stamp.", False),
     )
     assert [reason for _, _, reason in found] == ["unsupported"]
+
+
+def test_answers_that_only_the_words_of_set_apart_are_a_pair() -> None:
+    assert pairs(
+        ("Do you loan car seats?", "We loan car seats for a week.", False),
+        ("Do you loan car seats?", "We never loan car seats.", False),
+    ) == [(1, 0, "negation")]
+    assert pairs(
+        ("Do the harp concerts still take place?", "The harp concerts continue every week.", False),
+        ("Do the harp concerts still take place?", "The harp concerts have ended.", False),
+    ) == [(1, 0, "end")]
 
 
 def test_answers_that_agree_or_speak_of_something_else_are_no_pair() -> None:

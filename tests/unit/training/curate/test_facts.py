@@ -76,6 +76,18 @@ def found(sentence: str, question: str = "", around: str = "") -> list[tuple[str
             "Where is financial counseling?",
             ("wrong_number", "181", "118"),
         ),
+        ("Valet parking is ten dollars.", "How much is valet?", ("wrong_number", "ten dollars", "$5")),
+        ("Supper starts at half past five.", "When is supper?", ("wrong_hours", "half past five", "4:30 p.m.")),
+        (
+            "The first hour in the Cedar Garage is free, one hour.",
+            "How long is the Cedar Garage free?",
+            ("wrong_number", "one hour", "30 minutes"),
+        ),
+        (
+            "You can reach Cedar Valley Pharmacy at five one five, five five five, oh one two nine.",
+            "",
+            ("wrong_phone", "five one five, five five five, oh one two nine", "515-555-0120"),
+        ),
     ],
 )
 def test_a_wrong_figure_is_found_with_the_right_one(sentence: str, question: str, fault: tuple[str, str, str]) -> None:
@@ -93,9 +105,13 @@ def test_a_wrong_figure_is_found_with_the_right_one(sentence: str, question: str
         "Hi, you've got <PERSON_3> at the Surgery center.",
         "BP 154/73, pulse 88, weight 166 lb.",
         "Metformin 500 mg twice a day, lisinopril 10 mg daily.",
+        "Supper starts at half past four.",
+        "Insulin in use can stay at room temperature for up to four weeks.",
+        "You can reach Cedar Valley Pharmacy at five five five, oh one two oh.",
+        "Cardiac rehab programs have about three dozen sessions.",
     ],
 )
-def test_what_is_about_one_patient_is_no_fault(sentence: str) -> None:
+def test_what_is_about_one_patient_or_said_in_other_words_is_no_fault(sentence: str) -> None:
     assert found(sentence) == []
 
 
@@ -138,12 +154,44 @@ def test_site_yaml_is_part_of_the_truth() -> None:
         ("closed on Sunday", [("state", "closed day:sunday", ""), ("days", "day:sunday", "")]),
         ("does not open on Sunday", [("state", "closed day:sunday", ""), ("days", "day:sunday", "")]),
         ("$1,250 on 3/8/2026 for <MRN_1>", [("number", "1250", "$")]),
+        ("half past four", [("time", "?04:30", "")]),
+        ("a quarter to nine at night", [("time", "20:45", "")]),
+        ("eight in the morning", [("time", "08:00", "")]),
+        ("five o'clock, or seven thirty", [("time", "?05:00", ""), ("time", "?07:30", "")]),
+        ("open from nine to three.", [("time", "?09:00", ""), ("time", "?03:00", "")]),
+        ("wait from two to four weeks", [("number", "2", ""), ("number", "4", "week")]),
+        ("an hour and a half, or half an hour", [("number", "90", "minute"), ("number", "30", "minute")]),
+        ("one week, or a day before", [("number", "1", "week"), ("number", "1", "day")]),
+        ("two dozen, three bucks and half off", [("number", "24", ""), ("number", "3", "$"), ("number", "50", "%")]),
+        ("a hundred and three pounds", [("number", "103", "lb")]),
+        ("in room one oh eight", [("number", "108", "")]),
+        ("five five five, oh one two nine", [("phone", "5550129", "")]),
     ],
 )
 def test_figures_are_read_in_their_places(text: str, read: list[tuple[str, str, str]]) -> None:
     figures = read_figures(text)
     assert [(figure.kind, figure.value, figure.unit) for figure in figures] == read
     assert all(text[figure.start : figure.end] == figure.text for figure in figures)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("half past four", "4:30 p.m.", True),
+        ("half past four", "4:30 a.m.", True),
+        ("half past four at night", "4:30 a.m.", False),
+        ("24 hours", "one day", True),
+        ("half a year", "6 months", True),
+        ("two weeks", "14 days", True),
+        ("two weeks", "14 hours", False),
+        ("five five five, oh one two oh", "515-555-0120", True),
+        ("five five five, oh one two nine", "515-555-0120", False),
+    ],
+)
+def test_figures_say_the_same_in_other_words(one: str, other: str, same: bool) -> None:
+    (first,), (second,) = read_figures(one), read_figures(other)
+    assert first.says(second) is same
+    assert second.says(first) is same
 
 
 def test_stems_leave_out_figures_and_pseudonyms_and_join_like_words() -> None:
