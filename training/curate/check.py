@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.contracts.site import Site
 from training.curate.contradictions import Answers, Said
 from training.curate.doubts import STAGE, Decided, Doubt, Inspector, Seen, decide, opposite
+from training.curate.meaning import Vectors, vectors_of
 from training.curate.records import Record, read_records, record_line
 from training.curate.stages import RECORDS, REVIEW, Context, StageReport, Verdict
 from training.curate.streams import mapped
@@ -83,12 +84,13 @@ class Check:
         other records raise, by the number of the record, and how many records there are.
         """
         found: defaultdict[int, list[Doubt]] = defaultdict(list)
-        weight = Truth.load(context.site, context.articles).weight
+        truth = Truth.load(context.site, context.articles)
+        vectors = vectors_of(truth, context.encoder)
         number = -1
         with seen.open("w", encoding="utf-8") as out, said.open("w+b") as kept:
             places = array("Q")
-            answers = Answers(weight, partial(_said_at, kept, places))
-            prepare = partial(inspector, context.site, context.articles)
+            answers = Answers(truth.weight, partial(_said_at, kept, places))
+            prepare = partial(inspector, context.site, context.articles, context.encoder, vectors)
             for number, one in enumerate(mapped(read_records(source), prepare, context.workers)):
                 out.write(_seen_line(one))
                 context.progress(number + 1, None)
@@ -103,9 +105,9 @@ class Check:
         return found, number + 1
 
 
-def inspector(site: Site, articles: Path) -> Callable[[Record], Seen]:
+def inspector(site: Site, articles: Path, encoder: Path, vectors: Vectors) -> Callable[[Record], Seen]:
     """The function that inspects one record."""
-    return Inspector(site, articles).inspect
+    return Inspector(site, articles, encoder, vectors).inspect
 
 
 class _Writer:

@@ -15,6 +15,7 @@ from training.curate.druglist import drug_names
 from training.curate.exchanges import exchanges
 from training.curate.facts import Facts, Fault
 from training.curate.language import detect_turns
+from training.curate.meaning import Meanings, Vectors
 from training.curate.records import Record
 from training.curate.stages import ReviewItem, Verdict, review_key
 from training.curate.tone import off_topic, rude
@@ -71,11 +72,12 @@ class Seen:
 class Inspector:
     """Looks at one record at a time. Build it once in each process."""
 
-    def __init__(self, site: Site, articles: Path) -> None:
+    def __init__(self, site: Site, articles: Path, encoder: Path, vectors: Vectors) -> None:
+        """``encoder`` is the folder of the encoder's files; ``vectors`` those of :func:`meaning.vectors_of`."""
         self._truth, self._asked = Truth.load(site, articles), Truth.asked(articles)
         self._phones, self._hospital = entities(site), site.short_name
         self._names = drug_names().union(self._phones)
-        self._facts = Facts(self._truth, self._phones)
+        self._facts = Facts(self._truth, self._phones, Meanings(self._truth, vectors, encoder))
         self._contradictions = Contradictions(self._truth)
 
     def inspect(self, record: Record) -> Seen:

@@ -15,6 +15,7 @@ from typing import Literal
 from app.guardrails.output import stem
 from training.curate.contradictions import with_clauses
 from training.curate.figures import Figure, read_figures
+from training.curate.meaning import Meanings, Meant
 from training.curate.spoken import LASTING
 from training.curate.truth import SITE, Beside, Statement, Truth, stems
 
@@ -36,6 +37,12 @@ LEAST_SAID = 0.3
 """So much of the statement the sentence itself must hold; the question may lend the rest."""
 FROM_QUESTION, FROM_SENTENCE, FROM_AROUND = 0.7, 0.7, 0.4
 """How much of a word's weight the patient's question, the rest of a sentence and the rest of the record lend."""
+MEANS = 0.55
+"""From here on, as a cosine, a statement means the same thing as a sentence in other words."""
+MEANS_MUCH = 0.7
+"""And from here on its only number is meant, even where the sentence leaves out what it counts: "at least ten"."""
+MEANS_LESS = 0.1
+"""A statement that is so much less alike than the best may still hold the figure."""
 _LEAST_WORDS = 3
 _NAMELESS = re.compile(r"<(?:ORGANIZATION|PERSON|ADDRESS)(?:_\d+)?>")
 _LAST, _NEXT = re.compile(r"([A-Za-z]+)[^A-Za-z]*$"), re.compile(r"[^A-Za-z]*([A-Za-z]+)")
@@ -66,8 +73,11 @@ class Fault:
 class Facts:
     """Checks sentences. Build it once in each process."""
 
-    def __init__(self, truth: Truth, phones: Mapping[str, str]) -> None:
-        """``phones``: the phone of each department or contact, by its name in lower case."""
+    def __init__(self, truth: Truth, phones: Mapping[str, str], meanings: Meanings | None = None) -> None:
+        """``phones``: the phone of each department or contact, by its name in lower case. Without ``meanings`` only
+        statements that share words with a sentence are found.
+        """
+        self._meanings = meanings
         self._truth = truth
         whole = frozenset(statement.text for statement in truth.statements)
         self._clauses = Truth([one for one in with_clauses(truth.statements) if one.figures and one.text not in whole])
@@ -78,7 +88,8 @@ class Facts:
     ) -> list[Fault]:
         """The wrong figures of a sentence of the staff, said to ``question`` with ``around`` it in the record.
 
-        ``given``: phones that the patient said, which are hers.
+        ``given``: phones that the patient said, which are hers. Notes have no question, and speak of the patient's own
+        figures: there only statements that share words count.
         """
         figures = [figure for figure in read_figures(sentence) if figure.text not in given and figure.kind != "link"]
         if not figures:
@@ -90,6 +101,7 @@ class Facts:
         whole = self._truth.beside(said, lent, figures)
         clauses = self._clauses.beside(said, lent, figures)
         in_place = _in_place(figures, whole)
+        meant: list[Meant] | None = None
         faults = []
         for number, figure in enumerate(figures):
             if figure.kind != "phone" and in_place and not (right := in_place.statement.figures[number]).says(figure):
@@ -103,18 +115,21 @@ class Facts:
                 words = stems(part)
                 if _LEAST_WORDS <= len(words) < len(said):
                     near += self._truth.beside(words, [(said, FROM_SENTENCE), *lent], read_figures(part))
-            if fault := self._fault(sentence, figure, figures, near):
+            if figure.kind == "phone" and (named := self._named(sentence, figure)):
+                fault = self._phone(sentence, figure, named)
+            elif _supported(figure, near):
+                fault = None
+            else:
+                fault = self._fault(sentence, figure, figures, near)
+                if fault is None and self._meanings is not None and question and figure.kind != "phone":
+                    meant = self._meanings.beside(question, sentence) if meant is None else meant
+                    fault = _in_other_words(sentence, figure, figures, meant)
+            if fault:
                 faults.append(fault)
         return faults
 
-    def _fault(self, sentence: str, figure: Figure, figures: Sequence[Figure], near: Sequence[Beside]) -> Fault | None:
-        if figure.kind == "phone" and (named := self._named(sentence, figure)):
-            return self._phone(sentence, figure, named)
-        floor = max(SUPPORTS, max((beside.alike for beside in near), default=0.0) - SPREAD)
-        if any(
-            _holds(beside.statement, figure) for beside in near if beside.alike >= floor and beside.said >= LEAST_SAID
-        ):
-            return None
+    @staticmethod
+    def _fault(sentence: str, figure: Figure, figures: Sequence[Figure], near: Sequence[Beside]) -> Fault | None:
         for beside in sorted(near, key=lambda item: -item.alike):
             agreeing = any(_holds(beside.statement, other) for other in figures)
             least = ALIKE_DOSE if figure.unit in _DOSES and agreeing else ALIKE
@@ -142,6 +157,42 @@ class Facts:
             return None
         statement = Statement(SITE, f"{name}: {right}", frozenset(), ())
         return Fault("wrong_phone", figure, right, sentence, statement)
+
+
+def _supported(figure: Figure, near: Sequence[Beside]) -> bool:
+    """Whether a statement that speaks of the same thing holds the figure."""
+    floor = max(SUPPORTS, max((beside.alike for beside in near), default=0.0) - SPREAD)
+    return any(
+        _holds(beside.statement, figure) for beside in near if beside.alike >= floor and beside.said >= LEAST_SAID
+    )
+
+
+def _in_other_words(sentence: str, figure: Figure, figures: Sequence[Figure], meant: Sequence[Meant]) -> Fault | None:
+    """As :meth:`Facts._fault`, of statements that mean the same thing."""
+    near = [one for one in meant if one.likeness >= max(MEANS, meant[0].likeness) - MEANS_LESS]
+    if any(_holds(one.statement, figure) or _same_number(one.statement, figure) for one in near):
+        return None
+    for one in near:
+        if one.likeness < MEANS:
+            break
+        right = _instead(figure, figures, one.statement)
+        if right is None or not _counts_alike(sentence, figure, one.statement, right):
+            right = _only_number(figure, figures, one.statement) if one.likeness >= MEANS_MUCH else None
+        if right is not None:
+            return Fault(_kind(figure, right), figure, right.text, sentence, one.statement)
+    return None
+
+
+def _same_number(statement: Statement, figure: Figure) -> bool:
+    """Whether a number that the sentence leaves without its unit stands in the statement: "twelve and up"."""
+    return not figure.unit and any((one.kind, one.value) == (figure.kind, figure.value) for one in statement.figures)
+
+
+def _only_number(figure: Figure, figures: Sequence[Figure], statement: Statement) -> Figure | None:
+    """The one number of a statement, where the sentence has one number too and says nothing of what it counts."""
+    mine = [one for one in figures if one.kind == "number"]
+    theirs = [one for one in statement.figures if one.kind == "number"]
+    return theirs[0] if mine == [figure] and not figure.unit and len(theirs) == 1 else None
 
 
 def _without_times(sentence: str, figures: Sequence[Figure]) -> str:

@@ -132,7 +132,7 @@ def _figure(match: re.Match[str]) -> list[Figure]:
     if kind == "n":
         if not unit or piece.startswith("$"):
             # The word after a number is no unit that is known: it is no part of the figure.
-            number = re.match(r"\$?\d+(?:,\d{3})*(?:\.\d+)?|" + _SPELLED, piece, re.IGNORECASE)
+            number = re.match(rf"\$?\d+(?:,\d{{3}})*(?:\.\d+)?|{_SPELLED}\b", piece, re.IGNORECASE)
             end = start + (number.end() if number else len(piece))
         return [Figure("number", value, unit, match.string[start:end], start, end)]
     kinds: dict[str, Kind] = {"tel": "phone", "t": "time", "d": "date", "url": "link", "mail": "link"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from app.contracts.site import load_site
 from training.curate.check import DOUBTS, Check, Options
 from training.curate.doubts import Doubt, Inspector, decide
+from training.curate.meaning import vectors_of
 from training.curate.records import Kind, Record, Turn, read_records, record_line
 from training.curate.rows import Table, problem
 from training.curate.scoring import score_check
 from training.curate.stages import RECORDS, REVIEW, Context, ReviewItem, StageReport, Verdict
 from training.curate.tone import rude
+from training.curate.truth import Truth
 
 SITE, ARTICLES = load_site(Path("demo")), Path("demo/articles")
 FEW = ("prepare-ct-scan.md", "controlled-medicine-refills.md", "pharmacy-hours-and-pickup.md", "find-your-way.md")
@@ -26,9 +28,13 @@ WRONG = "You can call Imaging at 515-555-0159 to change the time."
 RIGHT = "You can call Imaging at 515-555-0150 to change the time."
 
 
-@cache
-def inspector() -> Inspector:
-    return Inspector(SITE, ARTICLES)
+Doubts = Callable[..., list[tuple[str, int, str]]]
+"""The doubts about a call or note with these texts: kind, turn, proposal."""
+
+
+@pytest.fixture(scope="module")
+def inspector(encoder_folder: Path) -> Inspector:
+    return Inspector(SITE, ARTICLES, encoder_folder, vectors_of(Truth.load(SITE, ARTICLES), encoder_folder))
 
 
 def call(*texts: str, number: int = 1, kind: Kind = "transcript") -> Record:
@@ -38,12 +44,16 @@ def call(*texts: str, number: int = 1, kind: Kind = "transcript") -> Record:
     return Record(id=f"{number:020x}", kind=kind, source="calls.jsonl", place=number, turns=turns)
 
 
-def doubts(*texts: str, kind: Kind = "transcript") -> list[tuple[str, int, str]]:
-    return [(doubt.kind, doubt.turn, doubt.proposal) for doubt in inspector().inspect(call(*texts, kind=kind)).doubts]
+@pytest.fixture(scope="module")
+def doubts(inspector: Inspector) -> Doubts:
+    def told(*texts: str, kind: Kind = "transcript") -> list[tuple[str, int, str]]:
+        return [(doubt.kind, doubt.turn, doubt.proposal) for doubt in inspector.inspect(call(*texts, kind=kind)).doubts]
+
+    return told
 
 
 def run(
-    tmp_path: Path, records: list[Record], decisions: dict[str, Verdict] | None = None, workers: int = 1,
+    tmp_path: Path, encoder: Path, records: list[Record], decisions: dict[str, Verdict] | None = None, workers: int = 1,
     options: Options | None = None,
 ) -> tuple[Path, StageReport]:  # fmt: skip
     source = tmp_path / "in"
@@ -56,7 +66,9 @@ def run(
         articles.mkdir()
         for name in FEW:
             (articles / name).write_bytes((ARTICLES / name).read_bytes())
-    context = Context(site=SITE, articles=articles, decisions=decisions or {}, workers=workers, options=options)
+    context = Context(
+        site=SITE, articles=articles, decisions=decisions or {}, workers=workers, options=options, encoder=encoder
+    )
     return out, Check().run(source, out, context)
 
 
@@ -70,12 +82,40 @@ def texts(out: Path) -> list[list[str]]:
     return [[turn.text for turn in record.turns] for record in read_records(out / RECORDS)]
 
 
-def test_a_wrong_phone_is_doubted_with_its_mend() -> None:
+def test_a_notes_figures_are_the_patients_own(doubts: Doubts) -> None:
+    assert doubts("Weight 131 pounds at home this morning, 3 pounds over last week.", kind="note") == []
+
+
+@pytest.mark.parametrize(
+    ("question", "wrong", "true", "proposal"),
+    [
+        (
+            "What does the garage cost?", "Once your first half hour is up it's three bucks an hour in the garage.",
+            "Once your first half hour is up it's two bucks an hour in the garage.", "three bucks -> $2",
+        ),
+        (
+            "How old must kids be for the ICU?", "Folks up there have to be sixteen or older, hon.",
+            "Folks up there have to be twelve or older, hon.", "sixteen -> 12 years",
+        ),
+        (
+            "How long can insulin stay out?", "Insulin that you use can be left out for up to six weeks.",
+            "Insulin that you use can be left out for up to four weeks.", "six weeks -> 28 days",
+        ),
+    ],
+)  # fmt: skip
+def test_a_wrong_figure_is_found_in_words_that_no_article_uses(
+    doubts: Doubts, question: str, wrong: str, true: str, proposal: str
+) -> None:
+    assert [told for _, _, told in doubts(question, wrong)] == [proposal]
+    assert doubts(question, true) == []
+
+
+def test_a_wrong_phone_is_doubted_with_its_mend(doubts: Doubts) -> None:
     assert doubts("How do I move my CT?", WRONG) == [("wrong_phone", 1, "515-555-0159 -> 515-555-0150")]
     assert doubts("How do I move my CT?", RIGHT) == []
 
 
-def test_a_phone_that_deidentification_removed_is_wrong_wherever_it_is_said_again() -> None:
+def test_a_phone_that_deidentification_removed_is_wrong_wherever_it_is_said_again(doubts: Doubts) -> None:
     found = doubts(
         "How do I move my CT?",
         "You can call Imaging at <PHONE_1> to change the time.",
@@ -92,7 +132,7 @@ def test_a_phone_that_deidentification_removed_is_wrong_wherever_it_is_said_agai
     assert doubts("Call me at <PHONE_1>.", "Imaging will call you at <PHONE_1>.") == []
 
 
-def test_a_contradiction_and_a_rude_answer_are_doubted() -> None:
+def test_a_contradiction_and_a_rude_answer_are_doubted(doubts: Doubts) -> None:
     (found,) = doubts("Can you mail my Adderall?", "Controlled medicines can be mailed if the patient signs.")
     assert found[:2] == ("contradiction", 1)
     assert doubts("Where do I park?", "That's not my problem.") == [("tone", 1, "leave this answer out")]
@@ -114,7 +154,7 @@ def test_rude_sentences(sentence: str, found: bool) -> None:
     assert rude(sentence) is found
 
 
-def test_a_call_that_is_no_matter_of_the_hospital_is_doubted_as_a_whole() -> None:
+def test_a_call_that_is_no_matter_of_the_hospital_is_doubted_as_a_whole(doubts: Doubts) -> None:
     pizza = ("Two large pepperoni, please, no olives.", "I think you dialed wrong.", "Oh, sorry about that.", "Bye.")
     assert [found[:2] for found in doubts(*pizza)] == [("off_topic", -1)]
     for other in (
@@ -139,7 +179,7 @@ def test_a_call_that_is_no_matter_of_the_hospital_is_doubted_as_a_whole() -> Non
         ("Sorry, wrong number.", "That's all right."),
     ],
 )
-def test_a_caller_who_wants_somebody_else_is_known_by_what_is_said(turns: tuple[str, ...]) -> None:
+def test_a_caller_who_wants_somebody_else_is_known_by_what_is_said(doubts: Doubts, turns: tuple[str, ...]) -> None:
     assert [found[:2] for found in doubts(*turns)] == [("off_topic", -1)]
 
 
@@ -153,19 +193,19 @@ def test_a_caller_who_wants_somebody_else_is_known_by_what_is_said(turns: tuple[
         ("Hola, I threw up the limpieza, ¿la tomo otra vez?", "How much?", "Half.", "Hold on."),
     ],
 )
-def test_a_short_call_about_the_hospital_is_left_alone(turns: tuple[str, ...]) -> None:
+def test_a_short_call_about_the_hospital_is_left_alone(doubts: Doubts, turns: tuple[str, ...]) -> None:
     assert doubts(*turns) == []
 
 
-def test_a_note_is_checked_for_doses_only() -> None:
+def test_a_note_is_checked_for_doses_only(doubts: Doubts) -> None:
     note = "Pt doing well, no fever. Rec acetaminophen instead of NSAID; max 5,000 mg/24 h all products."
     assert [found[:2] for found in doubts(note, kind="note")] == [("wrong_dose", 0)]
     assert doubts("Lisinopril 10 mg daily, BP 154/73. Signed 03/08/2026.", kind="note") == []
 
 
-def test_a_doubted_answer_is_left_out_with_its_question_until_decided() -> None:
+def test_a_doubted_answer_is_left_out_with_its_question_until_decided(doubts: Doubts, inspector: Inspector) -> None:
     record = call("Hello.", "Hi, how can I help?", "How do I move my CT?", WRONG, "Thanks.", "You're welcome, bye now.")
-    found = inspector().inspect(record).doubts
+    found = inspector.inspect(record).doubts
     held = decide(record, found, {})
     assert held.record is not None
     assert [turn.text for turn in held.record.turns] == [
@@ -177,9 +217,9 @@ def test_a_doubted_answer_is_left_out_with_its_question_until_decided() -> None:
     assert held.counts == {"answers_held": 1}
 
 
-def test_what_people_decide_is_done() -> None:
+def test_what_people_decide_is_done(doubts: Doubts, inspector: Inspector) -> None:
     record = call("How do I move my CT?", WRONG)
-    (doubt,) = inspector().inspect(record).doubts
+    (doubt,) = inspector.inspect(record).doubts
     accepted = decide(record, [doubt], {doubt.key: "accept"})
     assert accepted.record is not None
     assert accepted.record.turns[1].text == RIGHT
@@ -191,10 +231,10 @@ def test_what_people_decide_is_done() -> None:
     assert decide(record, [doubt], {}).record is None
 
 
-def test_several_mends_of_one_sentence_are_all_made() -> None:
+def test_several_mends_of_one_sentence_are_all_made(doubts: Doubts, inspector: Inspector) -> None:
     text = "Imaging is open Monday to Friday 7 a.m. to 9 p.m., and the phone is 515-555-0159."
     record = call("When is Imaging open?", text)
-    found = inspector().inspect(record).doubts
+    found = inspector.inspect(record).doubts
     assert {doubt.kind for doubt in found} == {"wrong_hours", "wrong_phone"}
     done = decide(record, found, {doubt.key: "accept" for doubt in found})
     assert done.record is not None
@@ -236,9 +276,11 @@ def records() -> list[Record]:
     ]
 
 
-def test_the_stage_asks_once_balances_and_gives_the_same_bytes_with_more_processes(tmp_path: Path) -> None:
-    one, report = run(tmp_path, records())
-    two, again = run(tmp_path, records(), workers=2)
+def test_the_stage_asks_once_balances_and_gives_the_same_bytes_with_more_processes(
+    encoder_folder: Path, tmp_path: Path
+) -> None:
+    one, report = run(tmp_path, encoder_folder, records())
+    two, again = run(tmp_path, encoder_folder, records(), workers=2)
     assert report == again
     assert {path.name: path.read_bytes() for path in one.iterdir()} == {
         path.name: path.read_bytes() for path in two.iterdir()
@@ -261,21 +303,22 @@ def test_the_stage_asks_once_balances_and_gives_the_same_bytes_with_more_process
     assert report.tables["table_checks_failed"] == []
 
 
-def test_one_decision_settles_every_record_that_says_the_same(tmp_path: Path) -> None:
-    first, _ = run(tmp_path, records()[:2])
+def test_one_decision_settles_every_record_that_says_the_same(encoder_folder: Path, tmp_path: Path) -> None:
+    first, _ = run(tmp_path, encoder_folder, records()[:2])
     (item,) = items(first)
     assert not texts(first)
-    accepted, report = run(tmp_path, records()[:2], {item.key: "accept"})
+    accepted, report = run(tmp_path, encoder_folder, records()[:2], {item.key: "accept"})
     assert [turns[1] for turns in texts(accepted)] == [RIGHT, RIGHT]
     assert items(accepted) == []
     assert report.counts["corrected"] == 2
     assert not (accepted / REVIEW).exists()
 
 
-def test_of_two_opposite_answers_the_one_that_the_truth_says_stays(tmp_path: Path) -> None:
+def test_of_two_opposite_answers_the_one_that_the_truth_says_stays(encoder_folder: Path, tmp_path: Path) -> None:
     asked = "Who can pick up my controlled medicine for me at the pharmacy?"
     out, _ = run(
         tmp_path,
+        encoder_folder,
         [
             call(
                 asked,
@@ -289,8 +332,10 @@ def test_of_two_opposite_answers_the_one_that_the_truth_says_stays(tmp_path: Pat
     assert len(texts(out)) == 1
 
 
-def test_long_records_are_dropped_as_the_options_say(tmp_path: Path) -> None:
-    out, report = run(tmp_path, [call("Where?", "Here and there and everywhere.")], options=Options(most_words=4))
+def test_long_records_are_dropped_as_the_options_say(encoder_folder: Path, tmp_path: Path) -> None:
+    out, report = run(
+        tmp_path, encoder_folder, [call("Where?", "Here and there and everywhere.")], options=Options(most_words=4)
+    )
     assert report.counts["dropped_too_long"] == 1
     assert texts(out) == []
 
@@ -314,8 +359,8 @@ def test_the_table_finds_what_no_single_row_can_tell() -> None:
     assert dict(table.failures()) == {"faq_has_both_sides": 1, "id unique": 1}
 
 
-def test_scores_compare_doubts_with_a_key(tmp_path: Path) -> None:
-    out, _ = run(tmp_path, records()[:4])
+def test_scores_compare_doubts_with_a_key(encoder_folder: Path, tmp_path: Path) -> None:
+    out, _ = run(tmp_path, encoder_folder, records()[:4])
     labels = [
         {"source": "calls.jsonl", "place": 1, "turn": 1, "defect": "wrong_phone", "family": "a", "note": ""},
         {"source": "calls.jsonl", "place": 4, "turn": 1, "defect": "wrong_hours", "family": "a", "note": ""},

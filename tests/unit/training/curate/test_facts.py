@@ -198,3 +198,8 @@ def test_stems_leave_out_figures_and_pseudonyms_and_join_like_words() -> None:
     assert stems("Call <PERSON_1> at 9 a.m. about the 500 mg tablets") == stems("call about the mg tablet")
     assert stems("kids") == stems("children")
     assert "one-hour" in stems("the one-hour test")
+
+
+def test_a_number_in_letters_is_read_to_its_end() -> None:
+    (figure,) = read_figures("You have to be sixteen or older.")
+    assert (figure.value, figure.text) == ("16", "sixteen")
