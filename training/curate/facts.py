@@ -122,7 +122,7 @@ class Facts:
             else:
                 fault = self._fault(sentence, figure, figures, near)
                 if fault is None and self._meanings is not None and question and figure.kind != "phone":
-                    meant = self._meanings.beside(question, sentence) if meant is None else meant
+                    meant = self._meanings.beside(question, sentence, with_figure=True) if meant is None else meant
                     fault = _in_other_words(sentence, figure, figures, meant)
             if fault:
                 faults.append(fault)

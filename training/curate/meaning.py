@@ -2,7 +2,7 @@
 
 The encoder that search uses gives both a vector: a statement with the article's name before it, a sentence with the
 question before it. Words in common need not be: "three bucks an hour once the half hour is up" lies beside "After the
-first 30 minutes, parking costs $2 an hour". Only statements with a figure are held.
+first 30 minutes, parking costs $2 an hour".
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ class Meanings:
 
     def __init__(self, truth: Truth, vectors: Vectors, encoder: Path) -> None:
         """``vectors`` are those of :func:`vectors_of` for this truth; ``encoder`` the folder of the encoder's files."""
-        self._statements = told(truth)
+        self._statements = truth.statements
         self._vectors = vectors
+        self._figured = np.flatnonzero([bool(statement.figures) for statement in truth.statements])
         self._encoder = SearchEncoder.load(encoder)
+        self._last: tuple[tuple[str, str], Vectors] = (("", ""), np.zeros(0, dtype=np.float32))
 
-    def beside(self, question: str, sentence: str, limit: int = 6) -> list[Meant]:
-        """The likeliest statements, best first. A call of the encoder: some milliseconds."""
-        likeness = self._vectors @ self._encoder.embed([f"{question} {sentence}"])[0]
-        best = np.argsort(-likeness, kind="stable")[:limit]
+    def beside(self, question: str, sentence: str, limit: int = 6, *, with_figure: bool = False) -> list[Meant]:
+        """The likeliest statements, or those with a figure, best first. A call of the encoder: some milliseconds."""
+        if self._last[0] != (question, sentence):
+            self._last = (question, sentence), self._vectors @ self._encoder.embed([f"{question} {sentence}"])[0]
+        likeness = self._last[1]
+        among = self._figured if with_figure else np.arange(len(likeness))
+        best = among[np.argsort(-likeness[among], kind="stable")[:limit]]
         return [Meant(self._statements[number], float(likeness[number])) for number in best]
 
 
-def told(truth: Truth) -> list[Statement]:
-    """The statements that hold a figure, in order."""
-    return [statement for statement in truth.statements if statement.figures]
-
-
 def vectors_of(truth: Truth, encoder: Path) -> Vectors:
-    """Unit vectors (statements, 384) of :func:`told`; those of one text are made once in a process."""
-    return _embedded(tuple(f"{one.source.replace('-', ' ')}: {one.text}" for one in told(truth)), encoder)
+    """Unit vectors (statements, 384) of the truth's statements; those of one text are made once in a process."""
+    return _embedded(tuple(f"{one.source.replace('-', ' ')}: {one.text}" for one in truth.statements), encoder)
 
 
 @lru_cache(maxsize=2)
