@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.guardrails.output import stem
 from training.curate.contradictions import with_clauses
 from training.curate.figures import Figure, read_figures
 from training.curate.meaning import Meanings, Meant
-from training.curate.spoken import LASTING
+from training.curate.spoken import EITHER, LASTING
 from training.curate.truth import SITE, Beside, Statement, Truth, stems
 
 Wrong = Literal["wrong_phone", "wrong_hours", "wrong_number", "wrong_dose"]
@@ -37,12 +37,16 @@ LEAST_SAID = 0.3
 """So much of the statement the sentence itself must hold; the question may lend the rest."""
 FROM_QUESTION, FROM_SENTENCE, FROM_AROUND = 0.7, 0.7, 0.4
 """How much of a word's weight the patient's question, the rest of a sentence and the rest of the record lend."""
-MEANS = 0.55
+MEANS = 0.45
 """From here on, as a cosine, a statement means the same thing as a sentence in other words."""
-MEANS_MUCH = 0.7
-"""And from here on its only number is meant, even where the sentence leaves out what it counts: "at least ten"."""
+MEANS_MUCH = 0.57
+"""And from here on also a figure of it without its unit, or with another: "at least ten", "till six"."""
 MEANS_LESS = 0.1
 """A statement that is so much less alike than the best may still hold the figure."""
+_ENDING = re.compile(r"\b(?:until|till|to|clos\w+|ends?|last|quits?|late)\b[^.;]*$", re.IGNORECASE)
+_ASKS = re.compile(
+    r"\?\W*$|^(?:\W*(?:and|okay|so|all right)\b)*\W*(?:is|was|are|do|did|can|could|may)\b", re.IGNORECASE
+)
 _LEAST_WORDS = 3
 _NAMELESS = re.compile(r"<(?:ORGANIZATION|PERSON|ADDRESS)(?:_\d+)?>")
 _LAST, _NEXT = re.compile(r"([A-Za-z]+)[^A-Za-z]*$"), re.compile(r"[^A-Za-z]*([A-Za-z]+)")
@@ -78,6 +82,7 @@ class Facts:
         statements that share words with a sentence are found.
         """
         self._meanings = meanings
+        self._numbers = [one for statement in truth.statements for one in statement.figures if one.kind == "phone"]
         self._truth = truth
         whole = frozenset(statement.text for statement in truth.statements)
         self._clauses = Truth([one for one in with_clauses(truth.statements) if one.figures and one.text not in whole])
@@ -121,12 +126,19 @@ class Facts:
                 fault = None
             else:
                 fault = self._fault(sentence, figure, figures, near)
-                if fault is None and self._meanings is not None and question and figure.kind != "phone":
+                if fault is None and self._meanings is not None and question and self._tells(sentence, figure):
                     meant = self._meanings.beside(question, sentence, with_figure=True) if meant is None else meant
                     fault = _in_other_words(sentence, figure, figures, meant)
             if fault:
                 faults.append(fault)
         return faults
+
+    def _tells(self, sentence: str, figure: Figure) -> bool:
+        """Whether a figure is one to be looked up by meaning: no question's, none that de-identification wrote ("90+"),
+        and no phone of the hospital's, for whose it is hangs on more than a sentence.
+        """
+        known = figure.kind == "phone" and any(map(figure.says, self._numbers))
+        return not known and not _ASKS.search(sentence) and sentence[figure.end : figure.end + 1] != "+"
 
     @staticmethod
     def _fault(sentence: str, figure: Figure, figures: Sequence[Figure], near: Sequence[Beside]) -> Fault | None:
@@ -175,24 +187,82 @@ def _in_other_words(sentence: str, figure: Figure, figures: Sequence[Figure], me
     for one in near:
         if one.likeness < MEANS:
             break
-        right = _instead(figure, figures, one.statement)
-        if right is None or not _counts_alike(sentence, figure, one.statement, right):
-            right = _only_number(figure, figures, one.statement) if one.likeness >= MEANS_MUCH else None
-        if right is not None:
+        right = _opposite_number(sentence, figure, figures, one.statement)
+        if right is not None and (one.likeness >= MEANS_MUCH or _same_unit(figure, right)):
             return Fault(_kind(figure, right), figure, right.text, sentence, one.statement)
     return None
 
 
 def _same_number(statement: Statement, figure: Figure) -> bool:
-    """Whether a number that the sentence leaves without its unit stands in the statement: "twelve and up"."""
-    return not figure.unit and any((one.kind, one.value) == (figure.kind, figure.value) for one in statement.figures)
+    """Whether a number said without its unit stands in the statement: "twelve and up", "till six"."""
+    return not figure.unit and any(
+        (one.kind, one.value) == (figure.kind, figure.value) or _same_hour(figure, one) for one in statement.figures
+    )
 
 
-def _only_number(figure: Figure, figures: Sequence[Figure], statement: Statement) -> Figure | None:
-    """The one number of a statement, where the sentence has one number too and says nothing of what it counts."""
-    mine = [one for one in figures if one.kind == "number"]
-    theirs = [one for one in statement.figures if one.kind == "number"]
-    return theirs[0] if mine == [figure] and not figure.unit and len(theirs) == 1 else None
+def _opposite_number(sentence: str, figure: Figure, figures: Sequence[Figure], statement: Statement) -> Figure | None:
+    """The figure of a statement that the sentence gives otherwise: of what each says alone, one that may be compared.
+
+    They pair off in order; of more opening hours those of the day count, the last after "until" or "close".
+    """
+
+    def said(one: Figure) -> bool:
+        return _holds(statement, one) or _same_number(statement, one)
+
+    mine = [one for one in figures if _comparable(figure, one) and not said(one)]
+    theirs = [
+        one
+        for one in statement.figures
+        if _comparable(figure, one) and not any(one.says(other) or _same_hour(other, one) for other in figures)
+    ]
+    if figure not in mine or not theirs or len(mine) > len(theirs):
+        return None
+    if len(theirs) == len(mine):
+        return theirs[mine.index(figure)]
+    hours = [one for one in _hours_of(figures, statement) if one in theirs]
+    return (hours[-1] if _ENDING.search(sentence[: figure.start]) else hours[0]) if hours else None
+
+
+def _hours_of(figures: Sequence[Figure], statement: Statement) -> list[Figure]:
+    """The times of a statement that belong to the day that the sentence speaks of, else to the days that come first."""
+    spoken_of = {day for one in figures if one.kind == "days" for day in one.value.split()}
+    groups: list[tuple[set[str], list[Figure]]] = []
+    for one in statement.figures:
+        if one.kind == "days" and (not groups or groups[-1][1]):
+            groups.append((set(), []))
+        if groups and one.kind == "days":
+            groups[-1][0].update(one.value.split())
+        elif groups and one.kind == "time":
+            groups[-1][1].append(one)
+    named = [times for days, times in groups if days & spoken_of]
+    return named[0] if named else groups[0][1] if groups else []
+
+
+def _comparable(figure: Figure, other: Figure) -> bool:
+    """Whether ``figure`` may be of the same thing: times, lengths of time, numbers with one unit or said without it."""
+    if figure.kind == other.kind == "number":
+        lasting = figure.unit in LASTING and other.unit in LASTING
+        return lasting or not figure.unit or figure.unit == other.unit
+    if {figure.kind, other.kind} == {"number", "time"}:
+        return _hour(figure) or _hour(other)
+    return figure.kind == other.kind and figure.kind in ("time", "days", "phone")
+
+
+def _same_unit(figure: Figure, other: Figure) -> bool:
+    return figure.kind == other.kind and (figure.kind != "number" or bool(figure.unit and other.unit))
+
+
+def _hour(figure: Figure) -> bool:
+    """Whether a number may be an hour: "till six"."""
+    return figure.kind == "number" and not figure.unit and figure.value.isdigit() and 1 <= int(figure.value) <= 12
+
+
+def _same_hour(figure: Figure, time: Figure) -> bool:
+    return (
+        time.kind == "time"
+        and _hour(figure)
+        and time.says(replace(figure, kind="time", value=f"{EITHER}{int(figure.value) % 12:02d}:00"))
+    )
 
 
 def _without_times(sentence: str, figures: Sequence[Figure]) -> str:

@@ -24,7 +24,7 @@ _HOUR = rf"(?:{'|'.join(ONES[1:13])}|1[0-2]|[1-9])"
 _LONG = "hour|day|week|month|year"
 _COUNTED = "minute|hour|day|week|month|year|milli|dollar|percent|mile|pound"
 _DIGIT = rf"(?:oh|{'|'.join(ONES[:10])})"
-_ENDS = r"(?=\s*(?:[.,;?!]|$)|\s(?:on|every|each|daily|weekdays|mon|tues|wednes|thurs|fri|satur|sun))"
+_ENDS = r"(?=\s*(?:[.,;?!]|$)|\s(?:on|every|each|daily|weekdays|(?:mon|tues|wednes|thurs|fri|satur|sun)days?)\b)"
 """What follows two bare hours; behind other words they are numbers of something."""
 
 
@@ -94,8 +94,24 @@ def _span(match: re.Match[str]) -> Iterator[Spoken]:
 
 def _phone(match: re.Match[str]) -> Iterator[Spoken]:
     digits = [str(max(0, ONES.index(word)) if word in ONES else 0) for word in re.findall(r"[a-z]+", match[0].lower())]
-    if len(digits) in (7, 10):
+    if len(digits) in (4, 7, 10):
         yield Spoken("phone", "".join(digits), "", *match.span())
+
+
+def _last_four(match: re.Match[str]) -> Iterator[Spoken]:
+    yield Spoken("phone", match[0], "", *match.span())
+
+
+def _counted(match: re.Match[str]) -> Iterator[Spoken]:
+    yield Spoken("number", str(whole(match["many"])), match["long"].lower(), *match.span())
+
+
+def _cents(match: re.Match[str]) -> Iterator[Spoken]:
+    yield Spoken("number", str(whole(match["many"]) / 100), "$", *match.span())
+
+
+def _thousand(match: re.Match[str]) -> Iterator[Spoken]:
+    yield Spoken("number", "1000", "$", *match.span())
 
 
 def _half(match: re.Match[str]) -> Iterator[Spoken]:
@@ -150,6 +166,11 @@ _PATTERNS: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
     (re.compile(text.replace(" ", r"\s"), re.IGNORECASE), read)
     for text, read in (
         (rf"\b{_DIGIT}(?:(?:, ?| |-){_DIGIT}){{6,9}}\b", _phone),
+        (rf"\b(?:oh|zero)(?:(?:, ?| |-){_DIGIT}){{3}}\b", _phone),
+        (r"(?<=\bcall )0\d{3}\b", _last_four),
+        (rf"\b(?P<many>{_BELOW_HUNDRED}|\d+) (?:business|working) (?P<long>day)s?\b", _counted),
+        (rf"\b(?P<many>{_BELOW_HUNDRED}|\d+) cents\b", _cents),
+        (r"\ba thousand dollars\b", _thousand),
         (rf"\b(?P<past>half past|(?:a )?quarter (?:past|after|to|till)) (?P<hour>{_HOUR})\b{_PART}?", _past),
         (rf"\b(?P<hour>{_HOUR})(?P<minutes>)(?: o['’]?clock)\b{_PART}?", _plain_hour),
         (rf"\b(?P<hour>{_HOUR}) (?P<minutes>fifteen|thirty|forty-five)\b(?![- ](?:{_COUNTED})){_PART}?", _plain_hour),

@@ -82,6 +82,10 @@ def texts(out: Path) -> list[list[str]]:
     return [[turn.text for turn in record.turns] for record in read_records(out / RECORDS)]
 
 
+def test_what_the_staff_asks_is_no_figure_of_the_hospitals(doubts: Doubts) -> None:
+    assert doubts("I need the billing people.", "Okay, and is 515-555-0137 still a good number for you?") == []
+
+
 def test_a_notes_figures_are_the_patients_own(doubts: Doubts) -> None:
     assert doubts("Weight 131 pounds at home this morning, 3 pounds over last week.", kind="note") == []
 
@@ -100,6 +104,14 @@ def test_a_notes_figures_are_the_patients_own(doubts: Doubts) -> None:
         (
             "How long can insulin stay out?", "Insulin that you use can be left out for up to six weeks.",
             "Insulin that you use can be left out for up to four weeks.", "six weeks -> 28 days",
+        ),
+        (
+            "What time does the gift shop close on a weekday?", "They're there till eight.", "They're there till six.",
+            "eight -> 6 p.m.",
+        ),
+        (
+            "Can I have the number of the billing people?", "Sure, it's 515-555-0137.", "Sure, it's 515-555-0130.",
+            "515-555-0137 -> 515-555-0130",
         ),
     ],
 )  # fmt: skip
