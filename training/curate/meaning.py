@@ -49,6 +49,10 @@ class Meanings:
         best = among[np.argsort(-likeness[among], kind="stable")[:limit]]
         return [Meant(self._statements[number], float(likeness[number])) for number in best]
 
+    def nearest(self, text: str) -> float:
+        """How near the whole text comes to any statement, as a cosine; it is cut at 256 tokens."""
+        return float((self._vectors @ self._encoder.embed([text])[0]).max(initial=-1.0))
+
 
 def vectors_of(truth: Truth, encoder: Path) -> Vectors:
     """Unit vectors (statements, 384) of the truth's statements; those of one text are made once in a process."""

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from app.guardrails.sentences import split
+from training.curate.meaning import Meanings
 from training.curate.records import Record
 from training.curate.truth import Truth, stems
 
@@ -29,6 +30,11 @@ SAYS, ASKS = 0.6, 0.5
 """From here on a statement of the hospital is what somebody says, or a known question what somebody asks."""
 RARE = 11.0
 """Words of so much weight in common are about the same thing, whatever else is said."""
+FAR, DECLINED, MEANT = 0.34, 0.5, 0.5
+"""A call no nearer than ``FAR`` to any statement is no matter of the hospital; one whose number was wrong, or that the
+staff turns away, no nearer than ``DECLINED``. From ``MEANT`` on words alone do not make it one."""
+BROAD = 1_000
+"""Statements from which on the articles speak of most that a hospital is called about; of fewer, a call may be far."""
 MOST_TURNS = 8
 """A longer call was about something."""
 EVIDENCE, MOST_WORDS = 2, 3
@@ -40,29 +46,36 @@ def rude(sentence: str) -> bool:
     return bool(_RUDE.search(sentence.replace("’", "'")))
 
 
-def off_topic(record: Record, truth: Truth, asked: Truth, names: frozenset[str], hospital: str) -> bool:
+def off_topic(
+    record: Record, truth: Truth, asked: Truth, names: frozenset[str], hospital: str, meanings: Meanings
+) -> bool:
     """Whether a call in English is no matter of the hospital. For it speaks that the staff or the caller says that the
     number is wrong, words of everyday life and words that stand nowhere in the articles; against it, words of a
     hospital's matters, words in which patients ask, a name, a question that the articles answer, and what stands in
-    them. It takes more for it than against it. A call in which nobody answers the staff is none either. ``names``: of
-    departments and drugs, in lower case; ``hospital``: its name.
+    them. It takes more for it than against it. Far from all that the articles mean it is no matter of theirs whatever
+    the words. A call in which nobody answers the staff is none either. ``names``: of departments and drugs, in lower
+    case; ``hospital``: its name.
     """
     if record.kind != "transcript" or record.language == "es" or len(record.turns) > MOST_TURNS:
         return False
     patient = [turn.text for turn in record.turns if turn.speaker == "patient"]
     if not any(map(_LETTER.search, patient)):
         return len(patient) > 1 and any(_said(_SILENCE, turn.text) for turn in record.turns)
-    mistaken = any(_said(_MISTAKES, text) for text in patient)
-    if len(patient) < 2 and not mistaken:
-        return False
     if any(map(_FOREIGN.search, patient)):
         return False  # Two languages in one call: the words of the other are strange, too.
+    mistaken = any(_said(_MISTAKES, text) for text in patient)
     first = next(place for place, turn in enumerate(record.turns) if turn.speaker == "patient")
     staff = [turn.text for turn in record.turns[first:] if turn.speaker == "staff"]
+    declined = any(_said(_DECLINES, text) or _announces(text, hospital) for text in staff)
+    near = meanings.nearest(" ".join(turn.text for turn in record.turns[first:]))
+    far = FAR if len(truth.statements) >= BROAD else -1.0
+    if near < (DECLINED if declined or mistaken else far):
+        return True
+    if near >= MEANT or (len(patient) < 2 and not mistaken):
+        return False
     told = [stems(sentence) for text in patient for sentence in split(text)]
     said = frozenset().union(*told)
     strange = {term for term in said if term in _EVERYDAY or not (truth.knows(term) or asked.knows(term))}
-    declined = any(_said(_DECLINES, text) or _announces(text, hospital) for text in staff)
     much = EVIDENCE * (mistaken + declined) + min(MOST_WORDS, len(strange))
     if much < EVIDENCE:
         return False

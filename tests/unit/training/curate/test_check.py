@@ -82,6 +82,22 @@ def texts(out: Path) -> list[list[str]]:
     return [[turn.text for turn in record.turns] for record in read_records(out / RECORDS)]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        ("Does the accordion go out of tune in the cold?", "Mine did, I kept it by the stove."),
+        ("I want to move my piano up two floors.", "You'd need a piano mover, that's not something we do."),
+    ],
+)
+def test_a_call_far_from_all_that_the_articles_mean_is_off_topic(doubts: Doubts, said: tuple[str, str]) -> None:
+    assert [kind for kind, _, _ in doubts(*said)] == ["off_topic"]
+
+
+def test_a_strange_matter_of_the_hospital_is_one(doubts: Doubts) -> None:
+    said = ("My goat butted me and now my knee is swollen.", "Come to urgent care so that somebody looks at the knee.")
+    assert doubts(*said) == []
+
+
 def test_what_the_staff_asks_is_no_figure_of_the_hospitals(doubts: Doubts) -> None:
     assert doubts("I need the billing people.", "Okay, and is 515-555-0137 still a good number for you?") == []
 
@@ -178,7 +194,9 @@ def test_a_call_that_is_no_matter_of_the_hospital_is_doubted_as_a_whole(doubts: 
         "Hola, ¿está abierta la tienda de regalos?",
     ):
         assert doubts(other, "Hold on.", "Sure, okay.", "There is.") == [], other
-    assert doubts("Two large pepperoni, please.", "I think you dialed wrong.") == []
+    assert [found[:2] for found in doubts("Two large pepperoni, please.", "I think you dialed wrong.")] == [
+        ("off_topic", -1)
+    ]
 
 
 @pytest.mark.parametrize(
