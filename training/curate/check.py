@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.contracts.site import Site
 from training.curate.contradictions import Answers, Said
 from training.curate.doubts import STAGE, Decided, Doubt, Inspector, Seen, decide, opposite
-from training.curate.meaning import Vectors, vectors_of
+from training.curate.meaning import Meanings, Vectors, vectors_of
 from training.curate.records import Record, read_records, record_line
 from training.curate.stages import RECORDS, REVIEW, Context, StageReport, Verdict
 from training.curate.streams import mapped
@@ -89,7 +89,8 @@ class Check:
         number = -1
         with seen.open("w", encoding="utf-8") as out, said.open("w+b") as kept:
             places = array("Q")
-            answers = Answers(truth.weight, partial(_said_at, kept, places))
+            meanings = Meanings(truth, vectors, context.encoder)
+            answers = Answers(truth.weight, partial(_said_at, kept, places), meanings)
             prepare = partial(inspector, context.site, context.articles, context.encoder, vectors)
             for number, one in enumerate(mapped(read_records(source), prepare, context.workers)):
                 out.write(_seen_line(one))

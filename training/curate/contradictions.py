@@ -13,10 +13,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, product
 
 from training.curate.figures import read_figures
-from training.curate.stance import agree, denied, opposed, plain, stance, with_it
+from training.curate.meaning import Meanings
+from training.curate.replies import OF_THE_CALL, Replies, last_question
+from training.curate.stance import SIDE_WORDS, TIMES, agree, denied, opposed, plain, stance, with_it
 from training.curate.truth import Beside, Statement, Truth, stems
 from training.finetune.sentences import split_sentences
 
@@ -30,6 +32,10 @@ FAR_MORE = 1.8
 """A statement that shares so much more is what the clause speaks of."""
 SUPPORTED = 0.85
 """From here on a whole sentence is one of the truth."""
+IN_ITS_WORDS = 0.6
+"""From here on a sentence speaks the truth's words: other words for the same need not be looked for."""
+SAYS_ITSELF = 4
+"""If it has so many words of its own: the words of a shorter one are the question's."""
 ALIKE_IN_WORDS = 0.5
 """The same where the sides are told by a bare negation, or by "before" and "after"."""
 ALIKE_SHORT = 0.55
@@ -73,12 +79,19 @@ _COMPARES = re.compile(
     r"younger|older|within|even if)\b",
     re.IGNORECASE,
 )
-SIDE_WORDS = stems("welcome allowed permitted fine safe forbidden prohibited necessary required sure free")
-"""By these a side is taken: they are not what is spoken of."""
+_UNLESS = re.compile(r"\bunless\b", re.IGNORECASE)
+_ONLY = re.compile(r"\bonly (?:with|if|when|after|once|by)\b", re.IGNORECASE)
+"""What is forbidden unless something holds is what is allowed only then."""
 LIGHT = stems("take put use have get go come keep give try help against usually still also early often always")
 """Words that say little of what is done."""
 _KEYS = 3
 _BUCKET = 40
+_TOPIC_KEYS = 7
+_TOPIC_BUCKET = 10
+SAME_TOPIC, SAME_SENTENCE = 10.0, 6.0
+"""The least weight of the words that two answers with their questions share, and the sentences that differ."""
+OPEN = 0.62
+"""Below this, as a cosine, no statement speaks of what an answer says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +120,36 @@ class _Near:
 class Contradictions:
     """Checks sentences against the truth. Build it once in each process."""
 
-    def __init__(self, truth: Truth) -> None:
+    def __init__(self, truth: Truth, meanings: Meanings | None = None) -> None:
+        """Without ``meanings`` only statements that share words with a sentence are found."""
         self._sentences = truth
         self._clauses = Truth(list(with_clauses(truth.statements)))
+        self._replies = Replies(truth, meanings) if meanings is not None else None
 
     def check(self, sentence: str, question: str = "") -> Conflict | None:
         """What of the truth the sentence, said to ``question``, contradicts."""
-        said, asked = stems(sentence), stems(question)
         length = len(sentence.split())
-        if len(said) < 2 or sentence.endswith("?") or _OWN.search(sentence) or not SHORTEST <= length <= LONGEST:
+        if sentence.endswith("?") or length > LONGEST:
             return None
         if length > (UNMARKED if _END.search(sentence) else UNENDED) and not _MARK.search(sentence[:-1]):
             return None
-        if self.supported(sentence, question):
+        alike = self._backed(sentence, question)
+        if alike >= SUPPORTED:
+            return None
+        if found := self._in_its_words(sentence, question):
+            return found
+        in_its_words = alike >= IN_ITS_WORDS and len(stems(sentence)) >= SAYS_ITSELF
+        if self._replies is None or not question or in_its_words:
+            return None
+        if meant := self._replies.check(sentence, question):
+            statement, reason = meant
+            return Conflict(sentence, statement.text, statement.source, reason)
+        return None
+
+    def _in_its_words(self, sentence: str, question: str) -> Conflict | None:
+        """As :meth:`check`, of statements that share words with the sentence."""
+        said, asked = stems(sentence), stems(question)
+        if len(said) < 2 or _OWN.search(sentence) or len(sentence.split()) < SHORTEST:
             return None
         found = [
             near
@@ -140,8 +170,12 @@ class Contradictions:
 
     def supported(self, sentence: str, question: str = "") -> bool:
         """Whether the truth says this sentence, nearly word for word."""
+        return self._backed(sentence, question) >= SUPPORTED
+
+    def _backed(self, sentence: str, question: str) -> float:
+        """How much a sentence is like the statement that shares most words with it; 0 if they are opposed."""
         near = self._sentences.beside(stems(sentence), [(stems(question), 0.7)], read_figures(sentence), limit=1)
-        return bool(near) and near[0].alike >= SUPPORTED and not opposed(sentence, near[0].statement.text)
+        return near[0].alike if near and not opposed(sentence, near[0].statement.text) else 0.0
 
     def _opposite(self, clause: str, said: frozenset[str], asked: frozenset[str], *, whole: bool) -> _Near | None:
         """The statement against the clause that shares most with it, unless one on its side shares as much."""
@@ -175,6 +209,7 @@ class Contradictions:
             and (not whole or self._says(clause, one.statement, one.reason))
             and (one.reason not in IN_WORDS or _plain(clause, one, whole))
             and not _of_two_minds(one.statement.text, one.reason)
+            and not (_UNLESS.search(clause) and _ONLY.search(one.statement.text))
         )
 
     def _backs(self, clause: str, other: _Near, one: _Near) -> bool:
@@ -237,24 +272,42 @@ class Said:
 class Answers:
     """Finds opposite answers to nearly the same question among those that are handed in one after another.
 
-    In memory are, for each distinct answer, three words of its question and where it can be read again.
+    In memory are, for each distinct answer, three words of its question, seven of both and where it can be read again.
     """
 
-    def __init__(self, weight: Callable[[Iterable[str]], float], read: Callable[[int], Said]) -> None:
-        """``weight`` of words as :meth:`Truth.weight`; ``read`` gives an earlier answer back by its place."""
-        self._weight, self._read = weight, read
+    def __init__(
+        self,
+        weight: Callable[[Iterable[str]], float],
+        read: Callable[[int], Said],
+        meanings: Meanings | None = None,
+    ) -> None:
+        """``weight`` of words as :meth:`Truth.weight`; ``read`` gives an earlier answer back by its place. Without
+        ``meanings`` questions in quite other words are not compared.
+        """
+        self._weight, self._read, self._meanings = weight, read, meanings
+        self._topics: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
         self._places: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
         self._seen: set[int] = set()
 
     def opposite(self, said: Said, place: int) -> Iterator[tuple[Said, str]]:
         """The earlier answers that contradict this one, with the reason; ``place`` is where this one can be read."""
-        asked = stems(_last_question(said.question))
-        if len(asked) < 2 or not said.tells or _OWN.search(said.answer):
-            return
         same = hash_of(said.question + "\x1f" + said.answer)
-        if same in self._seen:
+        if not said.tells or same in self._seen:
             return
         self._seen.add(same)
+        found = set()
+        for earlier, reason in self._of_one_question(said, place):
+            found.add((earlier.record, earlier.turn))
+            yield earlier, reason
+        for earlier in self._of_one_topic(said, place) if self._meanings is not None else ():
+            if (earlier.record, earlier.turn) not in found:
+                yield earlier, "negation"
+
+    def _of_one_question(self, said: Said, place: int) -> Iterator[tuple[Said, str]]:
+        """As :meth:`opposite`, of answers to nearly the same question."""
+        asked = stems(_last_question(said.question))
+        if len(asked) < 2 or _OWN.search(said.answer):
+            return
         rare = sorted(asked, key=lambda term: (-self._weight([term]), term))[:_KEYS]
         keys = list(combinations(sorted(rare), 2))
         for other in sorted({place for key in keys for place in self._places[key]}):
@@ -272,6 +325,44 @@ class Answers:
             bucket.append(place)
             del bucket[:-_BUCKET]
 
+    def _of_one_topic(self, said: Said, place: int) -> Iterator[Said]:
+        """The earlier answers of which one denies what the other affirms, to questions that may share few words; only
+        about what no statement speaks of.
+        """
+        words = _topic(said)
+        rare = sorted(words, key=lambda term: (-self._weight([term]), term))[:_TOPIC_KEYS]
+        keys = list(combinations(sorted(rare), 2))
+        for other in sorted({place for key in keys for place in self._topics[key]}):
+            earlier = self._read(other)
+            shared = words & _topic(earlier)
+            if earlier.record == said.record or said.supported or earlier.supported:
+                continue
+            if self._weight(shared) < SAME_TOPIC or not self._denied(said.answer, earlier.answer, shared):
+                continue
+            if not _agreeing(said.answer, earlier.answer) and self._open(said) and self._open(earlier):
+                yield earlier
+        for key in keys:
+            bucket = self._topics[key]
+            bucket.append(place)
+            del bucket[:-_TOPIC_BUCKET]
+
+    def _denied(self, one: str, other: str, shared: frozenset[str]) -> bool:
+        """Whether a sentence of one answer denies a word of what both speak of that a sentence of the other affirms."""
+        for mine, theirs in product(_telling(one), _telling(other)):
+            under, free = denied(mine)
+            their_under, their_free = denied(theirs)
+            apart = under & their_free - their_under - free - TIMES
+            back = their_under & free - under - their_free - TIMES
+            both = stems(mine) & stems(theirs)
+            if bool(apart) != bool(back) and (apart | back) & shared and self._weight(both) >= SAME_SENTENCE:
+                return len(both) >= 2
+        return False
+
+    def _open(self, said: Said) -> bool:
+        """Whether no statement of the truth speaks of what an answer says."""
+        meant = self._meanings.beside(said.question, said.answer, 1) if self._meanings is not None else []
+        return bool(meant) and meant[0].likeness < OPEN
+
     def _apart(self, one: Said, other: Said, asked: frozenset[str]) -> bool:
         """Whether two answers to one question, of which the truth says only one, have little in common; that one must
         speak of what is ``asked``.
@@ -284,6 +375,15 @@ class Answers:
         a, b = stems(one.answer), stems(other.answer)
         least = min(self._weight(a), self._weight(b))
         return len(stems(unsaid.answer)) >= 3 and self._weight(a & b) < COMMON * least
+
+
+def _topic(said: Said) -> frozenset[str]:
+    return stems(last_question(said.question) or said.question) | stems(said.answer)
+
+
+def _telling(answer: str) -> list[str]:
+    """The sentences of an answer that tell something of the hospital."""
+    return [one for one in split_sentences(answer) if not one.endswith("?") and not OF_THE_CALL.search(one)]
 
 
 def _last_question(text: str) -> str:
@@ -302,9 +402,9 @@ def _differ(one: str, other: str) -> str:
     alike = len(stems(one) & stems(other)) >= SAME_WORDS * len(stems(one) | stems(other))
     if alike and _other_figures(one, other):
         return "figures"
-    mine, theirs = [one, *clauses(one)], [other, *clauses(other)]
-    if any(agree(a, b) and len(stems(a) & stems(b)) >= 2 for a in mine for b in theirs if stance(a)):
+    if _agreeing(one, other):
         return ""
+    mine, theirs = [one, *clauses(one)], [other, *clauses(other)]
     for a in mine:
         for b in theirs:
             reason, both = opposed(a, b), stems(a) & stems(b)
@@ -312,6 +412,12 @@ def _differ(one: str, other: str) -> str:
             if len(both) >= 2 and (reason not in (*IN_WORDS, "") or (reason and len(both) >= MOST_WORDS * least)):
                 return reason
     return ""
+
+
+def _agreeing(one: str, other: str) -> bool:
+    """Whether parts of two answers that speak of the same thing take the same side."""
+    mine, theirs = [one, *clauses(one)], [other, *clauses(other)]
+    return any(agree(a, b) and len(stems(a) & stems(b)) >= 2 for a in mine for b in theirs if stance(a))
 
 
 def _other_figures(one: str, other: str) -> bool:

@@ -77,14 +77,15 @@ class Inspector:
         self._truth, self._asked = Truth.load(site, articles), Truth.asked(articles)
         self._phones, self._hospital = entities(site), site.short_name
         self._names = drug_names().union(self._phones)
-        self._facts = Facts(self._truth, self._phones, Meanings(self._truth, vectors, encoder))
-        self._contradictions = Contradictions(self._truth)
+        self._meanings = meanings = Meanings(self._truth, vectors, encoder)
+        self._facts = Facts(self._truth, self._phones, meanings)
+        self._contradictions = Contradictions(self._truth, meanings)
 
     def inspect(self, record: Record) -> Seen:
         """What is doubtful in a record, taken by itself."""
         record = record.model_copy(update={"language": detect_turns(turn.text for turn in record.turns)})
         doubts = [doubt for doubt in self._doubts(record) if record.language != "es" or doubt.kind == "tone"]
-        if not doubts and off_topic(record, self._truth, self._asked, self._names, self._hospital):
+        if not doubts and self._is_off_topic(record):
             doubt = Doubt("off_topic", -1, record.text, "leave this call out", "seems no matter of the hospital")
             return Seen(record, (doubt,), ())
         said: tuple[tuple[int, str, str, bool, bool], ...] = ()
@@ -102,6 +103,9 @@ class Inspector:
                 if one.question and not one.declined
             )
         return Seen(record, tuple(dict.fromkeys(doubts)), said)
+
+    def _is_off_topic(self, record: Record) -> bool:
+        return off_topic(record, self._truth, self._asked, self._names, self._hospital, self._meanings)
 
     def _doubts(self, record: Record) -> Iterator[Doubt]:
         note = record.kind == "note"

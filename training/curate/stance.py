@@ -16,6 +16,8 @@ from training.curate.truth import stems
 
 Axis = Literal["permission", "duty", "money"]
 AXES: tuple[Axis, ...] = ("duty", "money", "permission")
+SIDE_WORDS = stems("welcome allowed permitted fine safe forbidden prohibited necessary required sure free")
+"""By these a side is taken: they are not what is spoken of."""
 
 _NOT = r"(?:\bnot|\bnever|\bcannot|n't)"
 _WHO = (
@@ -72,7 +74,7 @@ _ORDER = re.compile(
     re.IGNORECASE,
 )
 _LATER = frozenset({"after", "following", "once"})
-_TIMES = stems("day week month year hour minute morning evening night today tomorrow time")
+TIMES = stems("day week month year hour minute morning evening night today tomorrow time")
 """Words for when something is so, which no negation is about."""
 _REACH = 4
 """So many content words after a negator are denied by it."""
@@ -182,8 +184,8 @@ def opposed(one: str, other: str) -> str:
     under, free = denied(one)
     their_under, their_free = denied(other)
     # Where each denies what the other affirms, one of them denies the thing and the other what is said of it.
-    flipped = bool(under & their_free - their_under - free - _TIMES) != bool(
-        their_under & free - under - their_free - _TIMES
+    flipped = bool(under & their_free - their_under - free - TIMES) != bool(
+        their_under & free - under - their_free - TIMES
     )
     return "negation" if flipped and not together and set(agreeing) <= {"money"} else ""
 

@@ -81,6 +81,7 @@ def test_what_goes_against_the_articles_is_found(sentence: str, question: str) -
         ("The price tool at www.cedarvalley.example works w/o an account.", "Do I need an account to see prices?"),
         ("No aspirin for a child or a teen unless a doctor told you to.", "Can I give my son aspirin?"),
         ("Please skip it that day, it can show up on the pictures.", "Can I wear deodorant to my mammogram?"),
+        ("From December 1 children under 12 can't visit rooms unless the charge nurse approves.", "Can my son visit?"),
     ],
 )
 def test_other_words_for_the_same_and_small_talk_are_not(sentence: str, question: str) -> None:
