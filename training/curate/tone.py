@@ -67,13 +67,18 @@ def off_topic(
     first = next(place for place, turn in enumerate(record.turns) if turn.speaker == "patient")
     staff = [turn.text for turn in record.turns[first:] if turn.speaker == "staff"]
     declined = any(_said(_DECLINES, text) or _announces(text, hospital) for text in staff)
+    told = [stems(sentence) for text in patient for sentence in split(text)]
+    answered = [stems(sentence) for text in staff for sentence in split(text)]
+    known_question = any(_near(words, asked, ASKS, 2) for words in told)
+    known_matter = any(_near(words, truth, SAYS, 3) for words in told + answered)
+    if (known_question or known_matter) and not declined and not mistaken:
+        return False  # most calls end here, before the encoder is asked
     near = meanings.nearest(" ".join(turn.text for turn in record.turns[first:]))
     far = FAR if len(truth.statements) >= BROAD else -1.0
     if near < (DECLINED if declined or mistaken else far):
         return True
     if near >= MEANT or (len(patient) < 2 and not mistaken):
         return False
-    told = [stems(sentence) for text in patient for sentence in split(text)]
     said = frozenset().union(*told)
     strange = {term for term in said if term in _EVERYDAY or not (truth.knows(term) or asked.knows(term))}
     much = EVIDENCE * (mistaken + declined) + min(MOST_WORDS, len(strange))
@@ -82,9 +87,7 @@ def off_topic(
     little = EVIDENCE * any(word in names for text in patient for word in _NAME.findall(text.lower()))
     little += min(MOST_WORDS, sum(map(_matters, said - strange)))
     little += sum(map(asked.knows, said - strange)) // 2
-    little += EVIDENCE * any(_near(words, asked, ASKS, 2) for words in told)
-    told += [stems(sentence) for text in staff for sentence in split(text)]
-    return little < much and little + EVIDENCE * any(_near(words, truth, SAYS, 3) for words in told) < much
+    return little + EVIDENCE * (known_question + known_matter) < much
 
 
 def _announces(text: str, hospital: str) -> bool:
