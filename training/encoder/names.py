@@ -28,6 +28,7 @@ from app.encoder.weights import WEIGHTS_SHA256
 from app.redaction.lexicon import Lexicon
 from app.redaction.recognizers import features
 from app.redaction.recognizers.head import CARD_FILE, NOTHING, REACH, WEIGHTS_FILE, Card, card_text
+from app.redaction.recognizers.learned import States
 from training.encoder.names_data import Example, Sizes, examples
 
 CLASSES = (NOTHING, "PERSON", "ADDRESS", "CITY", "ZIP", "ORGANIZATION", "DATE", "ACCOUNT", "PHONE")
@@ -78,7 +79,7 @@ def train(out: Path, cache: Path, sizes: Sizes, settings: Settings, thresholds: 
     return write(network, out, thresholds, figures)
 
 
-def item(example: Example, encoder: Encoder, reader: features.Reader) -> Item:
+def item(example: Example, encoder: States, reader: features.Reader) -> Item:
     """Features, states and wanted classes of one example. What stands after the encoder's 256th piece is left out."""
     words = features.split(example.text)
     page = reader.read(example.text, words)
