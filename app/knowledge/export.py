@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from app.errors import ConfigurationError
+from app.files import replace_file
 
 _MODE = 0o644
 
@@ -37,20 +36,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = Fals
         folder.mkdir(parents=True, exist_ok=True)
         present = {path.name for path in folder.iterdir()}
         for name, data in files.items():
-            _write(folder / name, data)
+            replace_file(folder / name, data, _MODE)
     except OSError as error:
         raise ConfigurationError(f"{error.filename or folder} cannot be written ({error.strerror})") from error
     return sorted(name for name in present - files.keys() if name.lower().endswith(".md") and name[0] != ".")
-
-
-def _write(path: Path, data: bytes) -> None:
-    """A link of that name is replaced, not followed."""
-    with NamedTemporaryFile(dir=path.parent, prefix=".export-", delete=False) as file:
-        try:
-            file.write(data)
-            file.flush()
-            os.chmod(file.name, _MODE)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from math import log
 from pathlib import Path
 
@@ -36,7 +37,14 @@ ALIKE_SPANISH = 84.0
 REMEMBERED = 5_000
 """Corrections kept in memory."""
 
+MOST_ADDED = 4
+"""Words that an entry of the lists adds."""
+_WHOSE = "my"
+_OWNERS = frozenset("my his her your our their mom's mum's mother's dad's father's son's daughter's baby's kid's "
+                    "child's husband's wife's partner's".split())  # fmt: skip
 _SHORT_WORDS = frozenset("am an at be by do go he in is it me my no of on or so to up us we".split())
+_HISSING = ("ses", "xes", "zes", "ches", "shes")
+"""Endings that -es stands in; elsewhere the e is the word's own: hives is no form of HIV."""
 _TOKEN = re.compile(r"\bw/o?(?![a-z0-9])|[a-z0-9][a-z0-9'/&-]*[a-z0-9]|[a-z0-9]")
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u2018": "'", "`": "'"})
 
@@ -81,7 +89,7 @@ class Lexicon:
         """Read the four files of ``folder``. Raises ValueError with file and line."""
         lay: dict[tuple[str, ...], tuple[str, ...]] = {}
         words: set[str] = set()
-        for place, line in _lines(folder / "lay.txt"):
+        for place, line in chain.from_iterable(_lines(path) for path in sorted((folder / "lay").glob("*.txt"))):
             sides = re.split(r"\s+([>=])\s+", line)
             if len(sides) != 3:
                 raise ValueError(f"{place}: one > or = must stand between what patients say and what articles say")
@@ -90,8 +98,8 @@ class Lexicon:
                 raise ValueError(f"{place}: a side is empty")
             for phrase, added in [(p, right) for p in left] + [(p, left) for p in right if sides[1] == "="]:
                 words.update(tokens(phrase))
-                key = tuple(stem(word) for word in tokens(phrase))
-                more = [a for a in added if a != phrase][:4]
+                key = _key(tokens(phrase))
+                more = [a for a in added if a != phrase][:MOST_ADDED]
                 lay[key] = tuple(dict.fromkeys((*lay.get(key, ()), *more)))
         texting = {}
         for place, line in _lines(folder / "texting.txt"):
@@ -145,7 +153,7 @@ class Lexicon:
         return list(kept)
 
     def _added(self, words: Sequence[str]) -> tuple[str, ...]:
-        stems = tuple(stem(word) for word in words)
+        stems = _key(words)
         present = " ".join(words)
         added: dict[str, None] = {}
         place = 0
@@ -248,9 +256,21 @@ def tokens(text: str) -> list[str]:
 def stem(word: str) -> str:
     """A word without its common ending, for comparing words of the lists; no linguistics."""
     for ending in ("'s", "ing", "ed", "es", "s"):
-        if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
-            return word[: -len(ending)].rstrip("e")
+        own = word.endswith("ss") or (ending == "es" and not word.endswith(_HISSING))
+        if word.endswith(ending) and len(word) - len(ending) >= 3 and not own:
+            word = word[: -len(ending)]
+            break
     return word.rstrip("e") if len(word) > 4 else word
+
+
+def _key(words: Sequence[str]) -> tuple[str, ...]:
+    """The stems of words as phrases of the lists are compared: whose arm it is does not matter ("my mom's arm")."""
+    key: list[str] = []
+    for word in words:
+        found = _WHOSE if word in _OWNERS else stem(word)
+        if found != _WHOSE or key[-1:] != [_WHOSE]:
+            key.append(found)
+    return tuple(key)
 
 
 def _squeezed(word: str) -> str:

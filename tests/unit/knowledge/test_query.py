@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.knowledge.query import MAX_CHARACTERS, Lexicon, Speller, stem, tokens
+from app.knowledge.query import FOLDER, MAX_CHARACTERS, Lexicon, Speller, stem, tokens
 
 ARTICLES = {
     "appointment": 40,
@@ -39,7 +39,8 @@ ODD = st.text(alphabet="acdefhimnoprstuvy", min_size=1, max_size=14)
 
 
 def write(folder: Path, lay: str) -> Path:
-    (folder / "lay.txt").write_text(lay, encoding="utf-8")
+    (folder / "lay").mkdir(exist_ok=True)
+    (folder / "lay" / "some.txt").write_text(lay, encoding="utf-8")
     (folder / "texting.txt").write_text("u = you\n", encoding="utf-8")
     (folder / "chatter.txt").write_text("hi\n", encoding="utf-8")
     (folder / "spanish.txt").write_text("cita > appointment\n", encoding="utf-8")
@@ -47,8 +48,8 @@ def write(folder: Path, lay: str) -> Path:
 
 
 def test_the_vocabulary_is_broad(lexicon: Lexicon) -> None:
-    rows = (Path(__file__).parents[3] / "app/knowledge/words/lay.txt").read_text(encoding="utf-8").splitlines()
-    assert len([row for row in rows if row and row[0] != "#"]) >= 500
+    rows = [row for path in (FOLDER / "lay").glob("*.txt") for row in path.read_text(encoding="utf-8").splitlines()]
+    assert len([row for row in rows if row and row[0] != "#"]) >= 1_900
     assert "puffer" in lexicon.words
 
 
@@ -93,10 +94,26 @@ def test_lay_words_bring_the_words_of_articles(lexicon: Lexicon, question: str, 
         ("release my records", "going home from the hospital"),
         ("ice or hot pack for my knee", "fever"),
         ("will i fit in the scanner", "seizure"),
+        ("is an hiv test private", "allergic reaction"),
+        ("the tube in my arm hurts", "mri"),
     ],
 )
 def test_words_that_often_mean_something_else_add_nothing(lexicon: Lexicon, question: str, wrong: str) -> None:
     assert wrong not in lexicon.read(question).added
+
+
+@pytest.mark.parametrize("whose", ["my", "his", "my mom's", "our baby's", "her husband's"])
+def test_whose_arm_it_is_does_not_matter(lexicon: Lexicon, whose: str) -> None:
+    assert "iv line" in lexicon.read(f"the tube in {whose} arm hurts").added
+
+
+def test_the_e_of_a_word_stays_in_its_plural() -> None:
+    assert stem("hives") != stem("hiv")
+    assert stem("tubes") == stem("tube") != stem("tub")
+    assert stem("eyes") == stem("eye")
+    assert stem("boxes") == stem("box")
+    assert stem("nurses") == stem("nursing") == stem("nurse")
+    assert stem("stitches") == stem("stitched")
 
 
 def test_words_that_stand_there_already_are_not_added(lexicon: Lexicon) -> None:
@@ -123,7 +140,7 @@ def test_arrows_point_one_way_and_equals_both(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["puffer inhaler", "puffer > ", "a > b > c"])
 def test_a_broken_line_is_named(tmp_path: Path, line: str) -> None:
-    with pytest.raises(ValueError, match=r"lay\.txt:2"):
+    with pytest.raises(ValueError, match=r"some\.txt:2"):
         Lexicon.load(write(tmp_path, f"# ours\n{line}\n"))
 
 

@@ -128,18 +128,18 @@ async def test_odd_questions_are_searched_without_error(
 async def test_a_phrase_of_patients_finds_its_article_and_goes_with_it(
     knowledge: KnowledgeService, folder: Path, database: Database, search_encoder: SearchEncoder, own_site: Site
 ) -> None:
-    write(folder, "rates", "Rates", "Zone C.", asked='["where do i leave my truck", "room for my pickup"]')
+    write(folder, "rates", "Rates", "Zone C.", asked='["where do i set down my unicycle", "room for my one wheel"]')
     await knowledge.import_folder(folder)
     index = KnowledgeIndex(database, search_encoder, own_site.id, today=lambda: date(2026, 6, 1))
-    found = await index.search("i want to leave my truck somewhere")
+    found = await index.search("i want to set down my unicycle somewhere")
     assert found[0].article_id == "rates"
     assert found[0].text == "Zone C."
     write(folder, "rates", "Rates", "Zone C.")
     await knowledge.import_folder(folder)
-    assert (await index.search("i want to leave my truck somewhere"))[0].article_id == "parking"
+    assert (await index.search("i want to set down my unicycle somewhere"))[0].article_id == "parking"
     (folder / "rates.md").unlink()
     await knowledge.import_folder(folder)
-    assert "rates" not in [p.article_id for p in await index.search("i want to leave my truck somewhere")]
+    assert "rates" not in [p.article_id for p in await index.search("i want to set down my unicycle somewhere")]
 
 
 async def test_the_passage_shown_is_the_one_that_answers(
