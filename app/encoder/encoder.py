@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 import onnxruntime as ort
@@ -18,9 +16,11 @@ from app.encoder.delta import Delta
 from app.encoder.sessions import open_session
 from app.encoder.text import Text
 from app.errors import ConfigurationError
+from app.files import replace_file
 
 MAX_TOKENS = 256
 BATCH = 16
+_ROUNDED = ":rounded"
 
 Offsets = list[tuple[int, int]]
 
@@ -99,13 +99,16 @@ class SearchEncoder(Embedding):
         self.identity = identity
 
     @classmethod
-    def load(cls, cache_dir: Path, delta: Delta | None = None) -> SearchEncoder:
-        """As :meth:`Encoder.load`; ``delta`` is the shipped one unless given. Raises ConfigurationError."""
+    def load(cls, cache_dir: Path, delta: Delta | None = None, *, rounded: bool = False) -> SearchEncoder:
+        """As :meth:`Encoder.load`; ``delta`` is the shipped one unless given. With ``rounded`` a pass multiplies in
+        8-bit integers, in half the time, and gives vectors near to the others. Raises ConfigurationError.
+        """
         folder = weights.model_folder()
         weights.verify(folder)
         delta = delta or Delta.load()
-        whole = open_session(_cached_graph(folder, cache_dir, delta=delta))
-        identity = hashlib.sha256(f"{weights.WEIGHTS_SHA256}:{delta.sha256}".encode()).hexdigest()
+        whole = open_session(_cached_graph(folder, cache_dir, delta=delta, rounded=rounded))
+        named = f"{weights.WEIGHTS_SHA256}:{delta.sha256}{_ROUNDED if rounded else ''}"
+        identity = hashlib.sha256(named.encode()).hexdigest()
         return cls(whole, _tokenizer(folder), identity)
 
     def read(self, texts: Sequence[str]) -> list[Text]:
@@ -135,10 +138,12 @@ def _run(session: ort.InferenceSession, outputs: list[str], encodings: Sequence[
     return found
 
 
-def _cached_graph(folder: Path, cache_dir: Path, *, for_words: bool = False, delta: Delta | None = None) -> Path:
+def _cached_graph(
+    folder: Path, cache_dir: Path, *, for_words: bool = False, delta: Delta | None = None, rounded: bool = False
+) -> Path:
     """The ONNX file; its digest lies beside it, so that a damaged or half-written file is noticed and rebuilt."""
     kind = "words" if for_words else delta.sha256 if delta else "whole"
-    what = f"{weights.WEIGHTS_SHA256}:{graph.GRAPH_VERSION}:{kind}"
+    what = f"{weights.WEIGHTS_SHA256}:{graph.GRAPH_VERSION}:{kind}{_ROUNDED if rounded else ''}"
     name = hashlib.sha256(what.encode()).hexdigest()[:16]
     path, digest_path = cache_dir / f"{name}.onnx", cache_dir / f"{name}.sha256"
     try:
@@ -146,25 +151,13 @@ def _cached_graph(folder: Path, cache_dir: Path, *, for_words: bool = False, del
             with path.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() == digest_path.read_text(encoding="ascii"):
                     return path
-        data = graph.build(folder, for_words=for_words, delta=delta).SerializeToString()
+        data = graph.build(folder, for_words=for_words, delta=delta, rounded=rounded).SerializeToString()
         cache_dir.mkdir(parents=True, exist_ok=True)
-        _write(path, data)
-        _write(digest_path, hashlib.sha256(data).hexdigest().encode("ascii"))
+        replace_file(path, data)
+        replace_file(digest_path, hashlib.sha256(data).hexdigest().encode("ascii"))
     except OSError as error:
         raise ConfigurationError(
             f"The encoder's file cannot be kept in {cache_dir} ({error.strerror}); make the folder writable, "
             "with 230 MB free"
         ) from error
     return path
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace ``path`` in one step: another process sees the old bytes or the new ones."""
-    with NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-        try:
-            file.write(data)
-            file.flush()
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise

@@ -9,9 +9,9 @@ Inputs: ``ids`` and ``mask``, int64 (batch, tokens). Outputs: of the graph for w
 (batch, tokens, 64), vectors of length 1, and ``weights`` (batch, tokens), what each token says; of the graph for words,
 ``states`` and ``middle`` float32 (batch, tokens, 384), the hidden states after the last and after the third block.
 
-The graph for words multiplies in 8-bit integers, half the time of float32: weights are rounded once for each column,
-activations for each product at run time. Weights use 7 of the 8 bits, because processors without VNNI add pairs of
-products in 16 bits. Its word table is float16.
+The graph for words, and one for whole texts on demand, multiply in 8-bit integers, half the time of float32: weights
+are rounded once for each column, activations for each product at run time. Weights use 7 of the 8 bits, because
+processors without VNNI add pairs of products in 16 bits. Their word table is float16.
 """
 
 from __future__ import annotations
@@ -87,15 +87,18 @@ class _Graph:
         return self.add("LayerNormalization", value, scale, bias, axis=-1, epsilon=EPSILON)
 
 
-def build(folder: Path, *, for_words: bool = False, delta: Delta | None = None) -> onnx.ModelProto:
+def build(
+    folder: Path, *, for_words: bool = False, delta: Delta | None = None, rounded: bool = False
+) -> onnx.ModelProto:
     """The graph for whole texts, or the one for words, with the weights of ``folder/model.safetensors``.
 
-    ``delta`` is added to the weights. Raises ConfigurationError if it does not fit them.
+    ``delta`` is added to the weights; ``rounded`` is a graph for whole texts that multiplies in 8-bit integers too.
+    Raises ConfigurationError if the delta does not fit the weights.
     """
     weights: Weights = load_file(folder / "model.safetensors")
     if delta is not None:
         weights = delta.applied(weights)
-    graph = _Graph(rounded=for_words)
+    graph = _Graph(rounded=rounded or for_words)
     hidden = _embed(graph, weights)
     bias = _mask_bias(graph)
     names = {MIDDLE: "middle", LAYERS: "states"}

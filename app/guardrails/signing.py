@@ -13,7 +13,6 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Literal
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from app.errors import ConfigurationError
+from app.files import replace_file
 
 SIGNATURE_FILE = "bundle.sig"
 Signature = Literal["unsigned", "unverified", "valid", "invalid"]
@@ -104,10 +104,7 @@ def sign(folder: Path, digest: str, key: Ed25519PrivateKey) -> None:
         "signature": base64.b64encode(key.sign(_DOMAIN + digest.encode())).decode("ascii"),
     }
     try:
-        with NamedTemporaryFile("w", dir=folder, prefix=".bundle.", delete=False, encoding="utf-8") as file:
-            file.write(json.dumps(content, indent=2) + "\n")
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(folder / SIGNATURE_FILE)
+        replace_file(folder / SIGNATURE_FILE, f"{json.dumps(content, indent=2)}\n".encode(), 0o644)
     except OSError as error:
         raise ConfigurationError(f"{folder / SIGNATURE_FILE} cannot be written: {error.strerror}") from error
 

@@ -7,18 +7,22 @@ first 30 minutes, parking costs $2 an hour".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 
 from app.encoder.encoder import SearchEncoder
+from app.files import replace_file
 from training.curate.truth import Statement, Truth
 
 Vectors = NDArray[np.float32]
+KEPT = "statements.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Meanings:
         self._statements = truth.statements
         self._vectors = vectors
         self._figured = np.flatnonzero([bool(statement.figures) for statement in truth.statements])
-        self._encoder = SearchEncoder.load(encoder)
+        self._encoder = _open(encoder)
         self._last: tuple[tuple[str, str], Vectors] = (("", ""), np.zeros(0, dtype=np.float32))
 
     def beside(self, question: str, sentence: str, limit: int = 6, *, with_figure: bool = False) -> list[Meant]:
@@ -55,10 +59,23 @@ class Meanings:
 
 
 def vectors_of(truth: Truth, encoder: Path) -> Vectors:
-    """Unit vectors (statements, 384) of the truth's statements; those of one text are made once in a process."""
-    return _embedded(tuple(f"{one.source.replace('-', ' ')}: {one.text}" for one in truth.statements), encoder)
+    """Unit vectors (statements, 384) of the truth's statements. They are kept beside the encoder's files, in
+    :data:`KEPT`, until statements or weights are others; a file that cannot be read or written is done without.
+    """
+    texts = [f"{one.source.replace('-', ' ')}: {one.text}" for one in truth.statements]
+    opened = _open(encoder)
+    name = hashlib.sha256("\x1f".join([opened.identity, *texts]).encode()).hexdigest()
+    path = encoder / KEPT
+    with suppress(OSError, SafetensorError):
+        kept = load_file(path)
+        if name in kept and kept[name].shape == (len(texts), opened.dimension):
+            return kept[name]
+    # One by one: rounded, the vector of a text hangs a little on those that it is read with.
+    vectors = np.concatenate([np.zeros((0, opened.dimension), np.float32), *(opened.embed([text]) for text in texts)])
+    with suppress(OSError):
+        replace_file(path, save({name: vectors}))
+    return vectors
 
 
-@lru_cache(maxsize=2)
-def _embedded(texts: Sequence[str], encoder: Path) -> Vectors:
-    return SearchEncoder.load(encoder).embed(texts)
+def _open(encoder: Path) -> SearchEncoder:
+    return SearchEncoder.load(encoder, rounded=True)

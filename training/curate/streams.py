@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from multiprocessing.pool import Pool
 from typing import TypeVar, cast
 
 Source = TypeVar("Source")
 Result = TypeVar("Result")
 BATCH = 64
 """Items that travel to a worker together."""
+
+_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 _work: list[Callable[[object], object]] = []
 
@@ -25,12 +29,25 @@ def mapped(
         yield from map(prepare(), items)
         return
     batches = _batched(items)
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(workers, initializer=_start, initargs=(prepare,)) as pool:
+    with _pool(workers, prepare) as pool:
         waiting = [pool.apply_async(_batch, (batch,)) for batch in islice(batches, workers * 2)]
         while waiting:
             yield from cast("list[Result]", waiting.pop(0).get())
             waiting += [pool.apply_async(_batch, (batch,)) for batch in islice(batches, 1)]
+
+
+def _pool(workers: int, prepare: Callable[[], Callable[[Source], Result]]) -> Pool:
+    """Processes whose linear algebra runs on one thread each: several would only wait for each other."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        return multiprocessing.get_context("spawn").Pool(workers, initializer=_start, initargs=(prepare,))
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _batched(items: Iterable[Source]) -> Iterator[list[Source]]:

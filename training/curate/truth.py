@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from app.contracts.site import ALWAYS, Site
 from app.guardrails.output import stem
@@ -116,27 +117,29 @@ class Truth:
         ``lent``: what stands around the sentence, and how much of a word's weight each lends: what the question has
         said is left out of its answer.
         """
-        common = np.zeros(len(self.statements))
-        for term in sorted(said & self._where.keys()):
-            common[self._where[term]] += self._weight[term]
+        common = self._sums({term: self._weight[term] for term in said if term in self._weight})
         touched = np.flatnonzero(common)
-        whole = self.weight(said)
-        values = {figure.value for figure in figures}
+        whole = self.weight(said) or 1.0
+        order = np.argsort(-common[touched] * (1 / self._weights[touched] + 1 / whole), kind="stable")
+        first = touched[order[:_WEIGHED]]
         borrowing: dict[str, float] = {}
         for words, share in sorted(lent, key=lambda item: item[1]):
-            borrowing.update((term, share * self._weight[term]) for term in words if term in self._weight)
-        found = []
-        first = np.argsort(-common[touched] * (1 / self._weights[touched] + 1 / (whole or 1.0)), kind="stable")[
-            :_WEIGHED
-        ]
-        for number in touched[first].tolist():
-            statement, weight, shared = self.statements[number], float(self._weights[number]), float(common[number])
-            borrowed = sum(borrowing.get(term, 0.0) for term in sorted(statement.stems - said))
-            agreeing = len(values & self._values[number])
-            alike = 0.5 * (min(1.0, (shared + borrowed) / weight) + shared / whole) + _AGREES * min(agreeing, 2)
-            found.append((alike, shared / weight, number))
-        found.sort(key=lambda item: (-item[0], -item[1], item[2]))
-        return [Beside(self.statements[number], alike, part) for alike, part, number in found[:limit]]
+            borrowing.update((term, share * self._weight[term]) for term in words - said if term in self._weight)
+        part = common[first] / self._weights[first]
+        alike = 0.5 * (
+            np.minimum(1.0, part + self._sums(borrowing)[first] / self._weights[first]) + common[first] / whole
+        )
+        if values := {figure.value for figure in figures}:
+            alike += _AGREES * np.array([min(len(values & self._values[number]), 2) for number in first])
+        best = np.lexsort((first, -part, -alike))[:limit]
+        return [Beside(self.statements[first[one]], float(alike[one]), float(part[one])) for one in best]
+
+    def _sums(self, weights: Mapping[str, float]) -> NDArray[np.float64]:
+        """The weight of the words that each statement holds; added in one order, so that it is the same in each run."""
+        sums = np.zeros(len(self.statements))
+        for term in sorted(weights):
+            sums[self._where[term]] += weights[term]
+        return sums
 
 
 @lru_cache(maxsize=20_000)

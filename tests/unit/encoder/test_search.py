@@ -179,3 +179,12 @@ def test_the_card_says_what_it_was_made_of() -> None:
     assert card["base"] == weights.WEIGHTS_SHA256
     assert card["pairs"] > 1_000
     assert sum(value.size for value in load_file(FOLDER / DELTA_FILE).values()) < 1_000_000
+
+
+def test_the_rounded_graph_gives_nearly_the_same_vectors_under_another_identity(
+    shipped: SearchEncoder, encoder_folder: Path
+) -> None:
+    rounded = SearchEncoder.load(encoder_folder, rounded=True)
+    for text in TEXTS:
+        assert (shipped.embed([text]) * rounded.embed([text])).sum() > 0.98
+    assert rounded.identity != shipped.identity
