@@ -8,7 +8,7 @@ built again from its seed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container
 from random import Random
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -120,13 +120,14 @@ def with_synonyms(text: str, rng: Random, rate: float = 0.5) -> str:
     return _WORD.sub(swap, text)
 
 
-def with_typos(text: str, rng: Random, rate: float = 0.08, keep: Iterable[str] = ()) -> str:
-    """Put one keyboard slip into a share ``rate`` of the words of four letters and more, except those in ``keep``."""
-    kept = {word.lower() for word in keep}
+def with_typos(text: str, rng: Random, rate: float = 0.08, *keep: Container[str]) -> str:
+    """Put one keyboard slip into a share ``rate`` of the words of four letters and more, except those that a collection
+    in ``keep`` holds in lower case.
+    """
 
     def slip(match: re.Match[str]) -> str:
         word = match.group(0)
-        if len(word) < 4 or word.lower() in kept or rng.random() >= rate:
+        if len(word) < 4 or any(word.lower() in kept for kept in keep) or rng.random() >= rate:
             return word
         return _slip(word, rng)
 

@@ -76,11 +76,8 @@ class Lexicon:
     ) -> None:
         self._texting, self._spanish = texting, spanish or Spanish({}, {})
         self._spelled_spanish = Speller(dict.fromkeys(self._spanish.words, 0), lambda word: False, alike=ALIKE_SPANISH)
-        self._lay: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {}
-        for phrase, added in lay.items():
-            self._lay.setdefault(phrase[0], []).append((phrase, added))
-        for entries in self._lay.values():
-            entries.sort(key=lambda entry: -len(entry[0]))
+        self._lay = lay
+        self._longest = max(map(len, lay), default=0)
         self._chatter = sorted(chatter, key=len, reverse=True)
         self.words = frozenset(words)
 
@@ -158,12 +155,11 @@ class Lexicon:
         added: dict[str, None] = {}
         place = 0
         while place < len(stems):
-            for phrase, more in self._lay.get(stems[place], ()):
-                if stems[place : place + len(phrase)] == phrase:
-                    added.update((m, None) for m in more if m not in present)
-                    place += len(phrase) - 1
-                    break
-            place += 1
+            sizes = range(min(self._longest, len(stems) - place), 0, -1)
+            size = next((size for size in sizes if stems[place : place + size] in self._lay), 0)
+            if size:
+                added.update((m, None) for m in self._lay[stems[place : place + size]] if m not in present)
+            place += size or 1
         return tuple(added)
 
 

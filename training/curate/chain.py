@@ -65,6 +65,8 @@ _CODE = (
     "app/redaction",
     "app/contracts",
     "app/encoder",
+    "app/guardrails",
+    "app/knowledge",
 )
 _NO_CODE = ("demo_sources", "__pycache__")
 _LIBRARIES = (

@@ -67,11 +67,13 @@ def vectors_of(truth: Truth, encoder: Path) -> Vectors:
     name = hashlib.sha256("\x1f".join([opened.identity, *texts]).encode()).hexdigest()
     path = encoder / KEPT
     with suppress(OSError, SafetensorError):
-        kept = load_file(path)
-        if name in kept and kept[name].shape == (len(texts), opened.dimension):
-            return kept[name]
+        kept: Vectors | None = load_file(path).get(name)
+        if kept is not None and kept.shape == (len(texts), opened.dimension):
+            return kept
     # One by one: rounded, the vector of a text hangs a little on those that it is read with.
-    vectors = np.concatenate([np.zeros((0, opened.dimension), np.float32), *(opened.embed([text]) for text in texts)])
+    vectors = np.zeros((len(texts), opened.dimension), dtype=np.float32)
+    for number, text in enumerate(texts):
+        vectors[number] = opened.embed([text])[0]
     with suppress(OSError):
         replace_file(path, save({name: vectors}))
     return vectors

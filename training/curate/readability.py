@@ -8,6 +8,7 @@ It was made for English prose, so nothing is said about other languages or about
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 ReadingLevel = Literal["grade 1 or less", "grade 2 to 3", "grade 4 to 6", "grade 7 or more", ""]
@@ -23,6 +24,7 @@ _END = re.compile(r"[.!?]+(?=[\s\"')]|$)|\n+")
 _VOWELS = re.compile(r"[aeiouy]+")
 
 
+@lru_cache(maxsize=50_000)
 def syllables(word: str) -> int:
     """Syllables of an English word by its letters; at least one. Exact dictionaries differ in about one word of ten."""
     word = word.lower().replace("'", "").replace("’", "")

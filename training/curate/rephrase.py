@@ -64,7 +64,8 @@ class Rephraser:
         self._openers: Mapping[str, Sequence[str]] = content["openers"]
         self._closers: Mapping[str, Sequence[str]] = content["closers"]
         self._short: Mapping[str, Mapping[str, str]] = content["short"]
-        self._kept = frozenset(NEGATIONS | SIDES | _KEPT_WORDS | names.drugs.keys() | names.places)
+        kept = NEGATIONS | SIDES | _KEPT_WORDS | names.drugs.keys() | names.places
+        self._kept = frozenset(word.lower() for word in kept)
 
     def turn(self, text: str, language: Language, rng: Random) -> str:
         """One turn said otherwise; the same text where no rule fits or the result would state something else."""
@@ -78,7 +79,7 @@ class Rephraser:
         rates = self._rates
         text = self._phrases[language].swapped(text, rng, rates.phrases)
         if language == "english":
-            text = with_typos(text, rng, rates.typos, self._kept | _capitals(text) | set(_negating(text)))
+            text = with_typos(text, rng, rates.typos, self._kept, _capitals(text), _negating(text))
         asks = "?" in text
         if asks and rng.random() < rates.opener and not _GREETED.match(text):
             text = rng.choice(self._openers[language]) + _lower_first(text)

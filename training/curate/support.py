@@ -17,6 +17,8 @@ from math import log
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from rapidfuzz import fuzz
 
@@ -120,11 +122,12 @@ class Support:
         held = Counter(term for about in self._about for term in about)
         self._unknown = log(1 + len(sections))
         self._weight = {term: log(1 + len(sections) / count) for term, count in held.items()}
-        self._where: defaultdict[str, list[int]] = defaultdict(list)
+        where: defaultdict[str, list[int]] = defaultdict(list)
         for index, (_, _, found) in enumerate(self._sentences):
             for term in found:
-                self._where[term].append(index)
-        self._weights = [self._sum(found) for _, _, found in self._sentences]
+                where[term].append(index)
+        self._where = {term: np.array(places) for term, places in where.items()}
+        self._weights = np.array([self._sum(found) or 1.0 for _, _, found in self._sentences])
 
     @classmethod
     def load(cls, articles: Path, bounds: Bounds | None = None, ignored: str = "") -> Support:
@@ -139,21 +142,18 @@ class Support:
         # An answer leaves out what the question has said: both together must hold a sentence of the passage, and the
         # answer alone a good part of it.
         alone, shares = self._shares(whole), self._shares(whole | self._in_other_words(question, asked))
-        fit = {
-            index: share
-            for index, share in shares.items()
-            if share >= self._bounds.sentence and alone.get(index, 0.0) >= self._bounds.alone
-        }
+        enough = np.flatnonzero((shares >= self._bounds.sentence) & (alone >= self._bounds.alone))
+        fit = dict(zip(enough.tolist(), shares[enough].tolist(), strict=True))
         best: dict[int, float] = {}
         for index, share in fit.items():
             number = self._sentences[index][0]
-            best[number] = max(best.get(number, 0.0), share + alone[index])
+            best[number] = max(best.get(number, 0.0), share + float(alone[index]))
         if not best:
             return "nothing_alike"
         # Of passages that say it alike, the one about the question is taken.
         number = max(best, key=lambda n: (self._rank(best[n], whole, asked, n), -n))
         places = self._chosen(
-            number, whole, {i: fit[i] + alone[i] + self._share(asked, self._sentences[i][2]) for i in fit}
+            number, whole, {i: fit[i] + float(alone[i]) + self._share(asked, self._sentences[i][2]) for i in fit}
         )
         chosen = [self._sections[number].sentences[place] for place in places]
         if not self._numbers_agree(chosen, spoken, number):
@@ -162,7 +162,8 @@ class Support:
             return "says_the_opposite"
         said_share = self._share(whole, self._text[number])
         on_question = self._share(asked & self._weight.keys(), self._about[number])
-        word_for_word = max(alone[i] for i in fit if self._sentences[i][0] == number) >= self._bounds.word_for_word
+        best_alone = max(float(alone[i]) for i in fit if self._sentences[i][0] == number)
+        word_for_word = best_alone >= self._bounds.word_for_word
         if said_share < self._bounds.said or (on_question < self._bounds.question and not word_for_word):
             return "other_question"
         return Found(self._sections[number], places, said_share)
@@ -185,13 +186,13 @@ class Support:
     def _share(self, part: frozenset[str], of: frozenset[str]) -> float:
         return self._sum(part & of) / self._sum(part) if part else 0.0
 
-    def _shares(self, whole: frozenset[str]) -> dict[int, float]:
-        """Of each sentence that shares a word with what was said: the share of it that was said."""
-        common: defaultdict[int, float] = defaultdict(float)
-        for term in sorted(whole):
-            for index in self._where.get(term, ()):
-                common[index] += self._weight[term]
-        return {index: shared / self._weights[index] for index, shared in common.items()}
+    def _shares(self, whole: frozenset[str]) -> NDArray[np.float64]:
+        """Of each sentence of the passages, the share of it that was said."""
+        common = np.zeros(len(self._sentences))
+        for term in sorted(whole & self._where.keys()):
+            common[self._where[term]] += self._weight[term]
+        shares: NDArray[np.float64] = common / self._weights
+        return shares
 
     def _in_other_words(self, question: str, asked: frozenset[str]) -> frozenset[str]:
         """The question's terms with those that articles use for the same."""

@@ -27,7 +27,7 @@ def test_synonyms_replace_whole_words_only() -> None:
 
 def test_typos_keep_short_and_protected_words() -> None:
     for seed in range(50):
-        found = with_typos("the pill Tylenol and pharmacy", Random(seed), rate=1.0, keep=["tylenol"]).split()
+        found = with_typos("the pill Tylenol and pharmacy", Random(seed), 1.0, {"tylenol"}).split()
         assert found[0] == "the"
         assert found[2] == "Tylenol"
         assert abs(len(found[4]) - len("pharmacy")) <= 1
