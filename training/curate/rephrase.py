@@ -106,8 +106,8 @@ def same_statement(before: str, after: str, names: Names) -> bool:
         return False
     if _TOKEN.findall(before) != _TOKEN.findall(after) or _negating(before) != _negating(after):
         return False
-    fixed = names.drugs.keys() | names.places | SIDES | NEGATIONS
-    one, other = ([word for word in words(text) if word in fixed] for text in (before, after))
+    fixed = (names.drugs, names.places, SIDES, NEGATIONS)
+    one, other = ([word for word in words(text) if any(word in known for known in fixed)] for text in (before, after))
     return one == other
 
 

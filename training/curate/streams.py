@@ -14,6 +14,7 @@ Result = TypeVar("Result")
 BATCH = 64
 """Items that travel to a worker together."""
 
+_PRELOADED = "training.curate.chain"
 _THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 _work: list[Callable[[object], object]] = []
@@ -37,11 +38,16 @@ def mapped(
 
 
 def _pool(workers: int, prepare: Callable[[], Callable[[Source], Result]]) -> Pool:
-    """Processes whose linear algebra runs on one thread each: several would only wait for each other."""
+    """Processes whose linear algebra runs on one thread each: several would only wait for each other.
+
+    They are forked from one that has imported the stages, so that each stage has its processes at once.
+    """
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
-        return multiprocessing.get_context("spawn").Pool(workers, initializer=_start, initargs=(prepare,))
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([_PRELOADED])
+        return context.Pool(workers, initializer=_start, initargs=(prepare,))
     finally:
         for name, value in before.items():
             if value is None:
