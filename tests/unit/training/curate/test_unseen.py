@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from tests.bench_curate import OFF_TOPIC, UNSEEN, Group, check_report, groups, read
+from tests.bench_curate import OFF_TOPIC, UNSEEN, Group, check_report, groups, labelled_report, left, read
+from training.curate.records import Record, Turn
 
 SHA256 = "4ef3bcb9a3c0d4aa2c13099e898cee4606e8290b93b8d8cce5992b1eee476906"
 
@@ -50,3 +51,26 @@ def test_what_is_counted() -> None:
     text = check_report(found)
     assert "Of 3 wrong figures and contradictions 1 were found, 33.3%" in text
     assert "of the 4 calls that were doubted, 25% rightly" in text
+
+
+def test_an_identifier_is_left_where_its_words_still_stand_in_its_turn() -> None:
+    texts = ("This is <PERSON_1>, call me at 319-555-0100.", "Thank you, DANA.", "Danas are welcome, <PERSON_1>.")
+    record = Record(
+        id="1", kind="transcript", source="a", place=1, turns=tuple(Turn(speaker="staff", text=text) for text in texts)
+    )
+    label = {"source": "a", "place": 1, "defect": "identifier"}
+    key = [
+        label | {"turn": 0, "wrong": "Dana", "note": "PERSON"},
+        label | {"turn": 0, "wrong": "319-555-0100", "note": "PHONE"},
+        label | {"turn": 1, "wrong": "Dana", "note": "PERSON"},  # in other case
+        label | {"turn": 2, "wrong": "Dana", "note": "PERSON"},  # part of another word
+        label | {"turn": 0, "wrong": "call", "defect": "wrong_number", "note": ""},
+        label | {"place": 2, "turn": 0, "wrong": "Dana", "note": "PERSON"},  # a record that was quarantined
+    ]
+    found = left(key, {("a", 1): record})
+    assert (found.messages, found.touched) == (3, 2)
+    assert dict(found.labelled) == {"PERSON": 3, "PHONE": 1}
+    assert dict(found.left) == {"PHONE": 1, "PERSON": 1}
+    text = labelled_report(found, [])
+    assert "2 of 3 messages, 66.67%" in text
+    assert "SSN 0 of 0, PHONE 1 of 1" in text
