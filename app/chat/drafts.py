@@ -21,7 +21,8 @@ _FIRST_WORDS = (
 """Said when even the catalogue fails; the only patient-facing sentence outside it."""
 
 
-_NETTED = (ReplyKind.ANSWER, ReplyKind.FALLBACK, ReplyKind.NO_ANSWER)
+_FOUND = (ReplyKind.ANSWER, ReplyKind.FALLBACK)
+_NETTED = (*_FOUND, ReplyKind.NO_ANSWER)
 
 
 class Draft:
@@ -35,6 +36,7 @@ class Draft:
         self.question_redacted = ""
         self.adapter: str | None = None
         self.prompt_version = ""
+        self.partly = False  # one of several questions found nothing
         self.sent: list[str] = []  # vetted sentences, redacted form, that went out
 
     def triaged(self, verdict: TriageVerdict) -> None:
@@ -111,6 +113,12 @@ class Draft:
             return None
         return self._safety(triage.text_id)
 
+    def below(self, kind: ReplyKind) -> str:
+        """What stands under a reply of this kind, after an empty line: that a question found nothing, danger signs."""
+        part = self._text("part_no_answer") if self.partly and kind in _FOUND else None
+        net = self.safety_net() if kind in _NETTED else None
+        return "".join(f"\n\n{text}" for text in (part, net) if text)
+
     def _safety(self, text_id: str) -> str:
         """A text of triage in the language that the patient writes in now, in both where she mixes them.
 
@@ -140,11 +148,10 @@ class Draft:
         self._steps.mark("total")
         triage = self._triage
         text = restore(redacted, self._turn.vault) if kind is ReplyKind.ANSWER else redacted
-        if kind in _NETTED and (net := self.safety_net()):
-            text, redacted = f"{text}\n\n{net}", f"{redacted}\n\n{net}"
+        below = self.below(kind)
         return Reply(
-            text=text,
-            text_redacted=redacted,
+            text=text + below,
+            text_redacted=redacted + below,
             kind=kind,
             tier=triage.tier if triage else Tier.NONE,
             category=triage.category if triage else "",

@@ -165,6 +165,7 @@ class Pipeline:
         if not found.passages:
             yield draft.no_answer()
             return
+        draft.partly = found.partly
         if near := await self._near(turn, found, policies, steps, draft):
             yield draft.clarify(near)
             return
@@ -230,6 +231,6 @@ class Pipeline:
             sure = [passage for passage in best if passage.similarity >= self._bounds.sure_similarity]
             yield draft.fallback(sure) if sure else draft.no_answer()
         else:
-            if net := draft.safety_net():
-                yield Sentence(f"\n\n{net}")
+            if below := draft.below(ReplyKind.ANSWER):
+                yield Sentence(below)
             yield draft.answer(generation.cited)

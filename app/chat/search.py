@@ -69,6 +69,7 @@ class Found:
     before. ``searched`` are the words that found the passages, those of an earlier question among them. The first
     ``leading`` passages are the best ones of as many questions; 1 for a single one. ``settled``: which of near articles
     is meant is known, from the reply before. ``undecided``: it is not, though it was asked; each has its best passage.
+    ``partly``: one of several questions found nothing.
     """
 
     question: str
@@ -78,6 +79,7 @@ class Found:
     single: bool = True
     settled: bool = False
     undecided: bool = False
+    partly: bool = False
 
 
 async def search(retriever: Retriever, question: str, turn: Turn, *, limit: int, bound: float, sure: float) -> Found:
@@ -184,7 +186,8 @@ async def _several(
     best = sorted(lists[: len(parts)], key=lambda found: not (found and found[0].similarity >= sure))
     leading = {found[0].passage_id for found in best if found}
     passages = interleave([*best, *lists[len(parts) :]], max(limit, len(parts)))
-    return Found(question, texts[-1], passages, leading=max(1, len(leading)), single=False)
+    partly = not all(best)
+    return Found(question, texts[-1], passages, leading=max(1, len(leading)), single=False, partly=partly)
 
 
 class _Without:

@@ -19,7 +19,7 @@ from app.guardrails.rules import BundleHeader, TriageRule, triggers_of
 
 NEEDED_TEXTS = frozenset({
     "clarify", "consent_required", "decline_injection", "error", "fallback_intro", "handoff_closed", "handoff_open",
-    "hold_abuse", "hold_crisis", "no_answer", "safety_net", "unreadable",
+    "hold_abuse", "hold_crisis", "no_answer", "part_no_answer", "safety_net", "unreadable",
 })  # fmt: skip
 """Texts that a turn asks for by itself, beside those that rules name."""
 _SHOWN = 3

@@ -376,6 +376,32 @@ async def test_each_of_several_questions_has_its_best_passage_before_the_model_a
     assert children.text in reply.text
 
 
+class OnlyParking:
+    """Finds a passage for questions about parking alone."""
+
+    async def search(self, question: str, *, limit: int = 4) -> list[Passage]:
+        return [PASSAGE] if "park" in question else []
+
+
+@pytest.mark.parametrize("engine", [None, ScriptedEngine(["The garage costs $2 an hour. [1]"])])
+async def test_of_several_questions_the_one_that_found_nothing_is_told(engine: ScriptedEngine | None) -> None:
+    told = Catalogue(BUNDLE.texts).render("part_no_answer", "en", SITE)
+    sentences, reply = await Parts(retrieve=OnlyParking(), engine=engine).respond(
+        "Where do I park and can my kids come in?"
+    )
+    assert reply.kind is (ReplyKind.ANSWER if engine else ReplyKind.FALLBACK)
+    assert reply.text.endswith(f"\n\n{told}")
+    assert not engine or "".join(sentences) == reply.text
+    alone = (await Parts(retrieve=OnlyParking(), engine=engine).respond("Where do I park?"))[1]
+    assert told not in alone.text
+
+
+async def test_where_no_question_found_anything_only_that_is_told() -> None:
+    reply = (await Parts(retrieve=OnlyParking()).respond("What is for lunch and can my kids come in?"))[1]
+    assert reply.kind is ReplyKind.NO_ANSWER
+    assert Catalogue(BUNDLE.texts).render("part_no_answer", "en", SITE) not in reply.text
+
+
 async def test_a_model_that_goes_round_in_circles_is_stopped_where_it_began() -> None:
     words = "The garage costs $2 an hour. The garage costs $2 an hour. The lots are free for patients."
     sentences, reply = await Parts(engine=ScriptedEngine([words])).respond()
@@ -470,6 +496,7 @@ async def test_a_turn_under_way_ends_with_the_policies_that_it_began_with() -> N
         "handoff_closed",
         "handoff_open",
         "no_answer",
+        "part_no_answer",
         "unreadable",
     ],
 )
