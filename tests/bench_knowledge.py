@@ -24,6 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
+from app.chat.clarify import offered
+from app.chat.pipeline import Bounds
 from app.contracts.passages import Passage
 from app.contracts.site import load_site
 from app.db.embedded import EmbeddedPostgres
@@ -51,6 +53,8 @@ GOALS = (
     ("lay paraphrases, at 3", "lay", 3, 0.95),
     ("near neighbours, at 1", "neighbour", 1, 0.95),
 )
+ASKED = "neighbour"
+"""Of these the goal is also reached where the patient is asked which she means, and not where she is asked wrongly."""
 """What is counted, of which kind (empty: all), among so many articles, and the goal."""
 FALSE_NO_ANSWER = 0.05
 PLAIN = Weights(passage=1, heading=0, asked=0, words=0, expanded=0, added_word=0, spelling=False)
@@ -79,6 +83,14 @@ class Answer:
         """Place of the first right article, 99 if none."""
         articles = list(dict.fromkeys(passage.article_id for passage in self.found))
         return next((n for n, article in enumerate(articles, 1) if article in self.question.right), 99)
+
+    def asked(self) -> bool | None:
+        """Whether the patient is asked which article she means with a right one among the choices; None: not asked."""
+        bounds = Bounds()
+        choices = offered(
+            self.question.text, self.found[: bounds.passages], bound=bounds.similarity, margin=bounds.clarify_margin
+        )
+        return any(choice.article_id in self.question.right for choice in choices) if choices else None
 
     def similarity(self) -> float:
         """What decides whether anything was found."""
@@ -192,6 +204,14 @@ def goals(answers: Sequence[Answer]) -> str:
         if chosen:
             share, low, high = interval(sum(answer.place() <= limit for answer in chosen), len(chosen))
             rows.append([f"{what} ({len(chosen)})", f"{goal:.2f}", f"{share:.3f}", f"{low:.3f} to {high:.3f}"])
+    near = [answer for answer in good if answer.question.kind == ASKED]
+    if near:
+        right = sum(answer.place() == 1 if (said := answer.asked()) is None else said for answer in near)
+        share, low, high = interval(right, len(near))
+        row = [f"near neighbours, at 1 or asked back ({len(near)})", "0.95", f"{share:.3f}", f"{low:.3f} to {high:.3f}"]
+        rows.append(row)
+        asked = sum(answer.asked() is not None for answer in answers)
+        rows.append([f"asked back, of all ({len(answers)})", "", f"{asked / len(answers):.3f}", ""])
     auc, _, caught = answerability(answers)
     rows.append(["answerable against unanswerable, AUC", ".93", f"{auc:.3f}", ""])
     rows.append(['unanswerable caught at 5 % false "no answer"', ".80", f"{caught:.3f}", ""])
