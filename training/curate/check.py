@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.contracts.site import Site
-from training.curate.contradictions import Answers, Said
+from training.curate.disagreements import Disagreements, Said
 from training.curate.doubts import STAGE, Decided, Doubt, Inspector, Seen, decide, opposite
 from training.curate.meaning import Meanings, Vectors, vectors_of
 from training.curate.records import Record, read_records, record_line
@@ -61,7 +61,7 @@ class Check:
         from training.curate.rows import Table, problem
 
         options: Options = context.options or Options()
-        with TemporaryDirectory() as folder:
+        with TemporaryDirectory(dir=out) as folder:
             seen = Path(folder) / "seen.jsonl"
             found, records_in = self._inspect(source / RECORDS, seen, Path(folder) / "said.jsonl", context)
             with (
@@ -90,7 +90,7 @@ class Check:
         with seen.open("w", encoding="utf-8") as out, said.open("w+b") as kept:
             places = array("Q")
             meanings = Meanings(truth, vectors, context.encoder)
-            answers = Answers(truth.weight, partial(_said_at, kept, places), meanings)
+            answers = Disagreements(truth.weight, partial(_said_at, kept, places), meanings)
             prepare = partial(inspector, context.site, context.articles, context.encoder, vectors)
             for number, one in enumerate(mapped(read_records(source), prepare, context.workers)):
                 out.write(_seen_line(one))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.errors import ConfigurationError
+from training.curate.streams import one_thread
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -39,6 +40,7 @@ def curate(
     part = _shard(shard)
     if join and (only or shard):
         raise ConfigurationError("--join goes with neither --only nor --shard")
+    one_thread()
     settings = _config(config)
     from training.curate.chain import Chain
 

@@ -1,24 +1,20 @@
-"""Answers of the staff that say the opposite of what the hospital says, or of what another answer says.
+"""Sentences of the staff that say the opposite of what the hospital says.
 
-Against the truth: a clause of the answer takes the other side (:mod:`training.curate.stance`) than the statement that
-speaks of the same thing, and no statement that speaks of it more takes its side. Between two answers: nearly the same
-was asked, and their clauses take opposite sides or name other figures for it.
+A clause of the sentence takes the other side (:mod:`training.curate.stance`) than the statement that speaks of the same
+thing, and no statement that speaks of it more takes its side.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations, product
 
+from training.curate.clauses import BREAK, clauses, with_clauses
 from training.curate.figures import read_figures
 from training.curate.meaning import Meanings
-from training.curate.replies import OF_THE_CALL, Replies, last_question
-from training.curate.stance import SIDE_WORDS, TIMES, agree, denied, opposed, plain, stance, with_it
+from training.curate.replies import Replies
+from training.curate.stance import SIDE_WORDS, agree, denied, opposed, plain, stance, with_it
 from training.curate.truth import Beside, Statement, Truth, stems
 from training.finetune.sentences import split_sentences
 
@@ -47,33 +43,18 @@ LEAST_SHARED = 8.8
 """The least weight of the words that clause, question and opposite statement share: about two rare ones."""
 LEAST_OF_SHORT = 7.0
 """The same where the statement is so short that the clause holds all of its words ("You do not need a lawyer")."""
-SAME_QUESTION = 0.6
-"""Two questions are nearly the same if they share so much of their words' weight."""
-EQUAL_QUESTION = 0.9
-"""From here on they are the same."""
-COMMON = 0.6
-"""Two answers with a smaller share of common words say different things."""
-SAME_WORDS = 0.75
-"""With a larger share of common words two answers are one but for their figures."""
-MOST_WORDS = 0.6
-"""A bare negation sets two answers against each other if they share so many of the shorter one's words."""
 SHORTEST, LONGEST = 4, 45
 """Words; a longer sentence is speech that was written down without marks: its clauses cannot be told apart."""
 UNMARKED, UNENDED = 18, 12
 """And so is a shorter one without any mark in it, a still shorter one if not even its end is marked."""
 _MARK, _END = re.compile(r"[,.;:]"), re.compile(r"[.!]\W*$")
-_OWN = re.compile(
+OWN = re.compile(
     r"\b(?:i|i'm|i'll|i'd|i've|my pleasure|take care|we (?:can't|cannot|couldn't) (?:open|see|tell|hear|look|read))\b|"
     r"^(?:\W*(?:so|and|okay|well)\W+)?(?:(?:can|could|would|will|do|did|are|have) you|may i|what's|who's|which)\b|"
     r"\b(?:can|could|would|will) you (?:please |just )?(?:call|hold|wait|tell|spell|give|say)\b",
     re.IGNORECASE,
 )
 """What the staff says of itself, or asks, is no answer that holds for others."""
-_BREAK = re.compile(
-    r"(?<![ap]\.m)[;:.]\s|,\s(?:and|but|or|so|because|which|just)\s|,\s(?=[a-z])"
-    r"(?!(?:[\w'’-]+\s)?[\w'’-]+(?:,|\s(?:and|or|nor)\s))|\s-\s|\sbut\s|\sbecause\s"
-)
-"""Not in a list: "tea, juice or soda" is no two things said."""
 _COMPARES = re.compile(
     r"\b(?:more than|less than|at least|at most|over|under|before|until|unless|up to|limit|most|lower|higher|"
     r"younger|older|within|even if)\b",
@@ -84,14 +65,6 @@ _ONLY = re.compile(r"\bonly (?:with|if|when|after|once|by)\b", re.IGNORECASE)
 """What is forbidden unless something holds is what is allowed only then."""
 LIGHT = stems("take put use have get go come keep give try help against usually still also early often always")
 """Words that say little of what is done."""
-_KEYS = 3
-_BUCKET = 40
-_TOPIC_KEYS = 7
-_TOPIC_BUCKET = 10
-SAME_TOPIC, SAME_SENTENCE = 10.0, 6.0
-"""The least weight of the words that two answers with their questions share, and the sentences that differ."""
-OPEN = 0.62
-"""Below this, as a cosine, no statement speaks of what an answer says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +122,7 @@ class Contradictions:
     def _in_its_words(self, sentence: str, question: str) -> Conflict | None:
         """As :meth:`check`, of statements that share words with the sentence."""
         said, asked = stems(sentence), stems(question)
-        if len(said) < 2 or _OWN.search(sentence) or len(sentence.split()) < SHORTEST:
+        if len(said) < 2 or OWN.search(sentence) or len(sentence.split()) < SHORTEST:
             return None
         found = [
             near
@@ -228,7 +201,7 @@ class Contradictions:
         """Whether what takes the other side in a sentence of several clauses is what speaks of the same thing: a third
         of the words that sentence and statement share.
         """
-        parts = [part for part in _BREAK.split(sentence) if part]
+        parts = [part for part in BREAK.split(sentence) if part]
         if len(parts) < 2:
             return True
         both = self._clauses.weight(stems(sentence) & statement.stems)
@@ -238,200 +211,6 @@ class Contradictions:
             and 3 * self._clauses.weight(told) >= both
             for part in parts
         )
-
-
-def clauses(sentence: str) -> list[str]:
-    """The parts of a sentence that say something by themselves."""
-    return [part.strip() for part in _BREAK.split(sentence) if part and len(stems(part)) >= 2]
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """An answer to a question, as the search for opposite answers needs it. ``supported``: the truth says it;
-    ``doubted``: it goes against the truth already.
-    """
-
-    record: int
-    turn: int
-    question: str
-    answer: str
-    supported: bool
-    doubted: bool = False
-
-    @property
-    def tells(self) -> bool:
-        """Whether it says something that another answer could contradict."""
-        return len(stems(self.answer)) >= 2 or bool(read_figures(self.answer))
-
-    @property
-    def decides(self) -> bool:
-        """Whether it names a figure, allows or forbids, requires or waives, charges or gives for free."""
-        return bool(read_figures(self.answer)) or any(stance(clause) for clause in clauses(self.answer))
-
-
-class Answers:
-    """Finds opposite answers to nearly the same question among those that are handed in one after another.
-
-    In memory are, for each distinct answer, three words of its question, seven of both and where it can be read again.
-    """
-
-    def __init__(
-        self,
-        weight: Callable[[Iterable[str]], float],
-        read: Callable[[int], Said],
-        meanings: Meanings | None = None,
-    ) -> None:
-        """``weight`` of words as :meth:`Truth.weight`; ``read`` gives an earlier answer back by its place. Without
-        ``meanings`` questions in quite other words are not compared.
-        """
-        self._weight, self._read, self._meanings = weight, read, meanings
-        self._topics: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-        self._places: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-        self._seen: set[int] = set()
-
-    def opposite(self, said: Said, place: int) -> Iterator[tuple[Said, str]]:
-        """The earlier answers that contradict this one, with the reason; ``place`` is where this one can be read."""
-        same = hash_of(said.question + "\x1f" + said.answer)
-        if not said.tells or same in self._seen:
-            return
-        self._seen.add(same)
-        found = set()
-        for earlier, reason in self._of_one_question(said, place):
-            found.add((earlier.record, earlier.turn))
-            yield earlier, reason
-        for earlier in self._of_one_topic(said, place) if self._meanings is not None else ():
-            if (earlier.record, earlier.turn) not in found:
-                yield earlier, "negation"
-
-    def _of_one_question(self, said: Said, place: int) -> Iterator[tuple[Said, str]]:
-        """As :meth:`opposite`, of answers to nearly the same question."""
-        asked = stems(_last_question(said.question))
-        if len(asked) < 2 or _OWN.search(said.answer):
-            return
-        rare = sorted(asked, key=lambda term: (-self._weight([term]), term))[:_KEYS]
-        keys = list(combinations(sorted(rare), 2))
-        for other in sorted({place for key in keys for place in self._places[key]}):
-            earlier = self._read(other)
-            theirs = stems(_last_question(earlier.question))
-            share = self._weight(asked & theirs) / self._weight(asked | theirs)
-            if share < SAME_QUESTION or (said.supported and earlier.supported):
-                continue
-            if reason := _differ(said.answer, earlier.answer):
-                yield earlier, reason
-            elif share >= EQUAL_QUESTION and said.supported != earlier.supported and self._apart(said, earlier, asked):
-                yield earlier, "unsupported"
-        for key in keys:
-            bucket = self._places[key]
-            bucket.append(place)
-            del bucket[:-_BUCKET]
-
-    def _of_one_topic(self, said: Said, place: int) -> Iterator[Said]:
-        """The earlier answers of which one denies what the other affirms, to questions that may share few words; only
-        about what no statement speaks of.
-        """
-        words = _topic(said)
-        rare = sorted(words, key=lambda term: (-self._weight([term]), term))[:_TOPIC_KEYS]
-        keys = list(combinations(sorted(rare), 2))
-        for other in sorted({place for key in keys for place in self._topics[key]}):
-            earlier = self._read(other)
-            shared = words & _topic(earlier)
-            if earlier.record == said.record or said.supported or earlier.supported:
-                continue
-            if self._weight(shared) < SAME_TOPIC or not self._denied(said.answer, earlier.answer, shared):
-                continue
-            if not _agreeing(said.answer, earlier.answer) and self._open(said) and self._open(earlier):
-                yield earlier
-        for key in keys:
-            bucket = self._topics[key]
-            bucket.append(place)
-            del bucket[:-_TOPIC_BUCKET]
-
-    def _denied(self, one: str, other: str, shared: frozenset[str]) -> bool:
-        """Whether a sentence of one answer denies a word of what both speak of that a sentence of the other affirms."""
-        for mine, theirs in product(_telling(one), _telling(other)):
-            under, free = denied(mine)
-            their_under, their_free = denied(theirs)
-            apart = under & their_free - their_under - free - TIMES
-            back = their_under & free - under - their_free - TIMES
-            both = stems(mine) & stems(theirs)
-            if bool(apart) != bool(back) and (apart | back) & shared and self._weight(both) >= SAME_SENTENCE:
-                return len(both) >= 2
-        return False
-
-    def _open(self, said: Said) -> bool:
-        """Whether no statement of the truth speaks of what an answer says."""
-        meant = self._meanings.beside(said.question, said.answer, 1) if self._meanings is not None else []
-        return bool(meant) and meant[0].likeness < OPEN
-
-    def _apart(self, one: Said, other: Said, asked: frozenset[str]) -> bool:
-        """Whether two answers to one question, of which the truth says only one, have little in common; that one must
-        speak of what is ``asked``.
-        """
-        unsaid, told = (other, one) if one.supported else (one, other)
-        if not unsaid.decides or not told.decides or not asked & stems(told.answer):
-            return False
-        if _OWN.search(unsaid.answer) or unsaid.answer.endswith("?") or len(unsaid.answer.split()) > LONGEST:
-            return False
-        a, b = stems(one.answer), stems(other.answer)
-        least = min(self._weight(a), self._weight(b))
-        return len(stems(unsaid.answer)) >= 3 and self._weight(a & b) < COMMON * least
-
-
-def _topic(said: Said) -> frozenset[str]:
-    return stems(last_question(said.question) or said.question) | stems(said.answer)
-
-
-def _telling(answer: str) -> list[str]:
-    """The sentences of an answer that tell something of the hospital."""
-    return [one for one in split_sentences(answer) if not one.endswith("?") and not OF_THE_CALL.search(one)]
-
-
-def _last_question(text: str) -> str:
-    """What is asked in the end: what comes before it is seldom part of it."""
-    asked = [sentence for sentence in split_sentences(text) if sentence.endswith("?")]
-    return asked[-1] if asked and len(stems(asked[-1])) >= 2 else text
-
-
-def hash_of(text: str) -> int:
-    """A number of 64 bits for a text, the same in every run."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
-
-
-def _differ(one: str, other: str) -> str:
-    """Why two answers to one question cannot both be right; "" if they can."""
-    alike = len(stems(one) & stems(other)) >= SAME_WORDS * len(stems(one) | stems(other))
-    if alike and _other_figures(one, other):
-        return "figures"
-    if _agreeing(one, other):
-        return ""
-    mine, theirs = [one, *clauses(one)], [other, *clauses(other)]
-    for a in mine:
-        for b in theirs:
-            reason, both = opposed(a, b), stems(a) & stems(b)
-            least = min(len(stems(a)), len(stems(b)))
-            if len(both) >= 2 and (reason not in (*IN_WORDS, "") or (reason and len(both) >= MOST_WORDS * least)):
-                return reason
-    return ""
-
-
-def _agreeing(one: str, other: str) -> bool:
-    """Whether parts of two answers that speak of the same thing take the same side."""
-    mine, theirs = [one, *clauses(one)], [other, *clauses(other)]
-    return any(agree(a, b) and len(stems(a) & stems(b)) >= 2 for a in mine for b in theirs if stance(a))
-
-
-def _other_figures(one: str, other: str) -> bool:
-    """Whether two answers in nearly the same words name other figures of one kind."""
-    mine, theirs = _by_kind(one), _by_kind(other)
-    return any(mine[key] - theirs[key] and theirs[key] - mine[key] for key in mine.keys() & theirs.keys())
-
-
-def _by_kind(text: str) -> Mapping[tuple[str, str], set[str]]:
-    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    for figure in read_figures(text):
-        if figure.kind != "phone":
-            found[figure.kind, figure.unit] |= set(figure.value.split())
-    return found
 
 
 def _plain(clause: str, one: _Near, whole: bool) -> bool:
@@ -454,14 +233,3 @@ def _of_two_minds(text: str, axis: str) -> bool:
 
 def _compared(text: str) -> list[str]:
     return sorted(match.lower() for match in _COMPARES.findall(text))
-
-
-def with_clauses(statements: Sequence[Statement]) -> Iterator[Statement]:
-    """Each statement, and each of its clauses as a statement of its own; none twice."""
-    seen = set()
-    for statement in statements:
-        for text in (statement.text, *clauses(statement.text)):
-            key = text.rstrip(".").lower()
-            if key not in seen:
-                seen.add(key)
-                yield Statement(statement.source, text, stems(text), read_figures(text), statement.about)

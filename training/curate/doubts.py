@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from app.contracts.site import Site
-from training.curate.contradictions import Contradictions, Said
+from training.curate.contradictions import Contradictions
+from training.curate.disagreements import Said
 from training.curate.druglist import drug_names
 from training.curate.exchanges import exchanges
 from training.curate.facts import Facts, Fault

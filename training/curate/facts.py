@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.guardrails.output import stem
-from training.curate.contradictions import with_clauses
+from training.curate.clauses import with_clauses
 from training.curate.figures import Figure, read_figures
 from training.curate.meaning import Meanings, Meant
 from training.curate.spoken import EITHER, LASTING

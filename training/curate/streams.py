@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from itertools import islice
-from multiprocessing.pool import Pool
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
+
+from app.errors import ConfigurationError
 
 Source = TypeVar("Source")
 Result = TypeVar("Result")
@@ -17,27 +21,44 @@ BATCH = 64
 _PRELOADED = "training.curate.chain"
 _THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
-_work: list[Callable[[object], object]] = []
+_prepare: list[Callable[[], Callable[[Any], object]]] = []
+_work: list[Callable[[Any], object]] = []
 
 
 def mapped(
     items: Iterable[Source], prepare: Callable[[], Callable[[Source], Result]], workers: int
 ) -> Iterator[Result]:
     """Results in the order of ``items``. ``prepare`` is called once in each process and returns the function (so that a
-    detector is built once); it must be picklable. At most a few batches of each worker are in memory.
+    detector is built once); it must be picklable. At most a few batches of each worker are in memory. Raises what
+    ``prepare`` or the function raises, and ConfigurationError if a process was ended from outside.
     """
     if workers <= 1:
         yield from map(prepare(), items)
         return
     batches = _batched(items)
     with _pool(workers, prepare) as pool:
-        waiting = [pool.apply_async(_batch, (batch,)) for batch in islice(batches, workers * 2)]
-        while waiting:
-            yield from cast("list[Result]", waiting.pop(0).get())
-            waiting += [pool.apply_async(_batch, (batch,)) for batch in islice(batches, 1)]
+        try:
+            waiting = [pool.submit(_batch, batch) for batch in islice(batches, workers * 2)]
+            while waiting:
+                yield from cast("list[Result]", waiting.pop(0).result())
+                waiting += [pool.submit(_batch, batch) for batch in islice(batches, 1)]
+        except BrokenProcessPool:
+            raise ConfigurationError(
+                "a process of this stage was ended from outside, most likely for want of memory; "
+                "run it again with fewer workers: it goes on with this stage"
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def _pool(workers: int, prepare: Callable[[], Callable[[Source], Result]]) -> Pool:
+def one_thread() -> None:
+    """Linear algebra of this process on one thread, like that of the others: so its sums are the same on any number of
+    cores. Call it before NumPy is imported.
+    """
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+
+
+def _pool(workers: int, prepare: Callable[[], Callable[[Source], Result]]) -> ProcessPoolExecutor:
     """Processes whose linear algebra runs on one thread each: several would only wait for each other.
 
     They are forked from one that has imported the stages, so that each stage has its processes at once.
@@ -47,7 +68,9 @@ def _pool(workers: int, prepare: Callable[[], Callable[[Source], Result]]) -> Po
     try:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([_PRELOADED])
-        return context.Pool(workers, initializer=_start, initargs=(prepare,))
+        pool = ProcessPoolExecutor(workers, context, partial(_start, prepare))
+        pool.submit(_nothing).result()
+        return pool
     finally:
         for name, value in before.items():
             if value is None:
@@ -62,9 +85,16 @@ def _batched(items: Iterable[Source]) -> Iterator[list[Source]]:
         yield batch
 
 
-def _start(prepare: Callable[[], Callable[[object], object]]) -> None:
-    _work[:] = [prepare()]
+def _start(prepare: Callable[[], Callable[[Any], object]]) -> None:
+    _prepare[:], _work[:] = [prepare], []
 
 
-def _batch(batch: list[object]) -> list[object]:
+def _nothing() -> None:
+    """So that the processes start now."""
+
+
+def _batch(batch: Sequence[Any]) -> list[object]:
+    # Prepared here and not at the start: what fails then breaks the pool, and what failed is not told.
+    if not _work:
+        _work.append(_prepare[0]())
     return [_work[0](item) for item in batch]

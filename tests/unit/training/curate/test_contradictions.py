@@ -9,7 +9,9 @@ from time import perf_counter
 import pytest
 
 from app.contracts.site import load_site
-from training.curate.contradictions import Answers, Contradictions, Said, clauses
+from training.curate.clauses import clauses
+from training.curate.contradictions import Contradictions
+from training.curate.disagreements import Disagreements, Said
 from training.curate.stance import agree, denied, opposed, stance, with_it
 from training.curate.truth import SITE, Truth, stems
 
@@ -197,7 +199,7 @@ def test_a_sentence_has_clauses() -> None:
 def pairs(*answers: tuple[str, str, bool]) -> list[tuple[int, int, str]]:
     """The pairs found among (question, answer, supported), by their numbers."""
     said = [Said(number, 1, *answer) for number, answer in enumerate(answers)]
-    book = Answers(truth().weight, lambda place: said[place])
+    book = Disagreements(truth().weight, lambda place: said[place])
     return [
         (one.record, other.record, reason)
         for place, one in enumerate(said)

@@ -8,7 +8,8 @@ from time import perf_counter
 import pytest
 
 from app.contracts.site import load_site
-from training.curate.contradictions import Answers, Contradictions, Said
+from training.curate.contradictions import Contradictions
+from training.curate.disagreements import Disagreements, Said
 from training.curate.meaning import Meanings, vectors_of
 from training.curate.replies import affirms, against, asked_for, polarity, replied, stated
 from training.curate.truth import Truth
@@ -141,7 +142,7 @@ def test_replies_take_time_in_step_with_length() -> None:
 
 def pairs(truth: Truth, meanings: Meanings, *answers: tuple[str, str]) -> list[tuple[int, int]]:
     said = [Said(number, 1, question, answer, supported=False) for number, (question, answer) in enumerate(answers)]
-    book = Answers(truth.weight, lambda place: said[place], meanings)
+    book = Disagreements(truth.weight, lambda place: said[place], meanings)
     return [(one.record, other.record) for place, one in enumerate(said) for other, _ in book.opposite(one, place)]
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 
+import psutil
 import pytest
 
+from app.errors import ConfigurationError
 from training.curate.streams import BATCH, mapped
 
 THREADS = "OPENBLAS_NUM_THREADS"
@@ -25,3 +28,51 @@ def test_the_order_stays_and_each_process_has_one_thread(monkeypatch: pytest.Mon
         monkeypatch.setenv(THREADS, before)
     assert list(mapped(range(BATCH * 3), prepare, 2)) == [(number, "1") for number in range(BATCH * 3)]
     assert os.environ.get(THREADS) == before
+
+
+def unprepared() -> Callable[[int], int]:
+    """Cannot be prepared."""
+    raise ConfigurationError("names: missing.txt is not there; write it")
+
+
+def ended() -> Callable[[int], int]:
+    """A function whose process is ended at the seventieth number, as the system does for want of memory."""
+
+    def work(number: int) -> int:
+        if number == 70:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return number
+
+    return work
+
+
+def broken() -> Callable[[int], int]:
+    """A function that fails."""
+    return lambda number: 1 // (number - 70)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_cannot_be_prepared_ends_with_its_own_error(workers: int) -> None:
+    with pytest.raises(ConfigurationError, match="is not there; write it"):
+        list(mapped(range(200), unprepared, workers))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_a_record_raises_ends_the_run(workers: int) -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(mapped(range(200), broken, workers))
+
+
+def test_a_process_that_is_killed_ends_the_run_with_its_mend() -> None:
+    with pytest.raises(ConfigurationError, match="fewer workers"):
+        list(mapped(range(200), ended, 2))
+
+
+def test_who_stops_listening_leaves_no_process_behind() -> None:
+    numbers = mapped(range(100_000), prepare, 2)
+    assert next(numbers)[0] == 0
+    numbers.close()
+    assert psutil.Process().children(recursive=True) == [] or all(
+        "forkserver" in " ".join(child.cmdline()) or "resource_tracker" in " ".join(child.cmdline())
+        for child in psutil.Process().children(recursive=True)
+    )
