@@ -31,13 +31,13 @@ import psutil
 import yaml
 
 from app.contracts.site import load_site
+from tests.scoring_curate import Found, score_check
 from training.curate.chain import FINISHED
 from training.curate.check import DOUBTS
 from training.curate.config import load_config
 from training.curate.demo_sources.write import KEY, write_sources
 from training.curate.keys import keyed_hash
 from training.curate.records import Record, read_records
-from training.curate.scoring import Found, score_check
 from training.curate.stages import RECORDS
 
 ROOT = Path(__file__).parents[1]

@@ -4,6 +4,13 @@ Found are wrong phones, hours, doses and other numbers, contradictions, rude ans
 hospital. None of it is changed or thrown away on its own: each is asked about once, and until somebody decides the
 answer is left out of the output (:func:`training.curate.doubts.decide`). Records also get their language here, too
 short ones are dropped, and each row and the table of them are validated.
+
+    truth      what the hospital says, sentence by sentence; figures, spoken: the numbers in it
+    doubts     one record: facts (figures), contradictions (sides), tone; then its answers (exchanges) for disagreements
+      facts, contradictions   find the statement by words; where they give no verdict, by meaning (meaning, replies)
+      stance, clauses         which side a part of a sentence takes, and where parts end
+    disagreements   answers against those of other records
+    rows       validation of each record and of the table
 """
 
 from __future__ import annotations

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.contracts.site import load_site
+from tests.scoring_curate import score_check
 from training.curate.check import DOUBTS, Check, Options
 from training.curate.doubts import Doubt, Inspector, decide
 from training.curate.meaning import vectors_of
 from training.curate.records import Kind, Record, Turn, read_records, record_line
 from training.curate.rows import Table, problem
-from training.curate.scoring import score_check
 from training.curate.stages import RECORDS, REVIEW, Context, ReviewItem, StageReport, Verdict
 from training.curate.tone import rude
 from training.curate.truth import Truth

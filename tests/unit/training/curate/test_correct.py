@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from app.contracts.site import load_site
 from app.errors import ConfigurationError
 from app.knowledge.articles import read_folder
+from tests.scoring_curate import misspelled, score_misspelled
 from training.curate.correct import Correct, Corrected, Decider, Options, correct, corrector
 from training.curate.cues import Cue, cue
 from training.curate.druglist import DrugList, folded
 from training.curate.records import Record, Turn, read_records, record_line
-from training.curate.scoring import misspelled, score_misspelled
 from training.curate.spelling import DrugSpeller
 from training.curate.stages import RECORDS, REVIEW, Context, ReviewItem, Verdict, review_key
 
