@@ -43,6 +43,11 @@ _LONGEST_EXAMPLE = 300
 _LANGUAGE = regex.compile(r"[a-z]{2,3}(?:-[a-z]{2,8})?")
 _DATE = regex.compile(r"<DATE_\d+>")
 _UNCUED = regex.compile(r"\d{5,}")
+_LONG = regex.compile(r"(?:\d[\W_]?){7,}")
+"""A number in groups, or told by several folders."""
+_ENDINGS = regex.compile(
+    r"\.(?:jsonl|ndjson|json|csv|tsv|txt|vtt|md|log|xml|html?|pdf|docx?|xlsx?|zip|gz|bak|tmp)$", regex.IGNORECASE
+)
 _TOKEN_OF: dict[str, str] = {
     "number": "ACCOUNT",
     "code": "ACCOUNT",
@@ -251,9 +256,16 @@ class Pseudonyms:
 
     def _facts(self, record: Record, key: str, shift: Shift | None, outcome: Outcome) -> dict[str, Any]:
         """The fields beside the text without identifiers. Without a shift only the year of a person's date is told."""
-        groups = {name: self._plain.field(f"{name}: {value}") for name, value in record.groups.items()}
+        groups = {
+            name: self._plain.field(f"{name}: {value}")
+            if self._plain.field(f"column: {name.replace('_', ' ')}")
+            else ""
+            for name, value in record.groups.items()
+        }
         topic = self._plain.field(f"topic: {record.topic}") if record.topic else ""
-        outcome.counts["fields_cleared"] += sum(not value for value in groups.values()) + (topic != record.topic)
+        licence = self._plain.field(f"terms: {record.licence}") if record.licence else ""
+        cleared = [*(not value for value in groups.values()), topic != record.topic, licence != record.licence]
+        outcome.counts["fields_cleared"] += sum(cleared)
         nobodys = record.kind == "faq" and not (record.patient or record.conversation)
         return {
             "id": key,
@@ -261,6 +273,7 @@ class Pseudonyms:
             "patient": self._hashed("patient", record.patient),
             "conversation": self._hashed("conversation", record.conversation),
             "topic": topic,
+            "licence": licence,
             "language": record.language if _LANGUAGE.fullmatch(record.language) else "",
             "date": shift.iso(record.date) if shift else record.date if nobodys else record.date[:4],
             "groups": {name: value for name, value in groups.items() if value},
@@ -299,21 +312,38 @@ class PlainFields:
         """The value of ``name: value``; '' if it holds an identifier."""
         name, _, value = named.partition(": ")
         touched = any(entity.end > len(name) for entity in self._rules.redact(named).entities)
-        return "" if touched or _UNCUED.search(value) or self._names(value) else value
+        return "" if touched or _UNCUED.search(value) or _LONG.search(value) or self._names(value) else value
 
     def _file(self, source: str) -> str:
-        """A file's path; a part of it that holds an identifier becomes a keyed hash."""
-        parts = []
-        for part in source.split("/"):
-            stem, dot, ending = part.rpartition(".") if "." in part else (part, "", "")
-            words = regex.sub(r"[_\-.,+ ]+", " ", stem)
+        """A file's path; a part of it that holds an identifier becomes a keyed hash, all of them where several parts
+        together hold one.
+        """
+        parts = [_of_file(part) for part in source.split("/")]
+        across = self._across([words for _, words, _ in parts])
+        plain = []
+        for stem, words, ending in parts:
             marked = self._rules.redact(words).entities or self._rules.redact(stem).entities
-            found = _UNCUED.search(words) or marked or self._names(words)
-            parts.append(f"{keyed_hash(self._secret, 'file', part)}{dot}{ending}" if found else part)
-        return "/".join(parts)
+            found = across or _UNCUED.search(words) or marked or self._names(words)
+            plain.append(f"{keyed_hash(self._secret, 'file', stem + ending)}{ending}" if found else stem + ending)
+        return "/".join(plain)
+
+    def _across(self, parts: Sequence[str]) -> bool:
+        """Whether parts of a path hold an identifier together that none of them holds alone."""
+        whole = " ".join(parts)
+        borders = [len(" ".join(parts[:number])) for number in range(1, len(parts))]
+        spans = [match.span() for match in _LONG.finditer(whole)]
+        spans += [(entity.start, entity.end) for entity in self._rules.redact(whole).entities]
+        return any(start < border < end - 1 for start, end in spans for border in borders)
 
     def _names(self, value: str) -> bool:
         return any(span.type == "PERSON" for span in self._detector.find(value))
+
+
+def _of_file(part: str) -> tuple[str, str, str]:
+    """A part of a path without its ending, the words in it, and the ending of a known kind of file."""
+    match = _ENDINGS.search(part)
+    stem, ending = (part[: match.start()], match.group()) if match else (part, "")
+    return stem, regex.sub(r"[_\-.,+ ]+", " ", stem), ending
 
 
 def plain_files(secret: bytes, public: Public, encoder: Path) -> PlainFields:

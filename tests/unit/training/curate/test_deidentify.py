@@ -187,6 +187,34 @@ def test_plain_file_names_stay(public: Public, encoder_folder: Path) -> None:
         assert Path(hidden).suffix == Path(name).suffix
 
 
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [
+        ("call.414-555-0123", "0123"),
+        ("report.123-45-6789", "6789"),
+        ("x.jane@mail.example", "jane"),
+        ("fm/414/555/0123/x.jsonl", "555"),
+    ],
+)
+def test_an_identifier_in_an_ending_or_over_several_folders_is_hidden(
+    public: Public, encoder_folder: Path, name: str, hidden: str
+) -> None:
+    assert hidden not in plain_files(SECRET, public, encoder_folder).file(name)
+
+
+def test_names_of_groups_and_the_licence_are_looked_at(plain: Pseudonyms) -> None:
+    one = record(
+        0, "hi", "ok", licence="ask Jane Roe at 414-555-0123",
+        groups={"ssn 123-45-6789": "yes", "jane.roe@mail.example": "yes", "plan": "policy 1234-5678", "sex": "male"},
+    )  # fmt: skip
+    outcome = plain([record_line(one)])
+    found = Record.model_validate_json(outcome.lines[0])
+    assert (found.groups, found.licence) == ({"sex": "male"}, "")
+    assert outcome.counts["fields_cleared"] == 4
+    kept = plain([record_line(record(1, "hi", "ok", licence="CC-BY-4.0"))])
+    assert Record.model_validate_json(kept.lines[0]).licence == "CC-BY-4.0"
+
+
 # Dates
 
 
