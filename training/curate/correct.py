@@ -29,7 +29,8 @@ from training.finetune.dialogues import read_sections
 from training.finetune.sentences import split_sentences
 
 _WORD = re.compile(r"(?<![\w@])[^\W\d_](?:[^\W\d_]|\d(?=[^\W\d_]))+(?![\w@])")
-_SKIPPED = re.compile(r"<[A-Z_]+(?:_\d+)?>|\S*(?:@|://|www\.)\S*|\b[\w-]+(?:\.[\w-]+)+\b")
+_SKIPPED = re.compile(r"<[A-Z_]+(?:_\d+)?>|(?<!\S)\S*(?:@|://|www\.)\S*|(?<![\w-])[\w-]++(?:\.[\w-]++)+")
+"""Pseudonyms, addresses and names of files; each is looked for only where it can begin."""
 _LAST_WORD = re.compile(r"([^\W\d_]+)\s+$")
 _NEXT_WORD = re.compile(r"\s+([^\W\d_]+)")
 _PROPOSALS = 3

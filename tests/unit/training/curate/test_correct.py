@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from functools import cache
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from app.contracts.site import load_site
 from app.errors import ConfigurationError
 from app.knowledge.articles import read_folder
 from tests.scoring_curate import misspelled, score_misspelled
-from training.curate.correct import Correct, Corrected, Decider, Options, correct, corrector
+from training.curate.correct import _SKIPPED, Correct, Corrected, Decider, Options, correct, corrector
 from training.curate.cues import Cue, cue
 from training.curate.druglist import DrugList, folded
 from training.curate.records import Record, Turn, read_records, record_line
@@ -285,3 +286,10 @@ def test_the_stage_reports_counts_and_gives_the_same_bytes_with_more_processes(t
     assert [found.id for found in read_records(dropped / RECORDS)] == [records[0].id, records[2].id]
     assert json.loads((dropped / "report.json").read_text())["counts"]["dropped_by_decision"] == 1
     assert not (dropped / REVIEW).exists()
+
+
+@pytest.mark.parametrize("bait", ["a" * 200_000, "a@" * 100_000, "a-" * 100_000, "a." * 100_000, "@" * 200_000])
+def test_bait_is_read_in_time_that_grows_with_its_length(bait: str) -> None:
+    start = time.process_time()
+    list(_SKIPPED.finditer(bait))
+    assert time.process_time() - start < 5
