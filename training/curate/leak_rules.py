@@ -14,8 +14,8 @@ _UNITS = (
     r"milligrams?|micrograms?|milliliters?|feet|square|over|beats|days?|hours?|minutes?|lbs?|pounds|degrees)\b)"
 )
 _FILL = r"(?:(?:uh|um|er|well|like|so|okay|right|just|you\sknow),?\s+)*"
-_NAME = r"(?-i:\p{Lu}[\p{L}\p{M}]*+(?:['’\-]\p{L}[\p{L}\p{M}]*+)*+)"
-_NAMES = rf"(?P<v>(?:(?:de|la|del|van|von|der|el|al|bin|da|dos)[ \-])*{_NAME}(?:[ ]{_NAME}){{0,2}})"
+_NAME = r"(?-i:\p{Lu}[\p{L}\p{M}]*+(?:['’\-]\p{L}[\p{L}\p{M}]*+){0,4}+)"
+_NAMES = rf"(?P<v>(?:(?:de|la|del|van|von|der|el|al|bin|da|dos)[ \-]){{0,3}}{_NAME}(?:[ ]{_NAME}){{0,2}})"
 _RELATIVES = (
     r"(?:wife|husband|son|daughter|mother|father|mom|mum|dad|sister|brother|aunt|uncle|cousin|niece|nephew|grandson|"
     r"granddaughter|grandma|grandpa|partner|fianc[eé]e?|friend|neighbor|caregiver|aide|surgeon|therapist|patient|pt)"
@@ -36,6 +36,29 @@ _CARS = (
 _DIGIT = (
     r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine|cero|uno|dos|tres|cuatro|cinco|seis|siete|ocho|nueve)"
 )
+_SAID = (
+    rf"(?:{_DIGIT}|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|(?:twenty|thirty|"
+    rf"forty|fifty|sixty|seventy|eighty|ninety)(?:[\s\-]{_DIGIT})?|(?:double|triple)\s{_DIGIT})\b"
+)
+_NUMBERED = (
+    r"(?:ssn|social(?:\ssecurity)?(?:\snumber)?|mrn|chart|(?:medical\s)?record|member(?:ship)?|account|acct|policy|"
+    r"claim|case|card|phone|telephone|cell|mobile|fax|id|(?:my|your|his|her|the|our)\snumber)\b"
+)
+"""What has a number of its own."""
+_IS = r"\W{0,3}(?:(?:is|are|was|it's|its|of|my|number|no|id|um|uh|on\sfile|'?s)\b\W{1,3}){0,5}"
+_AND = r"(?:,?\s(?:and\sthen|then|next|dash|slash|and)[\s,]\s?)"
+_PART = rf"(?:\s?[:;/|·–—]\s?|{_AND})"
+_APART = rf"(?:{_PART}|\s?[,.\-]\s?|\s)"
+"""What stands between the parts of one number: where its shape alone tells it, and where a cue does."""
+_WHOLE_PHONE = r"(?!\(?\d{3}\)?[\s.\-]{0,2}\d{3}[\s.\-]?\d{4}|\d{1,2}/\d{1,2}/\d{2,4}\b)"
+_SIX = rf"(?=(?:{_APART}?\d){{6}})"
+_MAIL = r"(?:g-?mail|hotmail|yahoo|outlook|icloud|aol|proton\s?mail|ymail|msn|comcast|sbcglobal|gmx)"
+_NO_LOCAL = (
+    r"(?!(?:account|address|am|are|available|be|been|call|email|e-mail|from|here|him|her|is|it|job|log|logged|look|"
+    r"looked|looking|mail|me|one|or|and|people|reach|see|someone|sign|signed|stuff|support|that|them|there|these|this|"
+    r"those|us|was|were|work|worked|working|works|you|yours|mine|team|engineer|in|on|up|down|only|just|not)\s)"
+)
+"""Words before "at Yahoo" that are nobody's name there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +82,54 @@ def _rule(kind: SuspectKind, pattern: str, cue: Cue = "") -> Rule:
 
 
 _NUMBERS = (
-    _rule("number", rf"(?<![\w$.,])(?P<v>\+?\(?\d(?:[\d\-. ()/]*\d){{6,}})(?![\w%]){_UNITS}"),
+    _rule("number", rf"(?<![\w$.,])(?P<v>\+?\(?\d(?:[\-. ()/]*+\d){{6,}})(?![\w%]){_UNITS}"),
     _rule("number", rf"(?<![\w$.,/\-])(?P<v>\d{{5,}})(?![\w%]|[.,/\-]\d){_UNITS}"),
     # Two short numbers are a range of lab values.
     _rule("number", r"(?<![\w$.,/\-])(?!\d{2,3}-\d{2,3}(?![\d\-]))(?P<v>(?=(?:-?\d){6,})\d+(?:-\d+)+)(?![\w%/\-])"),
     # An answer that is only digits: the last four of a number, a code.
-    _rule("number", rf"^\W*{_FILL}(?P<v>\d[\d \-]{{2,}}\d)\W*$|^\W*{_FILL}(?P<v>\d{{4}})\.(?=\s)"),
+    _rule("number", rf"^[^\w\n]*+{_FILL}(?P<v>\d[\d \-]{{2,}}\d)[^\w\n]*+$|^[^\w\n]*+{_FILL}(?P<v>\d{{4}})\.(?=\s)"),
     _rule(
         "number",
         r"\b(?:numbers?|no\.|subject|record|chart|case|claim|digits|four|ids?|pin|ssn|social)\b\W{0,3}"
         r"(?:(?:is|are|was|it's|its|of|my|number|um|uh)\W{1,2})*(?P<v>[A-Z]{0,3}\d[\d\-]{2,}\d)"
         rf"(?![\w%]){_UNITS}",
     ),
-    _rule("number", rf"\b(?P<v>{_DIGIT}(?:[,\s\-]+{_DIGIT}){{6,}})\b"),
+    _rule("number", rf"\b(?P<v>{_DIGIT}(?:(?:{_AND}|[,\s\-]{{1,4}}){_DIGIT}){{6,}})\b"),
+    # The shape of a phone or Social Security number with other signs or words between; no round doses, no readings.
+    _rule(
+        "number",
+        rf"(?<![\w$.,:/\-])(?!\d+0\D{{1,10}}\d+0\D{{1,10}}\d+00\b)(?!\d+\sand\s\d+\sand\s[1-9])"
+        rf"(?P<v>\(?\d{{3}}\)?{_PART}\d{{2,3}}{_PART}\d{{4}})(?![\w%]|[:/.,\-]\d){_UNITS}",
+    ),
+    _rule(
+        "number",
+        rf"\b{_NUMBERED}{_IS}(?P<v>{_WHOLE_PHONE}{_SIX}\d{{1,5}}(?:{_APART}\d{{1,5}}){{1,8}})(?![\w%]|[:/]\d){_UNITS}",
+    ),
+    _rule(
+        "number",
+        rf"(?<![\w$.,:/\-])(?P<v>{_WHOLE_PHONE}{_SIX}\d{{1,5}}(?:{_APART}\d{{1,5}}){{1,8}})[\s,]{{1,3}}"
+        rf"(?:is|are|was|that's|for)\s(?:(?:my|his|her|our|the|your)\s)?(?:\w{{2,12}}\s)?{_NUMBERED}",
+    ),
+    _rule("number", rf"\b{_NUMBERED}{_IS}(?P<v>{_SAID}(?:(?:{_AND}|[,\s\-]{{1,3}}){_SAID}){{2,12}}){_UNITS}"),
+    _rule(
+        "number",
+        rf"\b(?P<v>{_SAID}(?:(?:{_AND}|[,\s\-]{{1,3}}){_SAID}){{2,12}})[\s,]{{1,3}}"
+        rf"(?:is|are|was|that's)\s(?:(?:my|his|her|our|the|your)\s)(?:\w{{2,12}}\s)?{_NUMBERED}",
+    ),
+    # "starts with 123, the middle is 45 and it ends with 6789"
+    _rule(
+        "number",
+        rf"\b{_NUMBERED}[^.?!\n]{{0,30}}?\b(?:starts?|begins?|starting|beginning)\s(?:with|as)\s"
+        rf"(?=[^.?!\n]{{0,80}}?\b(?:ends?|ending|last|then|middle|next|followed|finish\w*)\b)"
+        rf"(?P<v>(?=(?:[^\d.?!\n]{{0,30}}\d){{6}})\d++(?>[^\d.?!\n]{{1,30}}\d++){{1,8}}|"
+        rf"{_SAID}(?>[^.?!\n]{{1,30}}?\b{_SAID}){{3,10}}){_UNITS}",
+    ),
 )
 _CODES = (
     _rule(
         "code",
-        r"(?<![\w/<.])(?P<v>(?=(?:[a-z\-]*\d){3})(?=[\d\-]*[a-z])[a-z\d]+(?:-[a-z\d]+)*+)(?<=[\w\-]{6})(?![\w/>])",
+        r"(?<![\w/<.])(?P<v>(?=(?:[a-z\-]{0,40}\d){3})(?=[\d\-]{0,40}[a-z])[a-z\d]++(?:-[a-z\d]++){0,12}+)"
+        r"(?<=[\w\-]{6})(?![\w/>])",
     ),
     _rule("code", rf"\b{_CARS}\b[^.?!\n]{{0,40}}?\b(?P<v>[A-Z]{{2,3}}[ \-]?\d{{3,4}}|\d{{3}}[ \-]?[A-Z]{{3}})\b"),
     _rule(
@@ -88,7 +141,16 @@ _CODES = (
     _rule("code", r"(?P<v>(?<!\S)[^\s<>]+\.(?:png|jpe?g|heic|gif|bmp|pdf|tiff?|mp4|mov|wav|docx?))\b"),
 )
 _ADDRESSES = (
-    _rule("address", r"(?P<v>\S+@\S+|\b(?:https?://|www\.)\S+|\b\w+\s(?:at|dot)\s\w+\sdot\s(?:com|net|org|edu|gov)\b)"),
+    _rule(
+        "address",
+        r"(?P<v>(?<!\S)(?=\S+@\S)\S++|\b(?:https?://|www\.)\S++|"
+        r"\b\w++\s(?:at|dot)\s\w++\sdot\s(?:com|net|org|edu|gov)\b)",
+    ),
+    _rule(
+        "address",
+        rf"(?<![\w.+\-@]){_NO_LOCAL}(?P<v>\w[\w.+\-]{{1,40}}(?:\s(?:dot|punto|underscore|dash)\s[\w\-]{{1,40}}){{0,3}}\s"
+        rf"(?:at|arroba)\s{_MAIL})\b(?!['’]s)",
+    ),
     _rule(
         "address",
         rf"\b(?P<v>\d{{1,5}}\s(?:[NSEW]\.?\s)?(?:(?-i:\p{{Lu}}|\d)[\p{{L}}\d]*\s){{0,3}}{_STREETS}\b\.?"

@@ -23,6 +23,7 @@ from app.redaction.vault import MemoryVault, lookup_key
 from training.curate.keys import keyed_hash, keyed_number
 from training.curate.leak_rules import SuspectKind
 from training.curate.leaks import StrictLook, excerpt
+from training.curate.pieces import told_in_pieces
 from training.curate.public import Public
 from training.curate.records import Record, record_line
 from training.curate.shifting import Shift, shift_of
@@ -170,7 +171,9 @@ class Pseudonyms:
         key = keyed_hash(self._secret, "record", record.id)
         if keyed_number(self._secret, "audit", key, _SHARES) < self._options.audit_share * _SHARES:
             texts = self._looked_at(key, texts, vault, put, outcome)
-        # 4. the fields beside the text
+        # 4. numbers told over several turns, of which none is suspect alone
+        texts = self._without_pieces(key, record, texts, vault, put, outcome)
+        # 5. the fields beside the text
         made = record.with_turns(texts).model_copy(update=self._facts(record, key, shift, outcome))
         outcome.counts["messages"] += len(texts)
         outcome.counts["messages_changed"] += sum(a != turn.text for a, turn in zip(texts, record.turns, strict=True))
@@ -217,6 +220,27 @@ class Pseudonyms:
         outcome.counts["audited_messages"] += len(texts)
         outcome.counts["messages_with_suspects"] += len(touched)
         return whole.split(_BETWEEN)
+
+    def _without_pieces(
+        self,
+        key: str,
+        record: Record,
+        texts: Sequence[str],
+        vault: MemoryVault,
+        put: Collection[str],
+        outcome: Outcome,
+    ) -> list[str]:
+        """Texts without numbers that are told in pieces. Raises Dropped."""
+        found = told_in_pieces([(turn.speaker, text) for turn, text in zip(record.turns, texts, strict=True)])
+        plain = []
+        for text, ranges in zip(texts, found, strict=True):
+            spans = [Span("number", start, end, 1.0) for start, end in ranges if text[start:end] not in put]
+            gone = [span for span in spans if self._is_out(key, text, span, spans, outcome)]
+            for span in reversed(gone):
+                token = vault.token(_TOKEN_OF[span.type], text[span.start : span.end])
+                text = f"{text[: span.start]}{token}{text[span.end :]}"
+            plain.append(text)
+        return plain
 
     def _is_out(self, key: str, text: str, span: Span, found: Sequence[Span], outcome: Outcome) -> bool:
         """Whether a suspect is taken out: as people decided, else as the options say, and people are asked."""

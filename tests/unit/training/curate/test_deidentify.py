@@ -463,3 +463,17 @@ def test_what_the_hospital_says_itself_is_public(public: Public) -> None:
     assert {"515-555-0111", "Cedar Valley Health", "chart.cedarvalley.example"} <= set(SITE.own_details)
     assert {"garden", "masks", "visit"} <= public.words
     assert public.days == {"december 1", "march 31"}
+
+
+def test_a_number_told_over_several_turns_is_taken_out_and_can_be_given_back(tmp_path: Path, articles: Path) -> None:
+    call = record(
+        0, "Can I have your social?", "One two three.", "Mhm.", "Four five.", "Okay.", "Six seven eight nine.",
+        "Thanks, you need two forms.", first="staff",
+    )  # fmt: skip
+    _, [found], questions = run(tmp_path, articles, [call])
+    assert [turn.text for turn in found.turns][1::2] == ["<ACCOUNT_1>.", "<ACCOUNT_2>.", "<DATE_1>."]
+    assert found.turns[-1].text == "Thanks, you need two forms."
+    assert {question.kind for question in questions} == {"number"}
+    rejected: dict[str, Verdict] = {question.key: "reject" for question in questions}
+    _, [kept], _ = run(tmp_path, articles, [call], decisions=rejected)
+    assert [turn.text for turn in kept.turns][1::2] == ["One two three.", "Four five.", "<DATE_1>."]
