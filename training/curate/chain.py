@@ -7,7 +7,6 @@ and a file that was cut or changed since is found and made again.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -41,7 +40,7 @@ from training.curate.review import questions, verdicts
 from training.curate.shards import SHARDED, join_deidentify, join_ingest, join_reports
 from training.curate.split import Split
 from training.curate.stages import REVIEW, Context, Stage, StageReport, silent
-from training.curate.versions import TOMBSTONES, forgotten
+from training.curate.versions import TOMBSTONES, alone, forgotten
 
 STAGES: tuple[Stage, ...] = (
     Ingest(),
@@ -57,9 +56,13 @@ STAGES: tuple[Stage, ...] = (
 REPORT, FINISHED = "report.json", "finished.json"
 _HEX = 64
 _ROOT = Path(__file__).parents[2]
-_CODE = (
+CODE = (
     "training/curate",
     "training/finetune",
+    "training/demo_model/exercises.py",
+    "training/demo_model/slots.py",
+    "training/demo_model/sources.py",
+    "training/config_file.py",
     "training/wording.py",
     "training/handouts.py",
     "app/redaction",
@@ -67,11 +70,16 @@ _CODE = (
     "app/encoder",
     "app/guardrails",
     "app/knowledge",
+    "app/errors.py",
+    "app/files.py",
 )
+"""What is imported here, by folder or file: another byte of it, and all stages are made again."""
 _NO_CODE = ("demo_sources", "__pycache__")
-_LIBRARIES = (
-    "presidio-analyzer", "presidio-anonymizer", "onnxruntime", "rapidfuzz", "rensa", "regex", "numpy", "pydantic",
+LIBRARIES = (
+    "presidio-analyzer", "presidio-anonymizer", "onnx", "onnxruntime", "tokenizers", "safetensors", "rapidfuzz",
+    "rensa", "regex", "numpy", "pandas", "pandera", "pydantic", "PyYAML", "markdown-it-py",
 )  # fmt: skip
+"""Distributions that decide what stages write; another version of one, and all stages are made again."""
 
 
 class Watch(Protocol):
@@ -118,14 +126,30 @@ class Outcome:
     questions: int = 0
 
 
+@cache
+def _code() -> str:
+    """Hash over our code and data that stages stand on, and the libraries' versions; of the start of the process."""
+    digest = hashlib.sha256()
+    for place in CODE:
+        for path in _files(_ROOT / place):
+            if not any(part in _NO_CODE for part in path.parts):
+                digest.update(f"{path.relative_to(_ROOT)} {_sha256(path)}\n".encode())
+    for library in LIBRARIES:
+        digest.update(f"{library} {importlib.metadata.version(library)}\n".encode())
+    return digest.hexdigest()
+
+
 @dataclass
 class Chain:
-    """One config and all that its stages stand on, read once."""
+    """One config and all that its stages stand on, read once. ``code`` names the code that the stages are made of: what
+    other code has made is made again.
+    """
 
     config: CurateConfig
     stages: Sequence[Stage] = STAGES
     watch: Watch = field(default_factory=Unwatched)
     workers: int | None = None
+    code: str = field(default_factory=_code)
 
     def __post_init__(self) -> None:
         """Raises ConfigurationError before any work: site, articles, key, decisions."""
@@ -148,7 +172,7 @@ class Chain:
 
     def run(self) -> Outcome:
         """All stages, then the version and the report."""
-        with _alone(self.config.work):
+        with alone(self.config.work):
             reports = [self._stage(self.config.work, index, (1, 1)) for index in range(len(self.stages))]
             return self._published(tuple(reports))
 
@@ -156,7 +180,7 @@ class Chain:
         """One stage on what the stage before it has written. ConfigurationError if that is not finished."""
         index = self._index(name)
         folder = self._work(shard)
-        with _alone(folder):
+        with alone(folder):
             for before in range(index):
                 if self._standing(folder, before, shard) is None:
                     missing = self.stages[before].name
@@ -166,14 +190,14 @@ class Chain:
     def shard(self, part: tuple[int, int]) -> Outcome:
         """The stages that look at one conversation at a time, on a part of the conversations."""
         folder = self._work(part)
-        with _alone(folder):
+        with alone(folder):
             return Outcome(tuple(self._stage(folder, index, part) for index in self._sharded()))
 
     def join(self, shards: int) -> Outcome:
         """What all shards made, joined, and then the stages that need the whole. ConfigurationError if one is missing
         or was made from other sources, options, decisions or code.
         """
-        with _alone(self.config.work):
+        with alone(self.config.work):
             for index in self._sharded():
                 if self._standing(self.config.work, index, (1, 1)) is None:
                     self._joined(index, shards)
@@ -199,48 +223,42 @@ class Chain:
     def _written(self, work: Path, index: int, shard: tuple[int, int]) -> Iterator[Path]:
         """A folder to write into, which becomes the stage's own when nothing was raised."""
         stage, target = self.stages[index], self._folder(work, index)
-        for leftover in work.glob(".*.part"):
-            shutil.rmtree(leftover)
-        part = work / f".{target.name}.part"
-        try:
-            part.mkdir(mode=0o700)
+        with _told(stage.name, work), _replaced(target) as part:
             wanted = self._fingerprint(work, index, shard)
             yield part
             files = {path.relative_to(part).as_posix(): _sha256(path) for path in _files(part)}
             (part / FINISHED).write_text(Finished(fingerprint=wanted, files=files).model_dump_json(), encoding="utf-8")
-            shutil.rmtree(target, ignore_errors=True)
-            part.rename(target)
-        except OSError as error:
-            raise ConfigurationError(
-                f"{stage.name}: {error.filename or part}: {error.strerror or error}; mend it and run again: finished "
-                "stages are kept"
-            ) from error
 
     def _standing(self, work: Path, index: int, shard: tuple[int, int]) -> StageReport | None:
         """The report of a finished stage, if it was made from what is there now and nothing of it has changed."""
         folder = self._folder(work, index)
         finished = _read_finished(folder)
-        if finished is None or finished.fingerprint != self._fingerprint(work, index, shard):
-            return None
-        if any(not (folder / name).is_file() or _sha256(folder / name) != was for name, was in finished.files.items()):
-            return None
-        return StageReport.model_validate_json((folder / REPORT).read_bytes())
+        with _told(self.stages[index].name, folder):
+            if finished is None or finished.fingerprint != self._fingerprint(work, index, shard):
+                return None
+            for name, was in finished.files.items():
+                if not (folder / name).is_file() or _sha256(folder / name) != was:
+                    return None
+            return StageReport.model_validate_json((folder / REPORT).read_bytes())
 
     def _fingerprint(self, work: Path, index: int, shard: tuple[int, int]) -> str:
-        """What decides a stage's output: what it reads, options, decisions, key, seed, shard and code."""
+        """What decides a stage's output: what it reads, options and the files that they name, decisions, key, seed,
+        shard and code.
+        """
         stage, options = self.stages[index], getattr(self.config, self.stages[index].name, None)
         before = [_read_finished(self._folder(work, earlier)) for earlier in range(index)]
         content = {
             "stage": stage.name,
             "reads": self._sources if index == 0 else [_data(finished) for finished in before],
             "options": options.model_dump(mode="json") if isinstance(options, BaseModel) else None,
+            "named": _named(options.model_dump()) if isinstance(options, BaseModel) else {},
             "decisions": dict(sorted(self._context.decisions.items())),
             "forgotten": sorted(self._context.forgotten),
             "secret": fingerprint(self._context.secret),
             "seed": self._context.seed,
             "shard": shard,
             "site": self._hospital,
-            "code": _code(),
+            "code": self.code,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -273,6 +291,21 @@ class Chain:
     # 4. The end.
 
     def _published(self, reports: tuple[StageReport, ...]) -> Outcome:
+        with _told("version", self.config.versions):
+            version = self._version(reports)
+        if self.config.current is not None:
+            with _told("current", self.config.current):
+                set_link(self.config.current, version)
+        waiting = [item for item in questions(self.config.work) if item.key not in self._context.decisions]
+        folder = self.config.work / "report"
+        with _told("report", folder), _replaced(folder) as part:
+            write_report(part, reports, json.loads((version / "manifest.json").read_bytes()), waiting)
+        return Outcome(reports, version, folder / "report.html", len(waiting))
+
+    def _version(self, reports: tuple[StageReport, ...]) -> Path:
+        """The new version's folder. ConfigurationError if a patient was forgotten since the list was read: the records
+        may hold her. Nobody is forgotten while the version is written.
+        """
         by_name = {stage.name: getattr(self.config, stage.name, None) for stage in self.stages}
         public = Public.read(self.site, self.config.articles, self.config.deidentify.allowed)
         plain = plain_files(self._context.secret, public, self.config.encoder)
@@ -285,15 +318,14 @@ class Chain:
             secret_fingerprint=fingerprint(self._context.secret),
         )
         content = self._folder(self.config.work, len(self.stages) - 1)
-        version = write_version(content, self.config.versions, provenance)
-        if self.config.current is not None:
-            set_link(self.config.current, version)
-        asked = [question.item for question in questions(self.config.work)]
-        waiting = [item for item in asked if item.key not in self._context.decisions]
-        folder = self.config.work / "report"
-        manifest = json.loads((version / "manifest.json").read_bytes())
-        write_report(folder, reports, manifest, waiting)
-        return Outcome(reports, version, folder / "report.html", len(waiting))
+        versions = self.config.versions
+        versions.mkdir(parents=True, exist_ok=True)
+        with alone(versions, wait=True):
+            if forgotten(versions / TOMBSTONES, self._context.secret) != self._context.forgotten:
+                raise ConfigurationError(
+                    f"{versions / TOMBSTONES} has changed since this run began: no version was written; run it again"
+                )
+            return write_version(content, versions, provenance)
 
     # 5. Names and hashes.
 
@@ -331,31 +363,28 @@ class Chain:
         return digest.hexdigest()
 
 
-@cache
-def _code() -> str:
-    """Hash over our code and data that stages stand on, and the libraries' versions; of the start of the process."""
-    digest = hashlib.sha256()
-    for place in _CODE:
-        for path in _files(_ROOT / place):
-            if not any(part in _NO_CODE for part in path.parts):
-                digest.update(f"{path.relative_to(_ROOT)} {_sha256(path)}\n".encode())
-    for library in _LIBRARIES:
-        digest.update(f"{library} {importlib.metadata.version(library)}\n".encode())
-    return digest.hexdigest()
+@contextmanager
+def _told(doing: str, where: Path) -> Iterator[None]:
+    """Name what the disk refused, and the mend: ConfigurationError for an OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"{doing}: {error.filename2 or error.filename or where}: {error.strerror or error}; mend it and run again: "
+            "finished stages are kept"
+        ) from error
 
 
 @contextmanager
-def _alone(work: Path) -> Iterator[None]:
-    """Hold the work folder; ConfigurationError if another run does."""
-    try:
-        work.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (work / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError:
-        raise ConfigurationError(f"{work}: another run is working here; wait for it") from None
-    except PermissionError as error:
-        raise ConfigurationError(f"{error.filename or work} cannot be written: {error.strerror}") from None
+def _replaced(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the place of ``folder`` when nothing was raised."""
+    for leftover in folder.parent.glob(".*.part"):
+        shutil.rmtree(leftover)
+    part = folder.with_name(f".{folder.name}.part")
+    part.mkdir(mode=0o700)
+    yield part
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
 
 
 def set_link(link: Path, target: Path) -> None:
@@ -378,6 +407,19 @@ def _data(finished: Finished | None) -> Mapping[str, Any]:
     """The hashes of what later stages read: neither report nor questions."""
     files = finished.files if finished else {}
     return {name: sha256 for name, sha256 in files.items() if name not in (REPORT, REVIEW)}
+
+
+def _named(options: Any) -> dict[str, str]:
+    """SHA-256 of the files that options name, by their paths."""
+    match options:
+        case Path():
+            return {str(options): _sha256(options)} if options.is_file() else {}
+        case Mapping():
+            return _named(list(options.values()))
+        case list() | tuple() | set() | frozenset():
+            return {name: sha256 for option in options for name, sha256 in _named(option).items()}
+        case _:
+            return {}
 
 
 def _files(path: Path) -> list[Path]:

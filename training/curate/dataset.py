@@ -95,7 +95,9 @@ class Provenance(BaseModel):
 
 
 class Manifest(Provenance):
-    """``manifest.json``. ``version`` is the SHA-256 of all other fields; ``files`` those of the data."""
+    """``manifest.json``. ``version`` is the SHA-256 of all other fields; ``files`` those of the data. ``consent``
+    counts the records by what they say of it, ``given`` or ``not_given``; ``licences`` by licence.
+    """
 
     format: Literal[1] = 1
     version: str = ""
@@ -114,7 +116,8 @@ def fingerprint(secret: bytes) -> str:
 def write_version(content: Path, versions: Path, provenance: Provenance) -> Path:
     """Make a version of the folder that the stage publish wrote; returns its folder in ``versions``.
 
-    The same content from the same provenance is the same version: then nothing is written.
+    The same content from the same provenance is the same version: then nothing is written. Raises OSError where the
+    disk refuses, and then leaves nothing.
     """
     manifest = _manifest(content, provenance)
     target = versions / manifest.version[:SHORT]
@@ -176,10 +179,12 @@ def _stands(folder: Path, version: str) -> bool:
 def _manifest(content: Path, provenance: Provenance) -> Manifest:
     counts: Counter[str] = Counter()
     licences: Counter[str] = Counter()
+    consent: Counter[str] = Counter(given=0)
     for record in read_records(content / RECORDS):
         counts["records"] += 1
         counts[f"records_{record.side}"] += 1
         licences[record.licence] += 1
+        consent["given" if record.consent else "not_given"] += 1
     for side in SIDES:
         for line in _lines(content / f"{side}.jsonl"):
             counts[f"dialogues_{side}"] += 1
@@ -189,7 +194,7 @@ def _manifest(content: Path, provenance: Provenance) -> Manifest:
         files={name: _sha256(content / name) for name in FILES},
         counts=dict(sorted(counts.items())),
         licences=dict(sorted(licences.items())),
-        consent={"given": counts["records"]},
+        consent=dict(sorted(consent.items())),
     )
     return manifest.model_copy(update={"version": _version(manifest)})
 
@@ -204,6 +209,7 @@ def _write_huggingface(folder: Path, manifest: Manifest, temporary: Path) -> Non
     so they are no part of the version.
     """
     from datasets import Dataset, Features, Value, disable_progress_bars
+    from datasets.exceptions import DatasetGenerationError
 
     disable_progress_bars()
     string = Value("string")
@@ -219,7 +225,10 @@ def _write_huggingface(folder: Path, manifest: Manifest, temporary: Path) -> Non
         with rows.open("w", encoding="utf-8") as lines:
             for row in _rows(folder / f"{side}.jsonl", manifest.site):
                 lines.write(json.dumps(row, ensure_ascii=False) + "\n")
-        loaded = Dataset.from_json(str(rows), features=features, cache_dir=str(temporary / "cache"))
+        try:
+            loaded = Dataset.from_json(str(rows), features=features, cache_dir=str(temporary / "cache"))
+        except DatasetGenerationError as error:
+            raise (error.__cause__ if isinstance(error.__cause__, OSError) else error) from None
         loaded.to_parquet(str(out / "data" / f"{side}.parquet"))
     (out / "README.md").write_text(_card(manifest, filled), encoding="utf-8")
 

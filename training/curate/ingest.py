@@ -11,7 +11,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TextIO
@@ -22,7 +22,7 @@ from app.errors import ConfigurationError
 from training.curate.formats import fhir, json_lines, labelled_text, tables, webvtt
 from training.curate.formats.contract import Draft, Format, FormatName, SourceRule
 from training.curate.formats.encoding import cleaned, undone
-from training.curate.formats.reading import Fault, Limits, SourceFile, shown
+from training.curate.formats.reading import TOO_LONG, Fault, Limits, SourceFile, shown
 from training.curate.records import Record, Turn, record_id, record_line
 from training.curate.stages import RECORDS, Context, StageReport
 
@@ -65,6 +65,11 @@ class Options(BaseModel):
     max_file_bytes: int = Field(default=32_000_000, ge=1000)
     max_turns: int = Field(default=1000, ge=1)
     max_record_characters: int = Field(default=100_000, ge=100)
+
+    @property
+    def limits(self) -> Limits:
+        """What formats have to keep to."""
+        return Limits(self.max_line_bytes, self.max_file_bytes, self.max_record_characters)
 
 
 class Ingest:
@@ -137,7 +142,6 @@ class _Aside:
 
 
 def _everything(root: Path, options: Options, tally: _Tally) -> Iterator[_Made | _Aside]:
-    limits = Limits(options.max_line_bytes, options.max_file_bytes)
     for relative, path, unsafe in source_files(root, options.exclude):
         tally.file(relative)
         rule = next((rule for rule in options.sources if fnmatchcase(relative, rule.files)), None)
@@ -149,7 +153,7 @@ def _everything(root: Path, options: Options, tally: _Tally) -> Iterator[_Made |
         elif name is None:
             yield _Aside(relative, 1, Fault(0, "unknown format", f"{path.suffix}: name its format in ingest.sources"))
         else:
-            pieces = _read(SourceFile(path, relative, limits), FORMATS[name], rule)
+            pieces = _read(SourceFile(path, relative, options.limits), FORMATS[name], rule)
             for piece, item in enumerate(pieces, start=1):
                 made = item if isinstance(item, Fault) else _made(relative, item, rule, options, name)
                 yield _Aside(relative, piece, made) if isinstance(made, Fault) else made
@@ -173,6 +177,8 @@ def _read(file: SourceFile, read: Format, rule: SourceRule) -> Iterator[Draft | 
 
 
 def _made(source: str, draft: Draft, rule: SourceRule, options: Options, name: FormatName) -> _Made | Fault:
+    if sum(len(turn.text) for turn in draft.turns) > options.limits.source_characters:
+        return Fault(draft.place, TOO_LONG, raw=shown(draft.turns[0].text))
     turns = []
     repairs = {"encoding_repaired"} if draft.repaired else set()
     for turn in draft.turns:
@@ -187,9 +193,17 @@ def _made(source: str, draft: Draft, rule: SourceRule, options: Options, name: F
     if len(turns) > options.max_turns:
         return Fault(draft.place, "too many turns", f"{len(turns)}, at most {options.max_turns}", shown(turns[0].text))
     if sum(len(turn.text) for turn in turns) > options.max_record_characters:
-        return Fault(draft.place, "record too long", raw=shown(turns[0].text))
+        return Fault(draft.place, TOO_LONG, raw=shown(turns[0].text))
+    try:
+        return _Made(_record(source, draft, rule, turns), name, frozenset(repairs))
+    except ValueError as error:
+        # No value is known that comes here; one that does must not end the run. The message may quote it.
+        return Fault(draft.place, "a value that no record can hold", type(error).__name__)
+
+
+def _record(source: str, draft: Draft, rule: SourceRule, turns: list[Turn]) -> Record:
     facts = draft.facts
-    record = Record(
+    return Record(
         id=record_id(source, draft.place, turns),
         kind=rule.kind,
         source=source,
@@ -206,7 +220,6 @@ def _made(source: str, draft: Draft, rule: SourceRule, options: Options, name: F
         names=facts.names,
         turns=tuple(turns),
     )
-    return _Made(record, name, frozenset(repairs))
 
 
 class _Tally:
@@ -274,5 +287,7 @@ def _private(path: Path) -> TextIO:
 
 
 def _quarantine_line(aside: _Aside) -> str:
-    fields = {"source": aside.source, "piece": aside.piece, **asdict(aside.fault)}
+    # Details are labels and endings as the source has them, which may be no text.
+    fault = replace(aside.fault, detail=shown(aside.fault.detail))
+    fields = {"source": aside.source, "piece": aside.piece, **asdict(fault)}
     return json.dumps({name: value for name, value in fields.items() if value != ""}, ensure_ascii=False) + "\n"

@@ -24,7 +24,7 @@ from training.curate.stages import REVIEW, ReviewItem, Verdict
 from training.handouts import csp_hash, inert, write_private
 
 CSV_NAME, HTML_NAME = "review.csv", "review.html"
-COLUMNS = ("key", "stage", "kind", "record", "times", "reason", "excerpt", "proposal", "verdict", "reviewer")
+COLUMNS = ("key", "stage", "kind", "record", "reason", "excerpt", "proposal", "verdict", "reviewer")
 VERDICTS: dict[str, Verdict] = {"accept": "accept", "reject": "reject", "drop": "drop"}
 _TEMPLATE = Path(__file__).with_name("review.html.jinja")
 _FAULTS_SHOWN = 20
@@ -41,14 +41,6 @@ class Decision(BaseModel):
     date: date
     stage: str = ""
     kind: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A review item and in how many records it came up."""
-
-    item: ReviewItem
-    times: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +63,15 @@ class Imported:
     undecided: int
 
 
-def questions(work: Path) -> list[Question]:
-    """All stages' questions under a work folder, stage by stage, each key once.
+def questions(work: Path) -> list[ReviewItem]:
+    """All stages' questions under a work folder, stage by stage, each key once: a stage asks by what is asked, however
+    many records raise it.
 
     Raises ConfigurationError that names file and line, or when there is no such folder.
     """
     if not work.is_dir():
         raise ConfigurationError(f"{work} is not a folder; run `bedside-train curate` first")
     first: dict[str, ReviewItem] = {}
-    times: dict[str, int] = {}
     for path in sorted(work.rglob(REVIEW)):
         if any(part.startswith(".") for part in path.relative_to(work).parts):
             continue  # what a run that was cut off has left
@@ -89,8 +81,7 @@ def questions(work: Path) -> list[Question]:
             except ValidationError as error:
                 raise ConfigurationError(f"{path}:{number}: {_first_fault(error)}") from None
             first.setdefault(item.key, item)
-            times[item.key] = times.get(item.key, 0) + 1
-    return [Question(item, times[key]) for key, item in first.items()]
+    return list(first.values())
 
 
 def load_decisions(path: Path) -> dict[str, Decision]:
@@ -116,7 +107,7 @@ def export(work: Path, out: Path, decisions: Path) -> Exported:
     """Write the open questions of a work folder to ``review.csv`` and ``review.html`` in ``out``."""
     known = load_decisions(decisions)
     asked = questions(work)
-    still_open = [question for question in asked if question.item.key not in known]
+    still_open = [item for item in asked if item.key not in known]
     out.mkdir(parents=True, exist_ok=True)
     exported = Exported(out / CSV_NAME, out / HTML_NAME, len(still_open), len(asked) - len(still_open))
     write_private(exported.csv, "\ufeff" + _csv(still_open))
@@ -134,7 +125,7 @@ def import_decisions(
     twice, a verdict is none of accept, reject, drop, nobody is named, or the decisions file says otherwise already
     (``replace`` then takes the new verdict).
     """
-    asked = {question.item.key: question.item for question in questions(work)}
+    asked = {item.key: item for item in questions(work)}
     known = load_decisions(decisions)
     given, faults, undecided = _rows(path, reviewer)
     fresh: dict[str, Decision] = {}
@@ -214,15 +205,14 @@ def _listed(path: Path, faults: Sequence[tuple[int, str]]) -> str:
     return "\n".join([*shown, *([f"and {more} more"] if more else []), "Nothing was imported."])
 
 
-def _csv(asked: Sequence[Question]) -> str:
+def _csv(asked: Sequence[ReviewItem]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_ALL)
     writer.writerow(COLUMNS)
-    for question in asked:
-        item = question.item
+    for item in asked:
         # The letter keeps spreadsheets from reading a key such as 12e4567890123456 as a number.
-        cells = (f"k{item.key}", item.stage, item.kind, item.record, str(question.times))
-        writer.writerow([inert(cell) for cell in (*cells, item.reason, item.excerpt, item.proposal, "", "")])
+        cells = (f"k{item.key}", item.stage, item.kind, item.record, item.reason, item.excerpt, item.proposal, "", "")
+        writer.writerow([inert(cell) for cell in cells])
     return text.getvalue()
 
 
@@ -230,21 +220,20 @@ def _plain(cell: str) -> str:
     return cell.strip().removeprefix("'").strip()
 
 
-def _html(asked: Sequence[Question]) -> str:
+def _html(asked: Sequence[ReviewItem]) -> str:
     items = [
         {
-            **question.item.model_dump(),
-            "key": f"k{question.item.key}",
-            "group": f"{question.item.stage}: {question.item.kind.replace('_', ' ')}",
-            "times": question.times,
+            **item.model_dump(),
+            "key": f"k{item.key}",
+            "group": f"{item.stage}: {item.kind.replace('_', ' ')}",
         }
-        for question in asked
+        for item in asked
     ]
-    queue = hashlib.sha256("".join(str(item["key"]) for item in items).encode()).hexdigest()[:12]
+    queue = hashlib.sha256("".join(item["key"] for item in items).encode()).hexdigest()[:12]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["csp_hash"] = csp_hash
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    groups = sorted({str(item["group"]) for item in items})
+    groups = sorted({item["group"] for item in items})
     return template.render(items=items, groups=groups, queue=queue)
 
 

@@ -7,12 +7,15 @@ these cannot be mended and have to be trained again.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
+import stat
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.contracts.adapters import AdapterManifest
 from app.errors import ConfigurationError
+from app.files import replace_file
 from training.curate.dataset import (
     SHORT,
     Erasure,
@@ -188,18 +192,13 @@ def forgotten(path: Path, secret: bytes | None = None) -> frozenset[str]:
     With ``secret`` the list must have been made with it: under another one nobody in it would be recognised. Raises
     ConfigurationError.
     """
-    found = set()
-    for number, line in enumerate(_lines(path) if path.exists() else (), start=1):
-        try:
-            stone = Tombstone.model_validate_json(line)
-        except ValidationError as error:
-            raise ConfigurationError(f"{path}:{number}: {error.errors()[0]['msg']}") from None
+    stones = _tombstones(path)
+    for number, stone in enumerate(stones, start=1):
         if secret is not None and stone.secret_fingerprint != fingerprint(secret):
             raise ConfigurationError(
                 f"{path}:{number}: written with another secret; curate with that one, or these patients come back"
             )
-        found.add(stone.patient)
-    return frozenset(found)
+    return frozenset(stone.patient for stone in stones)
 
 
 def forget(
@@ -217,7 +216,8 @@ def forget(
     Removed are her records, others of her conversations, and whatever was made from either (``origin``). ``adapters``
     are folders to look for adapters in, ``also`` work folders to look for her records in; ``purge`` removes every
     version beside ``dataset`` that holds them, but nothing elsewhere. Raises ConfigurationError if the dataset was made
-    with another secret.
+    with another secret, if a run is working in one of ``also``, or if the list cannot be read or written: then nothing
+    is done; and if the rest cannot be written: then she is on the list, and it is to be run again.
     """
     # 1. The patient as the dataset knows her.
     manifest = read_manifest(dataset, verify=True)
@@ -228,23 +228,38 @@ def forget(
     patient = cleaned(patient)[0].strip()  # as ingest reads it
     if not patient:
         raise ConfigurationError("the patient's id is empty")
-    known_as = keyed_hash(secret, "patient", patient)
-    # 2. Later runs first: whatever happens next, she does not come back.
-    _bury(dataset.parent / TOMBSTONES, Tombstone(patient=known_as, secret_fingerprint=fingerprint(secret), on=on))
-    # 3. What holds her, before anything is written or removed.
-    holding = {name: folder for name, folder in find_versions(dataset.parent).items() if _traces(folder, known_as)}
-    learnt = _adapters(adapters, holding, _lost_ancestors(dataset.parent, holding.values()))
-    # 4. The new version.
-    removed = _hers(dataset, known_as)
+    stone = Tombstone(patient=keyed_hash(secret, "patient", patient), secret_fingerprint=fingerprint(secret), on=on)
+    # 2. No run that does not know of it publishes meanwhile.
+    with _held(also, dataset.parent):
+        # 3. Later runs first: whatever happens next, she does not come back.
+        _bury(dataset.parent / TOMBSTONES, stone)
+        try:
+            done = _taken_out(dataset, manifest, stone, adapters, purge)
+            return done.model_copy(update={"elsewhere": sorted(_elsewhere(also, (stone.patient, patient)))})
+        except OSError as error:
+            raise ConfigurationError(
+                f"{error.filename or dataset.parent}: {error.strerror or error}; later runs will leave the patient "
+                "out; mend it and run it again for the versions that are there"
+            ) from error
+
+
+def _taken_out(dataset: Path, manifest: Manifest, stone: Tombstone, roots: Sequence[Path], purge: bool) -> Forgotten:
+    """Write the version without her, remove the others if asked to; ``elsewhere`` is not looked for."""
+    # 1. What holds her, before anything is written or removed.
+    found = find_versions(dataset.parent)
+    holding = {name: folder for name, folder in found.items() if _traces(folder, stone.patient)}
+    learnt = _adapters(roots, holding, _lost_ancestors(dataset.parent, holding.values()))
+    # 2. The new version.
+    removed = _hers(dataset, stone.patient)
     folder, dialogues = None, 0
     if removed:
-        folder, dialogues = _without(dataset, manifest, removed, known_as, on)
-    # 5. The old ones.
+        folder, dialogues = _without(dataset, manifest, removed, stone)
+    # 3. The old ones.
     purged = sorted(holding.values()) if purge else []
     for path in purged:
         shutil.rmtree(path)
     return Forgotten(
-        patient=known_as,
+        patient=stone.patient,
         version=read_manifest(folder).version if folder else "",
         folder=folder,
         records=len(removed),
@@ -252,8 +267,39 @@ def forget(
         adapters=learnt,
         holding=[path for path in sorted(holding.values()) if path not in purged],
         purged=purged,
-        elsewhere=sorted(_elsewhere(also, (known_as, patient))),
+        elsewhere=[],
     )
+
+
+@contextmanager
+def alone(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold a folder, made if it is not there, against other processes. ConfigurationError if another holds it, unless
+    this one is to ``wait``, and where the folder cannot be written.
+
+    Who holds a work folder and the folder of the versions takes the work folder first.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise ConfigurationError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(f"{folder}: another run is working here; wait for it") from None
+        except OSError as error:
+            raise ConfigurationError(f"{folder / '.lock'} cannot be locked: {error.strerror}") from None
+        yield
+
+
+@contextmanager
+def _held(works: Sequence[Path], versions: Path) -> Iterator[None]:
+    with ExitStack() as locks:
+        for work in sorted({work.resolve() for work in works}):
+            locks.enter_context(alone(work))
+        locks.enter_context(alone(versions, wait=True))
+        yield
 
 
 class Tombstone(BaseModel):
@@ -266,10 +312,39 @@ class Tombstone(BaseModel):
     on: date
 
 
+def _tombstones(path: Path) -> list[Tombstone]:
+    """The list; ConfigurationError that names the line and the mend: whom a broken line names would come back."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
+    stones = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            stones.append(Tombstone.model_validate_json(line))
+        except ValidationError as error:
+            raise ConfigurationError(
+                f"{path}:{number}: {error.errors()[0]['msg']}; take the list from a backup, or remove this line and "
+                "forget the patient again: `bedside-train data forget`"
+            ) from None
+    return stones
+
+
 def _bury(path: Path, stone: Tombstone) -> None:
-    if stone.patient not in forgotten(path):
-        with path.open("a", encoding="utf-8") as lines:
-            lines.write(stone.model_dump_json() + "\n")
+    """Add to the list, which is there whole whatever happens. ConfigurationError if it cannot be written."""
+    stones = _tombstones(path)
+    if any(stone.patient == known.patient for known in stones):
+        return
+    text = "".join(f"{known.model_dump_json()}\n" for known in [*stones, stone])
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode) if stones else 0o600
+        replace_file(path, text.encode(), mode)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}; mend it and run it again: nobody was forgotten"
+        ) from None
 
 
 def _hers(dataset: Path, patient: str) -> frozenset[str]:
@@ -282,7 +357,7 @@ def _hers(dataset: Path, patient: str) -> frozenset[str]:
     return frozenset(removed)
 
 
-def _without(dataset: Path, manifest: Manifest, removed: frozenset[str], patient: str, on: date) -> tuple[Path, int]:
+def _without(dataset: Path, manifest: Manifest, removed: frozenset[str], stone: Tombstone) -> tuple[Path, int]:
     """Write the version without these records; its folder, and how many dialogues went with them."""
     dialogues = 0
     with tempfile.TemporaryDirectory(dir=dataset.parent, prefix=".forget-") as temporary:
@@ -294,7 +369,9 @@ def _without(dataset: Path, manifest: Manifest, removed: frozenset[str], patient
                         out.write(line)
                     elif name != RECORDS:
                         dialogues += 1
-        erasure = Erasure(patient=patient, on=on, version=manifest.version, records=len(removed), dialogues=dialogues)
+        erasure = Erasure(
+            patient=stone.patient, on=stone.on, version=manifest.version, records=len(removed), dialogues=dialogues
+        )
         kept = {name: getattr(manifest, name) for name in Provenance.model_fields}
         kept |= {"parent": manifest.version, "erasures": [*manifest.erasures, erasure]}
         return write_version(content, dataset.parent, Provenance(**kept)), dialogues

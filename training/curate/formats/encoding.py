@@ -7,6 +7,9 @@ import unicodedata
 
 _NOT_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 _SPACES = re.compile(r"[^\S\n]+")
+_MOST_MARKS = 30
+"""Marks on one letter, as in UAX #15, Stream-Safe Text Format: putting n of them in order takes n * n steps."""
+_MANY_MARKS = re.compile(rf"[^\w\x00-\x7f]{{{_MOST_MARKS + 1},}}")
 _TAIL = (
     "[\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013\u2014\u2018-\u201a\u201c-\u201e"
     "\u2020-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122]"
@@ -47,10 +50,20 @@ def _byte(character: str) -> bytes:
 
 
 def cleaned(text: str) -> tuple[str, bool]:
-    """Composed characters, single plain spaces, no empty lines, control characters or lone surrogates; and whether
-    control characters or surrogates were removed.
+    """Composed characters, single plain spaces, no empty lines, control characters or lone surrogates, at most 30 marks
+    on a letter; and whether control characters, surrogates or marks were removed.
     """
     plain = text.replace("\r\n", "\n").replace("\r", "\n")
-    readable = _NOT_TEXT.sub("", plain)
+    readable = _MANY_MARKS.sub(_fewer_marks, _NOT_TEXT.sub("", plain))
     lines = (_SPACES.sub(" ", line).strip() for line in unicodedata.normalize("NFC", readable).split("\n"))
     return "\n".join(line for line in lines if line), readable != plain
+
+
+def _fewer_marks(match: re.Match[str]) -> str:
+    kept: list[str] = []
+    marks = 0
+    for character in match.group():
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks <= _MOST_MARKS:
+            kept.append(character)
+    return "".join(kept)

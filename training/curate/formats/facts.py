@@ -11,34 +11,32 @@ from training.curate.formats.contract import Facts, Refused, SourceRule
 from training.curate.formats.encoding import cleaned
 
 _YES = frozenset("true yes y 1 given granted active permit consented opt-in optin si sí".split())
-_ISO = re.compile(r"(?P<year>(?:19|20)\d\d)(?:-?(?P<month>\d\d)(?:-?(?P<day>\d\d))?)?(?:[T ].*)?\Z")
-_US = re.compile(r"(?P<month>\d{1,2})[/.\-](?P<day>\d{1,2})[/.\-](?P<year>(?:19|20)\d\d)\b")
+_ISO = re.compile(r"(?P<year>(?:19|20)[0-9]{2})(?:-?(?P<month>[0-9]{2})(?:-?(?P<day>[0-9]{2}))?)?(?:[T ].*)?\Z")
+_US = re.compile(r"(?P<month>[0-9]{1,2})[/.\-](?P<day>[0-9]{1,2})[/.\-](?P<year>(?:19|20)[0-9]{2})\b")
 _LONGEST = 200
+"""Characters of a value; before it is cleaned, ten times as many."""
 AGE_BANDS = ((18, "0-17"), (35, "18-34"), (50, "35-49"), (65, "50-64"), (80, "65-79"), (90, "80-89"))
 """First age that is no longer in a band, and the band's name; from 90 on all ages are one."""
 
 
 def facts(get: Mapping[str, Any], rule: SourceRule, names: Iterable[str] = ()) -> Facts:
-    """Facts of a record from its source's own keys; dotted keys were joined before (:func:`flat`). Raises Refused."""
+    """Facts of a record from its source's own keys; dotted keys were joined before (:func:`flat`). ``names`` are those
+    that stood elsewhere. Raises Refused where a value is too long.
+    """
 
     def word(key: str) -> str:
-        value = get.get(key)
-        if value is None or isinstance(value, list | dict):
-            return ""
-        text = cleaned(str(value))[0].replace("\n", " ")
-        if len(text) > _LONGEST:
-            raise Refused("a field is too long", key)
-        return text
+        return _word(get.get(key), key)
 
     when = iso_date(word(rule.key("date")))
     groups = {name: word(key).casefold() for name, key in rule.groups.items()}
     given = get.get("groups")
     if isinstance(given, Mapping):
-        groups = {str(name): str(value).casefold() for name, value in given.items()} | groups
+        told = {_word(name, "groups"): _word(value, "groups").casefold() for name, value in given.items()}
+        groups = told | {name: value for name, value in groups.items() if value}
     band = age_band(word(rule.key("age")), iso_date(word(rule.key("birth_date"))), when)
     if band and not groups.get("age_band"):
         groups["age_band"] = band
-    named = [word(rule.key("name")), *names]
+    named = [word(rule.key("name")), *(_word(name, "name") for name in names)]
     return Facts(
         patient=word(rule.key("patient")) or None,
         conversation=word(rule.key("conversation")) or None,
@@ -49,8 +47,20 @@ def facts(get: Mapping[str, Any], rule: SourceRule, names: Iterable[str] = ()) -
         consent=yes_or_no(get.get(rule.key("consent"))),
         resolved=yes_or_no(get.get(rule.key("resolved"))),
         names=tuple(dict.fromkeys(name for name in named if name)),
-        groups={name: value for name, value in sorted(groups.items()) if value},
+        groups={name: value for name, value in sorted(groups.items()) if name and value},
     )
+
+
+def _word(value: Any, key: str) -> str:
+    """A value as one clean line, '' for none and for what holds others. Raises Refused, with the key, if too long."""
+    if value is None or isinstance(value, list | dict):
+        return ""
+    text = str(value)
+    if len(text) <= 10 * _LONGEST:
+        text = cleaned(text)[0].replace("\n", " ")
+    if len(text) > _LONGEST:
+        raise Refused("a field is too long", key)
+    return text
 
 
 def flat(item: Mapping[str, Any], rule: SourceRule) -> dict[str, Any]:
@@ -70,6 +80,8 @@ def yes_or_no(value: Any) -> bool | None:
     """What a field of consent or outcome says; what is not plainly yes counts as no. None where it is empty."""
     if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, list | dict):
+        return False
     word = str(value).strip().casefold()
     return (word in _YES) if word else None
 
@@ -89,7 +101,7 @@ def iso_date(text: str) -> str:
 
 def age_band(age: str, birth: str, when: str) -> str:
     """The band of an age in years, or of a birth date on a day (both ISO); '' where neither is known."""
-    if age.isdigit():
+    if age.isdecimal():
         years = int(age)
     elif len(birth) >= 4 and len(when) >= 4:
         years = int(when[:4]) - int(birth[:4]) - (len(birth) == len(when) == 10 and when[5:] < birth[5:])

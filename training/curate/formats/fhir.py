@@ -3,7 +3,8 @@
 Communications of one thread (by ``partOf`` or ``inResponseTo``, else by ``encounter``) become one record in the order
 in which they were sent; a DocumentReference is a record of its own. ``Patient`` gives sex, language, age band and the
 name to look for, extensions give fields by the last part of their address; ``Consent`` says whether the patient's texts
-may be used. Other resources are not read.
+may be used. Other resources are not read, and neither are resources one a line (bulk export), as the one that refuses
+consent has to be read together with those that it is about.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from training.curate.records import Speaker, Turn
 
 _MOST_BYTES = 2_000_000
 """Decoded bytes of one attachment."""
+ONE_A_LINE = "FHIR resources one a line are not read: put them into a Bundle"
+"""The reason why they are set aside."""
 _PLAIN_TYPES = ("text/plain", "text/markdown", "")
 _EXTENSIONS = {"us-core-race": "race", "us-core-ethnicity": "ethnicity", "us-core-birthsex": "birth_sex"}
 
@@ -47,7 +50,7 @@ def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
     except Refused as refused:
         whole = text.rstrip().endswith(("}", "]")) or not text.strip()
         reason = refused.reason if whole or "JSON" not in refused.reason else "cut off at the end of the file"
-        yield Fault(0, reason, refused.detail, shown(text))
+        yield Fault(0, ONE_A_LINE if _one_a_line(text) else reason, refused.detail, shown(text))
         return
     entries = bundle.get("entry", []) if bundle["resourceType"] == "Bundle" else [{"resource": bundle}]
     if not isinstance(entries, list):
@@ -62,6 +65,15 @@ def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
             yield Fault(place, "an entry without a resource")
     for item in drafts(placed, rule):
         yield item if isinstance(item, Fault) or not repaired else _repaired(item)
+
+
+def _one_a_line(text: str) -> bool:
+    first, _, rest = text.lstrip().partition("\n")
+    try:
+        resource = loaded(first) if rest.strip() else None
+    except Refused:
+        return False
+    return isinstance(resource, dict) and "resourceType" in resource
 
 
 def _repaired(draft: Draft) -> Draft:
@@ -172,7 +184,7 @@ def _said(messages: list[Resource], rule: SourceRule) -> tuple[tuple[Turn, ...],
         if side is None:
             raise Refused("unknown speaker", sender[:80])
         said.append((side[0], text))
-        display = message.get("sender", {}).get("display")
+        display = _inside(message.get("sender")).get("display")
         names += [display] if isinstance(display, str) else []
     return merged(said), tuple(dict.fromkeys(names))
 
@@ -248,16 +260,32 @@ def _consents(resources: list[Resource]) -> dict[str, bool]:
 
 def _threads(messages: list[Placed]) -> dict[str, list[Placed]]:
     """Messages by the one that they all go back to, or by its encounter."""
-    by_name = {f"Communication/{_text(message, 'id') or place}": message for place, message in messages}
+    by_name = {_name(placed): placed[1] for placed in messages}
+    roots = _roots(by_name)
     threads: defaultdict[str, list[Placed]] = defaultdict(list)
-    for place, message in messages:
-        root = f"Communication/{_text(message, 'id') or place}"
-        seen = {root}
-        while (before := _before(by_name.get(root, {}))) and before not in seen:
-            seen.add(before)
-            root = before
-        threads[_reference(by_name.get(root, {}).get("encounter")) or root].append((place, message))
+    for placed in messages:
+        root = roots[_name(placed)]
+        threads[_reference(by_name.get(root, {}).get("encounter")) or root].append(placed)
     return dict(threads)
+
+
+def _name(placed: Placed) -> str:
+    place, message = placed
+    return f"Communication/{_text(message, 'id') or place}"
+
+
+def _roots(by_name: Mapping[str, Resource]) -> dict[str, str]:
+    """For each message the one that it goes back to. Each is looked at once, however long the chains are; messages that
+    answer each other in a circle go back to the same one of them.
+    """
+    roots: dict[str, str] = {}
+    for name in by_name:
+        way: dict[str, None] = {}
+        while name not in roots and name not in way:
+            way[name] = None
+            name = _before(by_name.get(name, {})) or name
+        roots.update(dict.fromkeys(way, roots.get(name, name)))
+    return roots
 
 
 def _before(message: Resource) -> str:

@@ -1,13 +1,14 @@
-"""JSONL: one record a line. A line that is a FHIR resource is read as one (bulk export)."""
+"""JSONL: one record a line. FHIR resources one a line (bulk export) are set aside: what one of them says of consent
+would be lost on the others.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from training.curate.formats import fhir
 from training.curate.formats.contract import Draft, Refused, SourceRule
 from training.curate.formats.facts import facts, flat
+from training.curate.formats.fhir import ONE_A_LINE
 from training.curate.formats.json_text import loaded
 from training.curate.formats.reading import Fault, Line, SourceFile, shown
 from training.curate.formats.speech import spoken
@@ -30,13 +31,8 @@ def _draft(line: Line, rule: SourceRule) -> Draft:
     item = loaded(line.text)
     if not isinstance(item, dict):
         raise Refused("a line is no JSON object")
-    if isinstance(item.get("resourceType"), str):
-        found = list(fhir.drafts([(line.number, item)], rule))
-        if not found:
-            raise Refused("a FHIR resource without text")
-        if isinstance(found[0], Fault):
-            raise Refused(found[0].reason, found[0].detail)
-        return replace(found[0], repaired=line.repaired)
+    if "resourceType" in item:
+        raise Refused(ONE_A_LINE)
     get = flat(item, rule)
     turns, names = spoken(get, rule)
     return Draft(line.number, turns, facts(get, rule, names), line.repaired)

@@ -7,33 +7,30 @@ from collections.abc import Iterator
 
 from training.curate.formats.contract import FIELDS, Draft, FieldName, Refused, SourceRule
 from training.curate.formats.facts import facts
-from training.curate.formats.reading import Fault, Line, SourceFile, shown
+from training.curate.formats.reading import TOO_LONG, Fault, Line, SourceFile, shown
 from training.curate.formats.speech import labelled, labels_turns, merged
 from training.curate.records import Turn
 
 _BORDER = re.compile(r"\s*([-=*_#])\1{2,}\s*\Z")
-_HEADER = re.compile(r"\s*(?P<key>[^\W\d_][\w .\-/]{0,40}?)\s*:\s*(?P<value>.*)\Z")
+_HEADER = re.compile(r"\s*(?P<key>[^\W\d_][\w .\-/]{0,40}?)\s{0,9}:\s*(?P<value>.*)\Z")
 _MOST_LINES = 5000
 
 
 def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
     """See Format. The place is the line where the record begins."""
-    lines: list[Line] = []
-    broken = ""
+    piece = _Piece(rule, file.limits.source_characters)
     for line in file.lines():
         if isinstance(line, Fault):
             yield line
-            broken = broken or "a line inside the record cannot be read"
+            piece.breaks("a line inside the record cannot be read")
             if line.line == 0:
                 return
-        elif _BORDER.match(line.text) and not _only_header(lines, rule):
-            yield from _record(lines, rule, broken)
-            lines, broken = [], ""
-        elif len(lines) >= _MOST_LINES:
-            broken = "too many lines in one record"
         elif not _BORDER.match(line.text):
-            lines.append(line)
-    yield from _record(lines, rule, broken)
+            piece.add(line)
+        elif piece.ends:
+            yield from piece.record()
+            piece = _Piece(rule, file.limits.source_characters)
+    yield from piece.record()
 
 
 def _keys(rule: SourceRule) -> list[str]:
@@ -46,45 +43,73 @@ def _plain(key: str) -> str:
     return re.sub(r"[\s_.\-]+", " ", key.casefold()).strip()
 
 
-def _split(lines: list[Line], rule: SourceRule) -> tuple[dict[str, str], list[str]]:
-    """The header's known keys, case and spaces aside, and the lines after it.
+class _Piece:
+    """Lines between borders as they come: the header's known keys, case and spaces aside, and the lines after it.
 
     Other keys of a transcript's header are left out, each once and before the first empty line: else it is a speaker.
     """
-    known = {_plain(key): key for key in _keys(rule)}
-    found: dict[str, str] = {}
-    others: set[str] = set()
-    for index, line in enumerate(lines):
-        if not line.text.strip():
-            continue
-        match = _HEADER.match(line.text)
+
+    def __init__(self, rule: SourceRule, most_characters: int) -> None:
+        self._rule = rule
+        self._known = {_plain(key): key for key in _keys(rule)}
+        self._left = most_characters
+        self._lines: list[Line] = []
+        self._get: dict[str, str] = {}
+        self._body: list[str] = []
+        self._others: set[str] = set()
+        self._spaced = self._full = False
+        self._broken = ""
+
+    @property
+    def ends(self) -> bool:
+        """Whether a border ends the piece: it does not between a header and what follows it."""
+        return bool(self._body) or self._full
+
+    def breaks(self, reason: str) -> None:
+        """The piece is no record any more, for the first such reason."""
+        self._broken = self._broken or reason
+
+    def add(self, line: Line) -> None:
+        """Take the next line in; over the limits nothing is held."""
+        self._left -= len(line.text)
+        if len(self._lines) >= _MOST_LINES or self._left < 0:
+            self.breaks(TOO_LONG if self._left < 0 else "too many lines in one record")
+            self._full = True
+            return
+        self._lines.append(line)
+        if self._body or not self._of_header(line.text):
+            self._body.append(line.text)
+
+    def _of_header(self, text: str) -> bool:
+        if not text.strip():
+            self._spaced = True
+            return True
+        match = _HEADER.match(text)
         key = _plain(match["key"]) if match else ""
-        spaced = any(not before.text.strip() for before in lines[:index])
-        if match and key in known:
-            found.setdefault(known[key], match["value"].strip())
-        elif match and rule.kind == "transcript" and not (spaced or key in others or labelled(line.text, rule)):
-            others.add(key)
-        else:
-            return found, [rest.text for rest in lines[index:]]
-    return found, []
+        if match and key in self._known:
+            self._get.setdefault(self._known[key], match["value"].strip())
+            return True
+        if not match or self._rule.kind != "transcript" or self._spaced or key in self._others:
+            return False
+        if labelled(text, self._rule):
+            return False
+        self._others.add(key)
+        return True
 
-
-def _only_header(lines: list[Line], rule: SourceRule) -> bool:
-    return not _split(lines, rule)[1]
-
-
-def _record(lines: list[Line], rule: SourceRule, broken: str) -> Iterator[Draft | Fault]:
-    if not any(line.text.strip() for line in lines):
-        return
-    first = next(line for line in lines if line.text.strip())
-    get, body = _split(lines, rule)
-    try:
-        if broken:
-            raise Refused(broken)
-        turns, names = _turns(body, get, rule)
-        yield Draft(first.number, turns, facts(get, rule, names), any(line.repaired for line in lines))
-    except Refused as refused:
-        yield Fault(first.number, refused.reason, refused.detail, shown("\n".join(line.text for line in lines)))
+    def record(self) -> Iterator[Draft | Fault]:
+        """The record, or why it is none; nothing of empty lines alone."""
+        first = next((line for line in self._lines if line.text.strip()), None)
+        if first is None:
+            return
+        try:
+            if self._broken:
+                raise Refused(self._broken)
+            turns, names = _turns(self._body, self._get, self._rule)
+            found = facts(self._get, self._rule, names)
+            yield Draft(first.number, turns, found, any(line.repaired for line in self._lines))
+        except Refused as refused:
+            raw = shown("\n".join(line.text for line in self._lines))
+            yield Fault(first.number, refused.reason, refused.detail, raw)
 
 
 def _turns(body: list[str], get: dict[str, str], rule: SourceRule) -> tuple[tuple[Turn, ...], tuple[str, ...]]:

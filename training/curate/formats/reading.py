@@ -28,14 +28,24 @@ _MAGIC = {
     b"\x00\x00\xfe\xff": "UTF-16 or UTF-32 text",
 }
 _BINARY_SHARE = 0.1
+TOO_LONG = "record too long"
+"""The reason of a fault, also where only a part was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bytes of the longest line that is read, and of the largest file where a format needs the whole."""
+    """Bytes of the longest line that is read, and of the largest file where a format needs the whole; characters of
+    one record's words.
+    """
 
     line_bytes: int = 1_000_000
     file_bytes: int = 32_000_000
+    record_characters: int = 100_000
+
+    @property
+    def source_characters(self) -> int:
+        """Characters that a format holds for one record: with labels, times and markup, four times its words."""
+        return 4 * self.record_characters
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,11 @@ SPEAKERS: dict[str, Speaker] = {
 }
 """Labels, case aside, that are understood without a word in the config."""
 
+# No part may run over the same characters as its neighbour without a bound: lines come from strangers.
 _LABEL = re.compile(
     r"(?:[\[(]?\d{1,2}:\d{2}(?::\d{2})?(?:[.,]\d+)?[\])]?\s*)?"
-    r"\[?(?P<label>[^\W\d_][\w .'’()\-]{0,60}?)\s*\]?\s*:(?:\s+|$)(?P<text>.*)\Z"
+    r"\[?(?P<label>[^\W\d_][\w .'’()\-]{0,60}?)\s{0,9}\]?\s{0,9}:(?:\s|\Z)(?P<text>.*)\Z",
+    re.DOTALL,
 )
 _PARTS = re.compile(r"(?P<outer>[^()]*)\((?P<inner>[^()]+)\)\s*")
 
@@ -88,15 +90,15 @@ def labels_turns(lines: Sequence[str], rule: SourceRule) -> tuple[tuple[Turn, ..
 
 def merged(said: Iterable[tuple[Speaker, str]]) -> tuple[Turn, ...]:
     """Turns; neighbouring ones of the same side become one, and empty ones are left out."""
-    turns: list[Turn] = []
+    turns: list[tuple[Speaker, list[str]]] = []
     for side, words in said:
         if not words.strip():
             continue
-        if turns and turns[-1].speaker == side:
-            turns[-1] = Turn(speaker=side, text=f"{turns[-1].text} {words.strip()}")
+        if turns and turns[-1][0] == side:
+            turns[-1][1].append(words.strip())
         else:
-            turns.append(Turn(speaker=side, text=words.strip()))
-    return tuple(turns)
+            turns.append((side, [words.strip()]))
+    return tuple(Turn(speaker=side, text=" ".join(words)) for side, words in turns)
 
 
 def listed_turns(items: Sequence[Any], rule: SourceRule) -> tuple[tuple[Turn, ...], tuple[str, ...]]:

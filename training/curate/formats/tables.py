@@ -6,18 +6,18 @@ import csv
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from training.curate.formats.contract import Draft, Refused, SourceRule
 from training.curate.formats.facts import facts
-from training.curate.formats.reading import Fault, Line, SourceFile, shown
+from training.curate.formats.reading import TOO_LONG, Fault, Line, SourceFile, shown
 from training.curate.formats.speech import listed_turns, spoken
 
 _FORMULA = re.compile(r"\s*(?:=|@\s*\w+\s*\(|[+\-]\s*[A-Za-z][\w.]*\s*\(|[+\-@][^\s]*[|!])")
 """What a spreadsheet would run. A leading dash, plus or at sign in plain words is none."""
 _MOST_LINES = 200
-"""Lines of one row: an open quotation mark swallows no more than these."""
+"""Lines of one row: an open quotation mark swallows no more than these, and no more characters than a line may have."""
 _MOST_ROWS = 5000
 """Rows of one conversation."""
 
@@ -30,7 +30,7 @@ class _Row:
     repaired: bool
 
 
-class _TooManyLines(Exception):
+class _TooLong(Exception):
     """A row goes on and on."""
 
 
@@ -44,6 +44,7 @@ class _Table:
         self._delimiter = "\t" if file.name.casefold().endswith(".tsv") else ","
         self._width = 0
         self._place = -1
+        self._longest = file.limits.line_bytes
         csv.field_size_limit(file.limits.line_bytes)
 
     def __iter__(self) -> Iterator[_Row | Fault]:
@@ -57,7 +58,7 @@ class _Table:
                 return
             except csv.Error:
                 fault = "cut off at the end of the file" if len(taken) == 1 and taken[0].cut else "broken CSV"
-            except _TooManyLines:
+            except _TooLong:
                 fault = "broken CSV"
             if not fault and self._faults and len(taken) > 1:
                 fault = "a line inside the row cannot be read"
@@ -78,6 +79,7 @@ class _Table:
                 yield _Row(taken[0].number, self._place, cells, any(line.repaired for line in taken))
 
     def _feed(self, taken: list[Line]) -> Iterator[str]:
+        characters = 0
         while True:
             line = self._again.popleft() if self._again else next(self._lines, None)
             if line is None:
@@ -85,9 +87,10 @@ class _Table:
             if isinstance(line, Fault):
                 self._faults.append(line)
                 continue
-            if len(taken) == _MOST_LINES:
+            characters += len(line.text)
+            if len(taken) == _MOST_LINES or (taken and characters > self._longest):
                 self._again.appendleft(line)
-                raise _TooManyLines
+                raise _TooLong
             taken.append(line)
             yield line.text + "\n"
 
@@ -106,7 +109,7 @@ def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
         yield Fault(0, "no header that names the columns", ", ".join(header)[:200])
         return
     if rule.kind == "transcript" and {rule.key("speaker"), rule.key("conversation")} <= set(header):
-        yield from _by_conversation(rows, header, rule)
+        yield from _by_conversation(rows, header, rule, file.limits.source_characters)
         return
     for row in rows:
         yield row if isinstance(row, Fault) else _single(row, header, rule)
@@ -126,37 +129,57 @@ def _single(row: _Row, header: list[str], rule: SourceRule) -> Draft | Fault:
         return Fault(row.line, refused.reason, refused.detail, shown(" | ".join(row.cells)))
 
 
-def _by_conversation(rows: Iterator[_Row | Fault], header: list[str], rule: SourceRule) -> Iterator[Draft | Fault]:
+@dataclass(slots=True)
+class _Call:
+    """Neighbouring rows of one conversation: the first one, and what was said in each."""
+
+    first: _Row
+    said: list[dict[str, Any]] = field(default_factory=list)
+    characters: int = 0
+    repaired: bool = False
+    broken: str = ""
+
+
+def _by_conversation(
+    rows: Iterator[_Row | Fault], header: list[str], rule: SourceRule, most_characters: int
+) -> Iterator[Draft | Fault]:
     """Neighbouring rows of one conversation as one record."""
     column = header.index(rule.key("conversation"))
-    members: list[_Row] = []
-    gap = broken = False
+    spoken_in = [header.index(key) for key in (rule.key("speaker"), rule.key("text")) if key in header]
+    call: _Call | None = None
+    gap = False
     for row in rows:
         if isinstance(row, Fault):
             gap = True
             yield row
             continue
         conversation = row.cells[column].strip()
-        if members and (not conversation or conversation != members[0].cells[column].strip()):
-            yield _together(members, header, rule, broken)
-            members, broken = [], False
-        broken |= bool(members) and (gap or len(members) >= _MOST_ROWS)
+        if call is None or not conversation or conversation != call.first.cells[column].strip():
+            if call:
+                yield _together(call, header, rule)
+            call = _Call(row)
+        elif gap or len(call.said) >= _MOST_ROWS:
+            call.broken = call.broken or "a row inside the conversation cannot be read"
         gap = False
-        if not broken:
-            members.append(row)
-    if members:
-        yield _together(members, header, rule, broken)
+        call.characters += sum(len(row.cells[index]) for index in spoken_in)
+        if call.characters > most_characters:
+            call.broken = call.broken or TOO_LONG
+        if not call.broken:
+            call.said.append({header[index]: row.cells[index] for index in spoken_in})
+            call.repaired |= row.repaired
+    if call:
+        yield _together(call, header, rule)
 
 
-def _together(rows: list[_Row], header: list[str], rule: SourceRule, broken: bool) -> Draft | Fault:
-    first = rows[0]
-    gets: list[dict[str, Any]] = [dict(zip(header, row.cells, strict=True)) for row in rows]
+def _together(call: _Call, header: list[str], rule: SourceRule) -> Draft | Fault:
+    first = call.first
     try:
-        if broken:
-            raise Refused("a row inside the conversation cannot be read")
-        turns, names = listed_turns(gets, rule)
+        if call.broken:
+            raise Refused(call.broken)
+        turns, names = listed_turns(call.said, rule)
         if not turns:
             raise Refused("no text")
-        return Draft(first.place, turns, facts(gets[0], rule, names), any(row.repaired for row in rows))
+        told = facts(dict(zip(header, first.cells, strict=True)), rule, names)
+        return Draft(first.place, turns, told, call.repaired)
     except Refused as refused:
         return Fault(first.line, refused.reason, refused.detail, shown(" | ".join(first.cells)))

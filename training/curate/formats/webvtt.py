@@ -8,20 +8,22 @@ from collections.abc import Iterator
 
 from training.curate.formats.contract import Draft, Refused, SourceRule
 from training.curate.formats.facts import facts
-from training.curate.formats.reading import Fault, Line, SourceFile, shown
+from training.curate.formats.reading import TOO_LONG, Fault, Line, SourceFile, shown
 from training.curate.formats.speech import labelled, merged, speaker
 from training.curate.records import Speaker, Turn
 
 _TIMES = re.compile(r"\s*(?:\d+:)?\d\d:\d\d[.,]\d{3}\s+-->\s+(?:\d+:)?\d\d:\d\d[.,]\d{3}(?:\s.*)?\Z")
-_VOICE = re.compile(r"<v(?:\.[^ \t>]+)*[ \t]+(?P<who>[^>]+)>")
-_TAG = re.compile(r"</?[a-z0-9:.][^>]*>|</[^>]*>", re.IGNORECASE)
-_FACT = re.compile(r"\s*(?P<key>[^\W\d_][\w .\-/]{0,40}?)\s*:\s*(?P<value>.+)\Z")
+# A tag ends before the next one begins, so that unclosed ones are not each read to the end of the text.
+_VOICE = re.compile(r"<v(?:\.[^ \t<>]+)?[ \t]+(?P<who>[^<>]+)>")
+_TAG = re.compile(r"</?[a-z0-9:.][^<>]*>|</[^<>]*>", re.IGNORECASE)
+_FACT = re.compile(r"\s*(?P<key>[^\W\d_][\w .\-/]{0,40}?)\s{0,9}:\s*(?P<value>.+)\Z")
 _MOST_LINES = 20_000
 
 
 def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
     """See Format. The place is 1. A file that ends inside a cue is refused."""
     lines: list[Line] = []
+    characters = 0
     for line in file.lines():
         if isinstance(line, Fault):
             yield line
@@ -30,6 +32,10 @@ def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
             return
         if len(lines) >= _MOST_LINES:
             yield Fault(0, "too many lines in one record")
+            return
+        characters += len(line.text)
+        if characters > file.limits.source_characters:
+            yield Fault(0, TOO_LONG, raw=shown((lines or [line])[0].text))
             return
         lines.append(line)
     try:
@@ -85,4 +91,8 @@ def _cue(block: list[str], said: list[tuple[Speaker, str]], rule: SourceRule) ->
 
 
 def _plain(text: str) -> str:
-    return html.unescape(_TAG.sub("", text)).strip()
+    """The words without tags and with plain characters. Raises Refused."""
+    try:
+        return html.unescape(_TAG.sub("", text)).strip()
+    except ValueError:  # Python reads no number of more than 4300 digits, and no character has one.
+        raise Refused("a character's number that is none") from None

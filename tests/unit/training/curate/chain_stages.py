@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import resource
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from training.curate.chain import Chain, Unwatched
 from training.curate.config import CurateConfig
+from training.curate.deduplicate import CLUSTERS
 from training.curate.deidentify import Deidentify
 from training.curate.ingest import Ingest
 from training.curate.publish import Publish
@@ -29,6 +33,28 @@ sources: [Grounds]
 
 The garden is open every day from 8 a.m. to 6 p.m. Dogs must be on a leash. Bring a hat in summer.
 """
+
+
+class Copied:
+    """Passes every record on, in place of a stage of that name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def run(self, source: Path, out: Path, context: Context) -> StageReport:
+        """See Stage."""
+        shutil.copyfile(source / RECORDS, out / RECORDS)
+        count = sum(1 for _ in read_records(out / RECORDS))
+        return StageReport(stage=self.name, records_in=count, records_out=count)
+
+
+class Clustered(Copied):
+    """Passes every record on, and leaves a file beside them that hangs on its options alone."""
+
+    def run(self, source: Path, out: Path, context: Context) -> StageReport:
+        """See Stage."""
+        (out / CLUSTERS).write_text(context.options.model_dump_json(), encoding="utf-8")
+        return super().run(source, out, context)
 
 
 class Sides:
@@ -57,6 +83,11 @@ class Sides:
 def stages(sides: Sides) -> Sequence[Stage]:
     """A short chain."""
     return (Ingest(), Deidentify(), sides, Publish())
+
+
+def quick(sides: Sides) -> Sequence[Stage]:
+    """A chain to a version that loads no encoder: what a test of it shows must not hang on identifiers."""
+    return (Ingest(), sides, Publish())
 
 
 def site(folder: Path) -> Path:
@@ -118,6 +149,30 @@ class Seen(Unwatched):
         (self.fresh if fresh else self.kept).append(report.stage)
 
 
-def chain(folder: Path, sides: Sides | None = None, watch: Seen | None = None, **more: Any) -> Chain:
+def chain(folder: Path, sides: Sides | None = None, watch: Unwatched | None = None, **more: Any) -> Chain:
     """A short chain over :func:`config`."""
     return Chain(config(folder, **more), stages(sides or Sides()), watch or Seen())
+
+
+def quick_chain(folder: Path, **more: Any) -> Chain:
+    """Like :func:`chain`, over :func:`quick`."""
+    return Chain(config(folder, **more), quick(Sides()), Seen())
+
+
+@contextmanager
+def full_disk(left: int) -> Iterator[None]:
+    """No file of this process may grow over so many bytes: what is written fails halfway, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (left, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def made_anew(ready: Chain) -> list[str]:
+    """Run the stages one by one, without a version; which of them ran anew."""
+    ready.watch = seen = Seen()
+    for stage in ready.stages:
+        ready.only(stage.name)
+    return seen.fresh

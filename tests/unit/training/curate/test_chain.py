@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import fcntl
+import importlib.metadata
 import json
+import re
 import stat
+import sys
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.errors import ConfigurationError
-from tests.unit.training.curate.chain_stages import Seen, Sides, call, chain
-from training.curate.chain import FINISHED, REPORT
-from training.curate.dataset import read_manifest
-from training.curate.ingest import QUARANTINE
+from tests.unit.training.curate.chain_stages import (
+    Clustered,
+    Copied,
+    Seen,
+    Sides,
+    call,
+    chain,
+    config,
+    full_disk,
+    made_anew,
+    quick_chain,
+)
+from training.curate.chain import CODE, FINISHED, LIBRARIES, REPORT, STAGES, Chain
+from training.curate.dataset import find_versions, read_manifest
+from training.curate.ingest import QUARANTINE, Ingest
 from training.curate.records import read_records
 from training.curate.review import export, import_decisions
-from training.curate.stages import RECORDS, REVIEW
+from training.curate.stages import RECORDS, REVIEW, StageReport
 from training.curate.versions import forget
 
 ALL = ["ingest", "deidentify", "split", "publish"]
@@ -84,7 +101,7 @@ def test_the_same_input_gives_the_same_bytes_in_another_place(tmp_path: Path) ->
 
 def test_a_changed_config_runs_what_hangs_on_it(tmp_path: Path) -> None:
     chain(tmp_path).run()
-    more: dict[str, object] = {}
+    more: dict[str, Any] = {}
     for change, fresh in (
         ({"workers": 2}, []),
         ({"workers": 1}, []),
@@ -114,6 +131,77 @@ def test_a_changed_article_runs_all_anew(tmp_path: Path) -> None:
     seen = Seen()
     chain(tmp_path, watch=seen).run()
     assert seen.fresh == ALL
+
+
+def test_a_changed_file_that_an_option_names_runs_the_stage_anew(tmp_path: Path) -> None:
+    names = tmp_path / "formulary.txt"
+    names.write_text("sertraline = Zoloft\n")
+    settings = config(tmp_path, correct={"names": names, "words": tmp_path / "none.txt"})
+    stages = (Ingest(), Copied("correct"), Copied("check"))
+    assert made_anew(Chain(settings, stages)) == ["ingest", "correct", "check"]
+    assert made_anew(Chain(settings, stages)) == []
+    names.write_text("sertraline = Zoloft, Lustral\n")
+    assert made_anew(Chain(settings, stages)) == ["correct"]
+
+
+def test_a_stage_is_made_anew_when_an_earlier_one_left_another_file_for_it(tmp_path: Path) -> None:
+    stages = (Ingest(), Clustered("deduplicate"), Copied("balance"), Copied("split"))
+    assert made_anew(Chain(config(tmp_path), stages)) == ["ingest", "deduplicate", "balance", "split"]
+    before = (tmp_path / "work" / "03-balance" / RECORDS).read_bytes()
+    assert made_anew(Chain(config(tmp_path, deduplicate={"near": 0.9}), stages))[-1] == "split"
+    assert (tmp_path / "work" / "03-balance" / RECORDS).read_bytes() == before
+
+
+def test_other_code_makes_all_anew(tmp_path: Path) -> None:
+    stages = (Ingest(), Copied("correct"))
+    assert made_anew(Chain(config(tmp_path), stages)) == ["ingest", "correct"]
+    assert made_anew(Chain(config(tmp_path), stages, code=Chain(config(tmp_path), stages).code)) == []
+    assert made_anew(Chain(config(tmp_path), stages, code="another")) == ["ingest", "correct"]
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Names of the modules that a file imports, and of what it takes from them."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def stood_on() -> tuple[set[Path], set[str]]:
+    """Our files that the chain imports, directly or by way of others, and the packages of others."""
+    files, packages, waiting = set[Path](), set[str](), [Path("training/curate/chain.py")]
+    while waiting:
+        files.add(path := waiting.pop())
+        for name in imported(path):
+            parts = name.split(".")
+            if parts[0] not in ("app", "training"):
+                packages.add(parts[0])
+                continue
+            whole, outer = Path(*parts), Path(*parts[:-1])
+            places = (whole / "__init__.py", whole.with_suffix(".py"), outer / "__init__.py", outer.with_suffix(".py"))
+            waiting += [place for place in places if place.is_file() and place not in files]
+    return files, packages - sys.stdlib_module_names
+
+
+def test_the_code_is_all_that_the_stages_import() -> None:
+    files, packages = stood_on()
+    assert len(files) > 100
+    empty = {path for path in files if not path.stat().st_size}
+    assert {path for path in files - empty if not any(path.is_relative_to(place) for place in CODE)} == set()
+    # Pages, the copy for datasets.load_dataset and training hang on these, but no stage's output.
+    packages -= {"jinja2", "datasets", "transformers"}
+    known = importlib.metadata.packages_distributions()
+    needed = {known[name][0].replace("_", "-").lower() for name in packages}
+    assert needed <= {name.lower() for name in LIBRARIES}
+
+
+def test_the_stages_come_in_the_order_that_the_manual_tells() -> None:
+    # Correct before check: a misspelled medicine's dose would not be found. Deduplicate before split: its clusters.
+    rows = re.findall(r"^\| (\d) (\w+) \|", Path("docs/curate.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [(int(number), name) for number, name in rows] == [
+        (number, stage.name) for number, stage in enumerate(STAGES, start=1)
+    ]
 
 
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -201,6 +289,52 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
     ready.run()
 
 
+class Deaf(Seen):
+    """A terminal that takes nothing at the moment."""
+
+    def begins(self, stage: str, number: int, of: int) -> Callable[[int, int | None], None]:
+        """See Watch."""
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+
+def test_what_blocks_within_a_run_is_no_other_run(tmp_path: Path) -> None:
+    with pytest.raises(BlockingIOError):
+        chain(tmp_path, watch=Deaf()).run()
+
+
+@pytest.mark.parametrize(
+    ("blocked", "said"),
+    [
+        ("versions", r"version: .*versions: File exists; mend it and run again"),
+        ("link", r"current: .*link: File exists; mend it"),
+        ("work/report", r"report: .*report: Not a directory; mend it"),
+    ],
+)
+def test_what_the_disk_refuses_at_the_end_is_said(tmp_path: Path, blocked: str, said: str) -> None:
+    ready = quick_chain(tmp_path, current=tmp_path / "link" / "current")
+    (tmp_path / blocked).parent.mkdir(exist_ok=True)
+    (tmp_path / blocked).write_text("a file in the place of a folder")
+    with pytest.raises(ConfigurationError, match=said):
+        ready.run()
+    (tmp_path / blocked).unlink()
+    seen = ready.watch = Seen()
+    assert ready.run().version is not None
+    assert seen.fresh == []
+
+
+def test_a_report_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> None:
+    ready = quick_chain(tmp_path)
+    ready.run()
+    report = tmp_path / "work" / "report"
+    before = contents(report)
+    with full_disk(max(map(len, before.values())) - 1), pytest.raises(ConfigurationError, match=r"report: .*too large"):
+        ready.run()
+    assert contents(report) == before
+    ready.run()
+    assert contents(report) == before
+    assert list((tmp_path / "work").glob(".*.part")) == []
+
+
 def test_decisions_are_asked_for_once_and_applied(tmp_path: Path) -> None:
     done = chain(tmp_path).run()
     exported = export(tmp_path / "work", tmp_path / "review", tmp_path / "decisions.jsonl")
@@ -231,6 +365,31 @@ def test_a_forgotten_patient_stays_out(tmp_path: Path) -> None:
     assert counts["deidentify"]["forgotten"] >= 6
     assert again.version is not None
     assert gone.patient not in (again.version / RECORDS).read_text(encoding="utf-8")
+
+
+class Meanwhile(Seen):
+    """Somebody is forgotten while a run is at work."""
+
+    def __init__(self, ready: Chain, version: Path) -> None:
+        super().__init__()
+        self._secret, self._version = ready.config.key(ready.site), version
+
+    def ended(self, report: StageReport, fresh: bool) -> None:
+        """See Watch."""
+        super().ended(report, fresh)
+        if report.stage == "split":
+            forget(self._version, "P3", secret=self._secret, on=date(2026, 1, 2))
+
+
+def test_a_run_that_began_before_a_patient_was_forgotten_publishes_nothing(tmp_path: Path) -> None:
+    first = quick_chain(tmp_path).run().version
+    assert first is not None
+    ready = quick_chain(tmp_path, seed=8)
+    ready.watch = Meanwhile(ready, first)
+    with pytest.raises(ConfigurationError, match=r"forgotten\.jsonl has changed since .* run it again"):
+        ready.run()
+    assert list(find_versions(tmp_path / "versions").values()) == [first]
+    assert quick_chain(tmp_path, seed=8).run().version != first
 
 
 def test_what_is_wrong_is_said_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from training.curate.formats import fhir, json_lines, labelled_text, tables, web
 from training.curate.formats.contract import Draft, Format, SourceRule
 from training.curate.formats.encoding import cleaned, decoded, undone
 from training.curate.formats.facts import age_band, iso_date, yes_or_no
-from training.curate.formats.reading import Fault, Limits, SourceFile
+from training.curate.formats.reading import Fault, Limits, Line, SourceFile
 
 FORMATS: dict[str, Format] = {
     "jsonl": json_lines.read,
@@ -271,6 +273,78 @@ def test_vtt_that_cannot_be_read(tmp_path: Path, data: str, reason: str) -> None
     assert faults(read(tmp_path, "a.vtt", data)) == [(0, reason)]
 
 
+@pytest.mark.parametrize(
+    ("cue", "found"),
+    [
+        ("<v" + ".a" * 300_000 + ">hi", "no speaker labels"),
+        ("<v " * 300_000 + "hi", "no speaker labels"),
+        ("<v Caller>hi " + "<a" * 300_000, None),
+        ("Caller" + " " * 900_000 + "x", "no speaker labels"),
+        ("Caller:" + " " * 900_000 + "x&#10;y", None),
+        ("<v Caller>&#" + "9" * 5000 + ";", "a character's number that is none"),
+    ],
+    ids=["classes", "voices", "tags", "spaces before a colon", "spaces after a colon", "a number"],
+)
+def test_no_cue_takes_more_than_a_look_at_each_character(tmp_path: Path, cue: str, found: str | None) -> None:
+    items = read(
+        tmp_path, "a.vtt", f"WEBVTT\n\n00:01.000 --> 00:02.000\n{cue}\n", limits=Limits(record_characters=10**6)
+    )
+    assert [reason for _, reason in faults(items)] == ([found] if found else [])
+
+
+# More than may be held
+
+
+class Read(SourceFile):
+    """A file that knows how many of its lines were asked for."""
+
+    def lines(self) -> Iterator[Line | Fault]:
+        for line in super().lines():
+            ASKED.append(1)
+            yield line
+
+
+ASKED: list[int] = []
+LINE = "a" * 1000
+
+
+def test_vtt_over_the_limit_is_given_up_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.vtt"
+    path.write_text("WEBVTT\n\n" + f"00:01.000 --> 00:02.000\n<v Caller>{LINE}\n\n" * 100)
+    ASKED.clear()
+    found = list(webvtt.read(Read(path, "a.vtt", Limits(record_characters=1000)), CALL))
+    assert faults(found) == [(0, "record too long")]
+    assert len(ASKED) < 20
+
+
+def test_text_over_the_limit_is_not_held_and_ends_at_its_border(tmp_path: Path) -> None:
+    for first in ("Caller: hi\n", "Id: C1\n"):
+        text = first + f"Id: {LINE}\n" * 5000 + "---\nCaller: ho\n"
+        tracemalloc.start()
+        found = read(tmp_path, "a.txt", text, limits=Limits(record_characters=1000))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert faults(found) == [(1, "record too long")]
+        assert [said(item) for item in found if isinstance(item, Draft)] == [[("patient", "ho")]]
+        assert peak < 2 * len(text), "the text itself, once as words and once as bytes"
+
+
+def test_borders_after_a_long_header_cost_a_look_each(tmp_path: Path) -> None:
+    text = "Id: C1\n" * 4990 + "---\n" * 100_000 + "Caller: hi\n"
+    assert said(drafts(read(tmp_path, "a.txt", text))[0]) == [("patient", "hi")]
+
+
+def test_csv_over_the_limit_is_not_held(tmp_path: Path) -> None:
+    rows = [f"C1,Caller,{LINE},{LINE}\n"] * 6 + ["C2,Caller,hi,\n"]
+    found = read(tmp_path, "a.csv", "id,speaker,text,more\n" + "".join(rows), limits=Limits(record_characters=1000))
+    assert faults(found) == [(2, "record too long")]
+    assert [item.facts.conversation for item in found if isinstance(item, Draft)] == ["C2"]
+    text = "id,text,more,most\n" + f'C1,"{LINE}\n","{LINE}\n","{LINE}\n"\n' + "C2,Caller: hi,,\n"
+    found = read(tmp_path, "b.csv", text, limits=Limits(line_bytes=2000))
+    assert faults(found)[0] == (2, "broken CSV")
+    assert [item.facts.conversation for item in found if isinstance(item, Draft)] == ["C2"]
+
+
 # FHIR
 
 
@@ -327,8 +401,60 @@ def test_fhir_transcripts_in_a_message_and_fields_in_extensions(tmp_path: Path) 
     draft = drafts(read(tmp_path, "a.json", bundle(resource, refused)))[0]
     assert said(draft) == SAID
     assert (draft.facts.topic, draft.facts.groups, draft.facts.consent) == ("pain", {"sex": "male"}, False)
-    line = drafts(read(tmp_path, "a.jsonl", json.dumps(resource)))[0]
-    assert said(line) == SAID
+
+
+def test_fhir_resources_one_a_line_are_set_aside(tmp_path: Path) -> None:
+    own = json.dumps({"text": "Caller: hi"})
+    refused = {"resourceType": "Consent", "status": "active", "provision": {"type": "deny"}}
+    resources = [
+        PATIENT,
+        message("m1", "Patient/p1", "My knee hurts."),
+        refused,
+        {"resourceType": 5, "text": "Caller: x"},
+    ]
+    lines = [json.dumps(resource) for resource in resources]
+    reason = "FHIR resources one a line are not read: put them into a Bundle"
+    found = read(tmp_path, "a.jsonl", "\n".join([own, *lines, own]))
+    assert faults(found) == [(number, reason) for number in (2, 3, 4, 5)]
+    assert [item.place for item in found if isinstance(item, Draft)] == [1, 6]
+    assert faults(read(tmp_path, "a.json", "\n".join(lines))) == [(0, reason)]
+
+
+class Counted(dict[str, Any]):
+    """A resource that counts how often anything in it is looked at."""
+
+    looks = 0
+
+    def get(self, key: str, default: Any = None) -> Any:
+        Counted.looks += 1
+        assert Counted.looks < 2_000_000, "more than 100 looks at each of 20,000 messages"
+        return super().get(key, default)
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["oldest first", "newest first"])
+def test_a_thread_of_twenty_thousand_messages_is_read_in_linear_time(order: int) -> None:
+    Counted.looks = 0
+    placed = [
+        (place, Counted(message(
+            f"m{place}", ("Patient/p1", "Practitioner/d")[place % 2], "ok",
+            inResponseTo=[Counted(reference=f"Communication/m{place - order}")],
+        )))
+        for place in range(1, 20_001)
+    ]  # fmt: skip
+    [thread] = fhir.drafts(placed, SourceRule(files="*", kind="transcript"))
+    assert isinstance(thread, Draft)
+    assert (thread.place, len(thread.turns)) == (1, 20_000)
+    assert thread.facts.conversation == ("m0" if order == 1 else "m20001")
+
+
+def test_messages_that_answer_each_other_in_a_circle_are_one_thread(tmp_path: Path) -> None:
+    def answer(name: str, to: str) -> dict[str, Any]:
+        return message(name, "Patient/p1", name, inResponseTo=[{"reference": f"Communication/{to}"}])
+
+    text = bundle(answer("m1", "m2"), answer("m2", "m3"), answer("m3", "m2"), answer("m4", "m4"), answer("m5", "m1"))
+    circle, alone = drafts(read(tmp_path, "a.json", text))
+    assert said(circle) == [("patient", "m1 m2 m3 m5")]
+    assert said(alone) == [("patient", "m4")]
 
 
 def document(data: str, kind: str = "text/plain; charset=utf-8") -> dict[str, Any]:
@@ -402,12 +528,15 @@ def test_what_was_encoded_twice_comes_back(text: str) -> None:
 def test_cleaning_keeps_words_and_drops_what_is_no_text() -> None:
     assert cleaned("a\u00a0 b\r\n\r\n c\x07\ud800\ufeff") == ("a b\nc", True)
     assert cleaned("e\u0301") == ("é", False)
+    assert cleaned("—" * 40 + "e\u0301") == ("—" * 40 + "é", False)
+    assert cleaned("e" + "\u0301\u0316" * 500_000) == ("é" + "\u0316" * 15 + "\u0301" * 14, True)
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
     [("2026-03-14T08:00:00Z", "2026-03-14"), ("3/4/2026", "2026-03-04"), ("20260314", "2026-03-14"), ("2026-13-01", ""),
-     ("2026-03", "2026-03"), ("2026", "2026"), ("14 March", ""), ("", "")],
+     ("2026-03", "2026-03"), ("2026", "2026"), ("14 March", ""), ("", ""), ("20٣٤", ""), ("2026-0٣", ""),
+     ("٣/٤/2026", ""), ("3/4/20٢٦", "")],
 )  # fmt: skip
 def test_dates_of_records(text: str, found: str) -> None:
     assert iso_date(text) == found
@@ -423,8 +552,30 @@ def test_age_bands() -> None:
     assert [age_band(age, "", "") for age in ("0", "17", "18", "89", "90", "131", "x", "")] == [
         "0-17", "0-17", "18-34", "80-89", "90+", "", "", ""
     ]  # fmt: skip
+    assert [age_band(age, "", "") for age in ("²", "①", "٣٤", "9" * 200)] == ["", "", "18-34", ""]
     assert age_band("", "1976-07-01", "2026-06-30") == "35-49"
     assert age_band("", "1976-07-01", "2026-07-01") == "50-64"
+
+
+def test_values_beside_the_words_are_clean_and_short(tmp_path: Path) -> None:
+    turns = [{"speaker": "Nurse Kel\ud800ly  Ann", "text": "hi"}]
+    line = {"turns": turns, "groups": {"se\ud800x": "F\udfff", "list": ["a"], "\ud800": "x", "insured": True}}
+    facts = drafts(read(tmp_path, "a.jsonl", json.dumps(line)))[0].facts
+    assert facts.groups == {"sex": "f", "insured": "true"}
+    assert facts.names == ("Kelly Ann",)
+    for long in (
+        line | {"groups": {"sex": "x" * 201}},
+        line | {"groups": {"x" * 201: "f"}},
+        line | {"turns": [{"speaker": "Nurse " + "k" * 201, "text": "hi"}]},
+        line | {"topic": " " * 3000},
+    ):
+        assert faults(read(tmp_path, "a.jsonl", json.dumps(long))) == [(1, "a field is too long")]
+
+
+def test_a_sender_that_is_no_object_is_nobody(tmp_path: Path) -> None:
+    rule = CALL.model_copy(update={"speakers": {"": "patient"}})
+    text = bundle(message("m1", "", "hi") | {"sender": None})
+    assert said(drafts(read(tmp_path, "a.json", text, rule))[0]) == [("patient", "hi")]
 
 
 @settings(max_examples=150, deadline=None)

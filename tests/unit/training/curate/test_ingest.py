@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import stat
@@ -14,12 +16,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.contracts.site import load_site
 from app.errors import ConfigurationError
-from training.curate.formats.contract import SourceRule
+from training.curate.formats.contract import FIELDS, SourceRule
 from training.curate.ingest import QUARANTINE, Ingest, Options, source_files
-from training.curate.records import read_records
+from training.curate.records import Record, read_records
+from training.curate.shifting import Shift
 from training.curate.stages import RECORDS, Context, StageReport
 
 RULES = [
@@ -30,10 +35,16 @@ SITE = load_site(Path("demo"))
 NOBODY = 65_534
 
 
-def run(sources: Path, out: Path, shard: tuple[int, int] = (1, 1), **options: Any) -> StageReport:
+def run(
+    sources: Path,
+    out: Path,
+    shard: tuple[int, int] = (1, 1),
+    rules: list[SourceRule] = RULES,
+    **options: Any,
+) -> StageReport:
     out.mkdir()
-    given = Options(sources=RULES, **options)
-    report = Ingest().run(sources, out, Context(site=SITE, articles=sources, options=given, shard=shard))
+    chosen = Options(sources=rules, **options)
+    report = Ingest().run(sources, out, Context(site=SITE, articles=sources, options=chosen, shard=shard))
     counted = sum(report.counts[name] for name in ("quarantined", "without_consent", "without_licence"))
     assert report.records_in == report.records_out + counted
     assert report.records_out == len(list(read_records(out / RECORDS)))
@@ -43,7 +54,8 @@ def run(sources: Path, out: Path, shard: tuple[int, int] = (1, 1), **options: An
 
 
 def quarantine(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / QUARANTINE).read_text(encoding="utf-8").splitlines()]
+    with (out / QUARANTINE).open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
 
 
 def call(number: str, text: str = "hello", **more: Any) -> str:
@@ -145,6 +157,134 @@ def test_hostile_files_are_set_aside_with_a_reason(sources: Path, tmp_path: Path
     long = next(item for item in quarantine(tmp_path / "out") if item["source"] == "calls/long.jsonl")
     assert long["line"] == 1
     assert len(long["raw"]) <= 300
+
+
+ODD_WORDS = st.one_of(
+    st.text(st.characters(), max_size=20),
+    st.text(st.characters(categories=["Nd", "No", "Nl", "Cs"]), max_size=8),
+    st.sampled_from(["²", "20٣٤", "2026-0٣-01", "٣/٤/2026", "1900", "\ud800", "x\udfffy", "=x", "Patient/p1"]),
+    st.sampled_from(["9" * 5000, "x" * 300, "e" + "\u0301" * 99, "&#" + "9" * 5000 + ";"]),
+)
+ODD_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from([10**4000, -(10**4000), 10**400])
+    | ODD_WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ODD_WORDS, inner, max_size=3),
+    max_leaves=6,
+)
+ODD_GROUPS = st.dictionaries(ODD_WORDS, ODD_VALUES, max_size=3) | ODD_VALUES
+ODD_SPEAKERS = st.one_of(st.just("caller"), ODD_WORDS.map(lambda word: f"Nurse {word}"), ODD_WORDS)
+ODD_TURNS = st.lists(st.fixed_dictionaries({"speaker": ODD_SPEAKERS, "text": ODD_WORDS | st.just("hi")}), max_size=3)
+ODD_LINES = st.fixed_dictionaries(
+    {"turns": ODD_TURNS | ODD_VALUES},
+    optional={name: ODD_VALUES for name in (*FIELDS, "sex", "other") if name != "turns"} | {"groups": ODD_GROUPS},
+)
+RESOURCE_KEYS = (
+    "id identifier gender birthDate name communication extension subject sender sent date topic payload partOf content "
+    "inResponseTo encounter author patient provision status"
+).split()
+INNER_KEYS = (
+    "reference display text coding code value given family url valueString attachment contentString data".split()
+)
+ODD_INNER = st.dictionaries(st.sampled_from(INNER_KEYS), ODD_VALUES, max_size=3)
+ODD_RESOURCES = st.fixed_dictionaries(
+    {"resourceType": st.sampled_from(["Patient", "Consent", "Communication", "DocumentReference"])},
+    optional=dict.fromkeys(RESOURCE_KEYS, st.one_of(ODD_VALUES, ODD_INNER, st.lists(ODD_INNER, max_size=2))),
+)
+COLUMNS = ["conversation", "speaker", "text", "patient", "date", "age", "birth_date", "name", "sex", "topic"]
+
+
+def kept(name: str, data: str) -> list[Record]:
+    """The records of one file; nothing is lost without a count, and each date can be moved by a later stage."""
+    rule = SourceRule(files="*", kind="transcript", licence="own", consent=True, groups={"sex": "sex", "a": "other.a"})
+    with TemporaryDirectory() as folder:
+        sources, out = Path(folder) / "sources", Path(folder) / "out"
+        sources.mkdir()
+        (sources / name).write_bytes(data.encode(errors="surrogatepass"))
+        report = run(sources, out, rules=[rule])
+        records = list(read_records(out / RECORDS))
+        assert report.counts["quarantined"] == len(quarantine(out))
+    for record in records:
+        Shift(3, record.date).iso(record.date)
+        assert all(len(name) <= 200 for name in (*record.names, *record.groups))
+    return records
+
+
+@settings(max_examples=100, deadline=None)
+@given(lines=st.lists(ODD_LINES, min_size=1, max_size=3))
+def test_no_value_of_a_field_of_json_ends_a_run(lines: list[dict[str, Any]]) -> None:
+    records = kept("a.jsonl", "\n".join([*map(json.dumps, lines), call("C1", conversation="LAST")]))
+    assert records[-1].conversation == "LAST"
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    rows=st.lists(st.tuples(ODD_SPEAKERS, st.tuples(*[ODD_WORDS] * (len(COLUMNS) - 2))), min_size=1, max_size=3),
+    by_conversation=st.booleans(),
+)
+def test_no_value_of_a_field_of_csv_ends_a_run(rows: list[tuple[str, tuple[str, ...]]], by_conversation: bool) -> None:
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(COLUMNS if by_conversation else ["number", *COLUMNS[1:]])
+    for speaker, (conversation, *others) in rows:
+        writer.writerow([conversation, speaker, *["hi", *others]])
+    writer.writerow(["LAST", "caller", "the last one", *[""] * (len(COLUMNS) - 3)])
+    assert kept("a.csv", table.getvalue())[-1].text == "the last one"
+
+
+@settings(max_examples=100, deadline=None)
+@given(words=st.tuples(ODD_WORDS, ODD_WORDS, ODD_WORDS), speaker=ODD_SPEAKERS)
+def test_no_value_of_a_field_of_texts_ends_a_run(words: tuple[str, str, str], speaker: str) -> None:
+    date, age, text = words
+    kept("a.txt", f"Date: {date}\nAge: {age}\n\nCaller: hi\n{speaker}: {text}\n")
+    kept("a.vtt", f"WEBVTT\n\nNOTE\ndate: {date}\nage: {age}\n\n00:01.000 --> 00:02.000\n<v {speaker}>{text}\n")
+
+
+@settings(max_examples=100, deadline=None)
+@given(resources=st.lists(ODD_RESOURCES, min_size=1, max_size=4))
+def test_no_value_of_a_field_of_fhir_ends_a_run(resources: list[dict[str, Any]]) -> None:
+    last = {"resourceType": "Communication", "payload": [{"contentString": "Caller: the last one"}]}
+    entries = [{"resource": resource} for resource in [*resources, last]]
+    kept("a.json", json.dumps({"resourceType": "Bundle", "entry": entries}))
+
+
+def test_what_cannot_be_kept_is_set_aside_and_the_rest_goes_on(sources: Path, tmp_path: Path) -> None:
+    lines = [
+        call("C1", age="²", date="20٣٤"),
+        call("C2", groups={"sex\ud800": "f\udfff"}),
+        call("C3", turns=[{"speaker": "Nurse Kel\ud800ly", "text": "hi"}]),
+        call("C4", turns=[{"speaker": "Zor\ud800gon", "text": "hi"}]),
+        call("C5", groups={"sex": "f" * 300}),
+    ]
+    write(sources, "calls/a.jsonl", "".join(lines))
+    (sources / os.fsdecode(b"calls/x.\xff")).write_text("x")
+    run(sources, tmp_path / "out")
+    records = list(read_records(tmp_path / "out" / RECORDS))
+    assert [(record.conversation, record.date, record.groups, record.names) for record in records] == [
+        ("C1", "", {}, ()), ("C2", "", {"sex": "f"}, ()), ("C3", "", {}, ("Kelly",))
+    ]  # fmt: skip
+    assert [(item["line"], item["reason"], item["detail"]) for item in quarantine(tmp_path / "out")] == [
+        (4, "unknown speaker", "Zor\\ud800gon"),
+        (5, "a field is too long", "groups"),
+        (0, "unknown format", ".\\udcff: name its format in ingest.sources"),
+    ]
+
+
+def test_a_consent_that_is_refused_one_a_line_does_not_lose_against_the_config(sources: Path, tmp_path: Path) -> None:
+    who = {"reference": "Patient/p1"}
+    lines = [
+        {"resourceType": "Communication", "subject": who, "payload": [{"contentString": "Caller: hi"}]},
+        {"resourceType": "Consent", "patient": who, "provision": {"type": "deny"}},
+    ]
+    write(sources, "calls/a.ndjson", "\n".join(map(json.dumps, lines)))
+    report = run(sources, tmp_path / "out", rules=[RULES[1].model_copy(update={"consent": True})])
+    assert report.records_out == 0
+    assert report.tables["quarantine"] == [
+        {"reason": "FHIR resources one a line are not read: put them into a Bundle", "pieces": 2}
+    ]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 
 from app.errors import ConfigurationError
 from tests.browser import axe_violations
@@ -53,7 +53,7 @@ def queue(folder: Path, *stages: tuple[str, list[ReviewItem]]) -> Path:
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """Three questions of two stages, one of which came up twice."""
+    """Three questions of two stages, one of which two files ask."""
     check = item(7, stage="check", kind="contradiction", key=review_key("check", "x", "7"))
     again = item(1, record="f" * 20)
     return queue(tmp_path / "work", ("03_correct", [item(1), item(2), again]), ("04_check", [check]))
@@ -78,7 +78,23 @@ def fill(path: Path, given: dict[int, str], reviewer: str = "Ana Ruiz") -> Path:
 
 def test_questions_come_stage_by_stage_and_once_each(work: Path) -> None:
     found = questions(work)
-    assert [(one.item.stage, one.times) for one in found] == [("correct", 2), ("correct", 1), ("check", 1)]
+    assert [(one.stage, one.record) for one in found] == [
+        ("correct", item(1).record),
+        ("correct", item(2).record),
+        ("check", item(7).record),
+    ]
+
+
+def test_no_column_counts_what_is_always_one(work: Path, tmp_path: Path) -> None:
+    exported = export(work, tmp_path, tmp_path / "d.jsonl")
+    assert "times" not in rows(exported.csv)[0]
+    assert "places" not in exported.html.read_text(encoding="utf-8")
+
+
+def test_a_file_of_before_with_that_column_is_still_imported(work: Path, tmp_path: Path) -> None:
+    path = tmp_path / "given.csv"
+    path.write_text(f'"key","record","times","verdict","reviewer"\n"k{item(1).key}","a","2","accept","Ana"\n')
+    assert import_decisions(path, work, tmp_path / "d.jsonl", on=DAY).new == 1
 
 
 def test_what_a_broken_run_left_is_not_asked(work: Path) -> None:
@@ -95,7 +111,7 @@ def test_verdicts_of_the_csv_are_remembered_and_not_asked_again(work: Path, tmp_
     key = item(1).key
     kept = load_decisions(decisions)[key]
     assert (kept.verdict, kept.reviewer, kept.date, kept.kind) == ("accept", "Ana Ruiz", DAY, "ambiguous_drug")
-    assert verdicts(decisions) == {key: "accept", questions(work)[2].item.key: "drop"}
+    assert verdicts(decisions) == {key: "accept", questions(work)[2].key: "drop"}
     again = export(work, tmp_path / "out", decisions)
     assert (again.questions, again.decided) == (1, 2)
     assert key not in again.html.read_text(encoding="utf-8")
@@ -255,12 +271,13 @@ HOSTILE = '</script><script>document.title="owned"</script><img src=x onerror="d
 def show(open_page: OpenPage, folder: Path, items: list[ReviewItem], **options: object) -> Page:
     work = queue(folder / "w", ("01", items))
     page = open_page(export(work, folder, folder / "d.jsonl").html.as_uri(), accept_downloads=True, **options)
-    page.on("request", lambda request: pytest.fail(f"the page asked for {request.url}") if _foreign(request.url) else 0)
+    page.on("request", _refuse)
     return page
 
 
-def _foreign(url: str) -> bool:
-    return not url.startswith(("file:", "blob:"))
+def _refuse(request: Request) -> None:
+    if not request.url.startswith(("file:", "blob:")):
+        pytest.fail(f"the page asked for {request.url}")
 
 
 @pytest.mark.browser

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from app.contracts.adapters import AdapterManifest, write_json
 from app.errors import ConfigurationError
+from tests.unit.training.curate.chain_stages import full_disk
 from training.curate.dataset import (
     FILES,
     HUGGINGFACE,
@@ -27,7 +30,7 @@ from training.curate.keys import keyed_hash
 from training.curate.publish import record_of
 from training.curate.records import Record, Turn, read_records, record_line
 from training.curate.stages import RECORDS
-from training.curate.versions import TOMBSTONES, Difference, Forgotten, diff, forget, forgotten
+from training.curate.versions import TOMBSTONES, Difference, Forgotten, alone, diff, forget, forgotten
 from training.finetune.data import Dialogue, files_hash, load_dialogues
 
 SECRET = b"a secret of the hospital"
@@ -175,6 +178,58 @@ def test_later_runs_are_told_whom_to_leave_out(dataset: Path) -> None:
         forgotten(stones)
 
 
+def test_a_broken_list_is_refused_with_the_mend(dataset: Path) -> None:
+    stones = dataset.parent / TOMBSTONES
+    erase(dataset, "P8")
+    erase(dataset, "P9")
+    stones.write_bytes(stones.read_bytes()[:-40])
+    for asked in (lambda: forgotten(stones), lambda: erase(dataset)):
+        with pytest.raises(ConfigurationError, match=r"forgotten\.jsonl:2: .*backup, or remove this line and forget"):
+            asked()
+    stones.write_bytes(stones.read_bytes().split(b"\n")[0] + b"\n\xff\n")
+    with pytest.raises(ConfigurationError, match=r"forgotten\.jsonl:2: "):
+        forgotten(stones)
+
+
+def test_a_full_disk_leaves_the_list_as_it_was(dataset: Path) -> None:
+    stones = dataset.parent / TOMBSTONES
+    erase(dataset, "P9")
+    stones.chmod(0o640)
+    before = stones.read_bytes()
+    with full_disk(len(before) + 20), pytest.raises(ConfigurationError, match=r"too large.*nobody was forgotten"):
+        erase(dataset)
+    assert stones.read_bytes() == before
+    assert {path.name for path in dataset.parent.iterdir()} == {dataset.name, TOMBSTONES, ".lock"}
+    erase(dataset)
+    assert stones.read_bytes().startswith(before)
+    assert stat.S_IMODE(stones.stat().st_mode) == 0o640
+
+
+def test_a_full_disk_behind_the_list_says_what_is_done_and_what_not(dataset: Path) -> None:
+    with full_disk(300), pytest.raises(ConfigurationError, match="later runs will leave the patient out; mend it"):
+        erase(dataset)
+    assert forgotten(dataset.parent / TOMBSTONES) == {patient("P1")}
+    assert erase(dataset).records == 5
+
+
+def test_nobody_is_forgotten_while_a_run_works_in_the_folder(dataset: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    with alone(work), pytest.raises(ConfigurationError, match="another run is working here"):
+        erase(dataset, also=[work])
+    assert not (dataset.parent / TOMBSTONES).exists()
+    assert erase(dataset, also=[work, work]).records == 5
+
+
+def test_forgetting_waits_until_a_version_is_written(dataset: Path) -> None:
+    waiting = Thread(target=erase, args=(dataset,))
+    with alone(dataset.parent):
+        waiting.start()
+        waiting.join(timeout=0.5)
+        assert not (dataset.parent / TOMBSTONES).exists()
+    waiting.join()
+    assert forgotten(dataset.parent / TOMBSTONES) == {patient("P1")}
+
+
 def test_another_secret_is_refused_before_anything_is_written(dataset: Path) -> None:
     with pytest.raises(ConfigurationError, match="was made with another secret"):
         erase(dataset, secret=b"another secret of it")
@@ -265,6 +320,25 @@ def test_nothing_of_the_patient_is_left_whatever_hangs_together(
         assert done.records == len(removed)
         if left:
             assert len(load_dialogues(done.folder / "train.jsonl")) == len(left)
+
+
+# --- what a version says and leaves
+
+
+def test_consent_is_counted(tmp_path: Path) -> None:
+    some = [record(1), record(2), record(3, consent=False)]
+    one = write_version(content(tmp_path / "a", some), tmp_path / "v", provenance())
+    two = write_version(content(tmp_path / "b", some[:2]), tmp_path / "v", provenance())
+    assert read_manifest(one).consent == {"given": 2, "not_given": 1}
+    assert read_manifest(two).consent == {"given": 2}
+
+
+@pytest.mark.parametrize("left", [300, 1500, 4000])  # too little for records, for a table of dialogues, for its file
+def test_a_version_for_which_the_disk_is_too_full_leaves_nothing(tmp_path: Path, left: int) -> None:
+    made = content(tmp_path / "content", [record(1)])
+    with full_disk(left), pytest.raises(OSError, match="too large"):
+        write_version(made, tmp_path / "v", provenance())
+    assert list((tmp_path / "v").iterdir()) == []
 
 
 # --- differences
