@@ -96,8 +96,12 @@ def forget(
     settings = _config(config)
     from training.curate.versions import forget as erase
 
+    # The list of the forgotten lies beside the versions, and a link to one lies elsewhere.
+    version, versions = dataset.resolve(), settings.versions.resolve()
+    if version.parent != versions:
+        raise ConfigurationError(f"{dataset} is no version of this config; name a folder in {settings.versions}")
     done = erase(
-        dataset,
+        versions / version.name,
         patient,
         secret=settings.key(settings.read_site()),
         on=date.today(),

@@ -121,18 +121,22 @@ def import_decisions(
     """Add the verdicts of a CSV (the exported one filled in, or what the page gives) to the decisions file.
 
     Rows without a verdict stay open. ``reviewer`` stands in where a row names nobody. Raises ConfigurationError
-    with every fault by its line, and then changes nothing: a column is missing, a key was never asked, a key is decided
-    twice, a verdict is none of accept, reject, drop, nobody is named, or the decisions file says otherwise already
-    (``replace`` then takes the new verdict).
+    with every fault by its line, and then changes nothing: a column is missing or there twice, a row has other cells
+    than the head, a key was never asked, is decided twice or stands beside another question's words, a verdict is none
+    of accept, reject, drop, nobody is named, or the decisions file says otherwise already (``replace`` then takes the
+    new verdict).
     """
     asked = {item.key: item for item in questions(work)}
     known = load_decisions(decisions)
     given, faults, undecided = _rows(path, reviewer)
+    placed = {_place(item.record, item.excerpt): item.key for item in asked.values()}
     fresh: dict[str, Decision] = {}
     lines: dict[str, int] = {}
-    for line, key, verdict, who in given:
+    for line, key, verdict, who, place in given:
         if key not in asked and key not in known:
             faults.append((line, f"key {key!r} was never asked; is the file from another run?"))
+        elif placed.get(place, key) != key:
+            faults.append((line, f"the words beside key {key!r} are those of another question; was one column sorted?"))
         elif key in lines:
             faults.append((line, f"key {key!r} is decided twice, first on line {lines[key]}"))
         elif key in known and known[key].verdict != verdict and not replace:
@@ -161,8 +165,10 @@ def save_decisions(decisions: Mapping[str, Decision], path: Path) -> None:
     part.replace(path)
 
 
-def _rows(path: Path, reviewer: str) -> tuple[list[tuple[int, str, Verdict, str]], list[tuple[int, str]], int]:
-    """(line, key, verdict, reviewer) of the decided rows; faults by line; the number of undecided rows."""
+def _rows(
+    path: Path, reviewer: str
+) -> tuple[list[tuple[int, str, Verdict, str, tuple[str, str]]], list[tuple[int, str]], int]:
+    """(line, key, verdict, reviewer, place) of the decided rows; faults by line; the number of undecided rows."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -171,18 +177,23 @@ def _rows(path: Path, reviewer: str) -> tuple[list[tuple[int, str, Verdict, str]
     reader = csv.DictReader(
         io.StringIO(text, newline=""), delimiter=";" if head.count(";") > head.count(",") else ",", strict=True
     )
-    rows: list[tuple[int, str, Verdict, str]] = []
+    rows: list[tuple[int, str, Verdict, str, tuple[str, str]]] = []
     faults: list[tuple[int, str]] = []
     undecided = 0
     try:
-        missing = [name for name in ("key", "verdict") if name not in (reader.fieldnames or ())]
-        if missing:
+        names = list(reader.fieldnames or ())
+        if missing := [name for name in ("key", "verdict") if name not in names]:
             raise ConfigurationError(f"{path}:1: there is no column {' or '.join(missing)}")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ConfigurationError(f"{path}:1: column {' and '.join(twice)} is there twice; remove one")
         end = reader.line_num
         for row in reader:
             # A cell may hold line breaks: the row begins after the end of the one before.
             line, end = end + 1, reader.line_num
-            said = (row["verdict"] or "").strip().lower()
+            if None in row or None in row.values():
+                faults.append((line, "this row has more or fewer cells than the head"))
+                continue
+            said = row["verdict"].strip().lower()
             who = _plain(row.get("reviewer") or "") or reviewer
             if not said:
                 undecided += 1
@@ -193,7 +204,8 @@ def _rows(path: Path, reviewer: str) -> tuple[list[tuple[int, str, Verdict, str]
             elif len(who) > 80:
                 faults.append((line, "the reviewer's name is longer than 80 characters"))
             else:
-                rows.append((line, _plain(row["key"] or "").removeprefix("k"), VERDICTS[said], who))
+                place = _place(_plain(row.get("record", "")), _plain(row.get("excerpt", "")))
+                rows.append((line, _plain(row["key"]).removeprefix("k"), VERDICTS[said], who, place))
     except csv.Error as error:
         raise ConfigurationError(f"{path}:{reader.line_num}: not CSV: {error}") from None
     return rows, faults, undecided
@@ -214,6 +226,11 @@ def _csv(asked: Sequence[ReviewItem]) -> str:
         cells = (f"k{item.key}", item.stage, item.kind, item.record, item.reason, item.excerpt, item.proposal, "", "")
         writer.writerow([inert(cell) for cell in cells])
     return text.getvalue()
+
+
+def _place(record: str, excerpt: str) -> tuple[str, str]:
+    """What tells questions apart for a person, whatever a spreadsheet does to blanks and ends of lines."""
+    return record, " ".join(_plain(excerpt).split())
 
 
 def _plain(cell: str) -> str:

@@ -14,6 +14,7 @@ from app.errors import ConfigurationError
 from tests.unit.training.curate.chain_stages import call, config
 from training.cli import cli
 from training.curate.dataset import find_versions
+from training.curate.versions import TOMBSTONES
 
 
 @pytest.fixture
@@ -80,7 +81,11 @@ def test_the_whole_way_to_a_version_and_back(path: Path, tmp_path: Path) -> None
     assert "report.html" in said
     assert "questions wait for people" in said
     (first,) = find_versions(tmp_path / "versions").values()
-    gone = say("data", "forget", path, first, given="P9\n")
+    link = tmp_path / "current"
+    link.unlink(missing_ok=True)
+    link.symlink_to(first)
+    gone = say("data", "forget", path, link, given="P9\n")
+    assert (tmp_path / "versions" / TOMBSTONES).exists()
     assert "will be left out of every later run" in gone
     assert "1 records" in gone
     second = next(folder for folder in find_versions(tmp_path / "versions").values() if folder != first)

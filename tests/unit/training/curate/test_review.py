@@ -161,6 +161,34 @@ def test_every_fault_is_named_by_its_line_and_then_nothing_is_imported(work: Pat
     assert not (tmp_path / "decisions.jsonl").exists()
 
 
+def test_a_key_beside_another_questions_words_is_refused(work: Path, tmp_path: Path) -> None:
+    filled = fill(export(work, tmp_path, tmp_path / "d.jsonl").csv, {0: "accept", 1: "reject"})
+    table = rows(filled)
+    table[0]["key"], table[1]["key"] = table[1]["key"], table[0]["key"]
+    with filled.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, table[0].keys())
+        writer.writeheader()
+        writer.writerows(table)
+    with pytest.raises(ConfigurationError, match="those of another question"):
+        import_decisions(filled, work, tmp_path / "d.jsonl", on=DAY)
+    assert not (tmp_path / "d.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("key,verdict,verdict,reviewer\nk1,accept,drop,Ana\n", "verdict is there twice"),
+        ("key,verdict,reviewer\nk1,accept\n", "more or fewer cells"),
+        ("key,verdict,reviewer\nk1,accept,Ana,and more\n", "more or fewer cells"),
+    ],
+)
+def test_columns_and_cells_that_do_not_fit_are_refused(work: Path, tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "mangled.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=message):
+        import_decisions(path, work, tmp_path / "d.jsonl", on=DAY)
+
+
 def test_lines_are_counted_right_behind_a_cell_with_line_breaks(work: Path, tmp_path: Path) -> None:
     path = tmp_path / "given.csv"
     path.write_text(f'key,excerpt,verdict\nk{item(1).key},"a\nb\nc",accept\nkffff,"x\ny",drop\n', encoding="utf-8")
