@@ -7,7 +7,12 @@ import hashlib
 import re
 from pathlib import Path
 
-_FORMULA = re.compile(r"\s*[=+\-@|%＝＋－＠]")
+_SIGNS = "=+\\-@|%＝＋－＠"
+_LEADING = re.compile(rf'[\t\r\n]|[\s"]*[{_SIGNS}]')
+_INSIDE = re.compile(rf'(?<![\s";])(?P<before>[\s";]*)(?P<sign>[{_SIGNS}])')
+_MARK = re.compile(rf"\A'(?=[\t\r\n]|[\s\"]*[{_SIGNS}])|'(?=[{_SIGNS}])")
+_PARTS = frozenset(";\t\r\n")
+"""Where some spreadsheets part a cell in two."""
 
 
 def csp_hash(source: str) -> str:
@@ -16,9 +21,22 @@ def csp_hash(source: str) -> str:
 
 
 def inert(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula, whatever a patient or a model has said."""
-    cell = cell.replace("\x00", "")
-    return f"'{cell}" if _FORMULA.match(cell) else cell
+    """A cell that no spreadsheet takes for a formula, whatever a patient or a model has said.
+
+    An apostrophe stands before what begins like one, also behind a semicolon, a tab or a line break.
+    """
+    marked = _INSIDE.sub(_marked, cell.replace("\x00", ""))
+    return f"'{marked}" if _LEADING.match(marked) else marked
+
+
+def unmarked(cell: str) -> str:
+    """A cell without the apostrophes of :func:`inert`; one that stood before such a sign in the text goes too."""
+    return _MARK.sub("", cell)
+
+
+def _marked(match: re.Match[str]) -> str:
+    parted = not _PARTS.isdisjoint(match["before"])
+    return f"{match['before']}'{match['sign']}" if parted else match.group()
 
 
 def write_private(path: Path, text: str) -> None:

@@ -16,18 +16,23 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.contracts.site import Site
 from training.curate.copies import compare, parts
 from training.curate.deduplicate import Options as Likeness
-from training.curate.grams import Hashes, known
+from training.curate.grams import ROW, Hashes, Spill, known, text_hash
 from training.curate.lines import Lines
 from training.curate.overlap import patient_runs
 from training.curate.records import Record, read_records, record_line
@@ -40,6 +45,9 @@ from training.curate.words import words
 
 _TRIES = 4
 _EXAMPLES = 8
+_SAID, _NUMBERS, _SKETCHES, _BRIEF = "said", "numbers", "sketches", "brief"
+_CHUNK = 4096
+"""Records of other sides that a variant is compared with at once."""
 _LANGUAGES: dict[str, Language] = {"": "english", "en": "english", "es": "spanish"}
 
 
@@ -66,50 +74,81 @@ class Made:
 
 
 class OtherSides:
-    """What no variant may come near: the records of validation and held-out data."""
+    """What no variant may come near: the records of validation and held-out data.
 
-    def __init__(self, path: Path, run: int, names: Names) -> None:
-        self._run, self._names = run, names
-        runs: list[Hashes] = [np.empty(0, dtype=np.uint64)]
-        self._turns: set[tuple[str, ...]] = set()
-        sketches: list[bytes] = []
-        self._numbers: list[int] = []
-        for number, record in enumerate(read_records(path)):
-            if record.side != "train":
-                runs.append(np.unique(patient_runs(record, run)))
-                self._turns |= _turns(record)
-                sketches.append(sketch(record))
-                self._numbers.append(number)
-        self._runs = np.unique(np.concatenate(runs))
-        self._sketches = np.frombuffer(b"".join(sketches), dtype="<u4").reshape(len(sketches), SLOTS)
-        self._lines = Lines(path)
+    What is known of them lies in files that :meth:`gather` writes once and all processes map: the system keeps of them
+    in memory what it has room for, and once for all.
+    """
+
+    def __init__(self, folder: Path, path: Path, run: int, names: Names) -> None:
+        """``folder`` is what :meth:`gather` wrote of the records in ``path`` for the same ``run``."""
+        self._run, self._names, self._lines = run, names, Lines(path)
+        self._said = _mapped(folder / _SAID, "<u8")
+        self._numbers = _mapped(folder / _NUMBERS, "<u4")
+        self._sketches = _mapped(folder / _SKETCHES, "<u4").reshape(-1, SLOTS)
+        self._brief = _mapped(folder / _BRIEF, "u1").reshape(-1, SLOTS)
+
+    @staticmethod
+    def gather(path: Path, run: int, folder: Path) -> None:
+        """Write into a folder what variants are compared with: runs and turns as sorted numbers, and by record its
+        place, its sketch and of that the low bytes, by which one sees quickly how few are alike.
+        """
+        with Spill(folder / "sorted") as spilt, ExitStack() as files:
+            numbers, sketches, brief = (
+                files.enter_context((folder / name).open("wb")) for name in (_NUMBERS, _SKETCHES, _BRIEF)
+            )
+            for number, record in enumerate(read_records(path)):
+                if record.side != "train":
+                    said = np.concatenate([patient_runs(record, run), _turns(record)])
+                    rows = np.zeros(len(said), dtype=ROW)
+                    rows["gram"] = said
+                    spilt.add(rows)
+                    own = sketch(record)
+                    numbers.write(np.array([number], dtype="<u4").tobytes())
+                    sketches.write(own)
+                    brief.write(own[::4])
+            with (folder / _SAID).open("wb") as sorted_numbers:
+                for rows in spilt.buckets():
+                    sorted_numbers.write(np.unique(rows["gram"]).tobytes())
 
     def near(self, variant: Record, source: Record) -> str:
         """Why a variant is too near ('' if it is not)."""
-        mine = np.setdiff1d(patient_runs(variant, self._run), patient_runs(source, self._run))
-        if known(mine, self._runs).any():
+        if self._anew(patient_runs(variant, self._run), patient_runs(source, self._run)):
             return "shared_run"
-        if (_turns(variant) - _turns(source)) & self._turns:
+        if self._anew(_turns(variant), _turns(source)):
             return "shared_turn"
         return "alike" if self._alike(variant) else ""
 
+    def _anew(self, variants: Hashes, sources: Hashes) -> bool:
+        """Whether another side says anything that a variant says and its source does not."""
+        return bool(known(np.setdiff1d(variants, sources), self._said).any())
+
     def _alike(self, variant: Record) -> bool:
-        if not self._numbers:
-            return False
-        own = np.frombuffer(sketch(variant), dtype="<u4")
-        likely = np.flatnonzero((self._sketches == own).mean(axis=1) >= FLOOR)
         limits, said = Likeness(), parts(variant, self._names)
         return any(
-            compare(said, parts(self._lines.record(self._numbers[at]), self._names), limits.near, self._names).share
-            >= limits.kin
-            for at in likely
+            compare(said, parts(self._lines.record(number), self._names), limits.near, self._names).share >= limits.kin
+            for number in self._likely(np.frombuffer(sketch(variant), dtype="<u4"))
         )
 
+    def _likely(self, own: npt.NDArray[np.uint32]) -> Iterator[int]:
+        """The records that are similar to one by their sketches."""
+        brief = own.astype(np.uint8)
+        for start in range(0, len(self._numbers), _CHUNK):
+            equal = self._brief[start : start + _CHUNK] == brief
+            maybe = start + np.flatnonzero(equal.sum(axis=1) >= FLOOR * SLOTS)
+            alike = maybe[(self._sketches[maybe] == own).mean(axis=1) >= FLOOR]
+            yield from self._numbers[alike].tolist()
 
-def _turns(record: Record) -> set[tuple[str, ...]]:
-    """The patient's turns of three words and more."""
-    said = (tuple(words(turn.text)) for turn in record.turns if turn.speaker == "patient")
-    return {turn for turn in said if len(turn) > 2}
+
+def _mapped(path: Path, kind: str) -> npt.NDArray[Any]:
+    """The numbers in a file, read when they are looked at."""
+    return np.memmap(path, dtype=kind, mode="r") if path.stat().st_size else np.empty(0, dtype=kind)
+
+
+def _turns(record: Record) -> Hashes:
+    """The patient's turns of three words and more, as numbers."""
+    said = (words(turn.text) for turn in record.turns if turn.speaker == "patient")
+    return np.array([text_hash(" ".join(turn)) for turn in said if len(turn) > 2], dtype=np.uint64)
 
 
 class Augmenter:
@@ -177,12 +216,13 @@ class Augment:
     def run(self, source: Path, out: Path, context: Context) -> StageReport:
         """Write each record and, after it, its variants."""
         options: Options = context.options or Options()
-        prepare = partial(_augmenter, source / RECORDS, context.site, options, context.seed)
         counts: Counter[str] = Counter()
         sides: Counter[str] = Counter()
         examples: list[dict[str, str]] = []
         read = written = 0
-        with (out / RECORDS).open("w", encoding="utf-8") as file:
+        with TemporaryDirectory(dir=out) as folder, (out / RECORDS).open("w", encoding="utf-8") as file:
+            OtherSides.gather(source / RECORDS, options.run, Path(folder))
+            prepare = partial(_augmenter, Path(folder), source / RECORDS, context.site, options, context.seed)
             for made in mapped(read_records(source / RECORDS), prepare, context.workers):
                 read += 1
                 counts += made.counts
@@ -203,10 +243,10 @@ class Augment:
         )
 
 
-def _augmenter(path: Path, site: Site, options: Options, seed: int) -> Augmenter:
+def _augmenter(others: Path, path: Path, site: Site, options: Options, seed: int) -> Augmenter:
     names = Names.load(site)
     rephraser = Rephraser(names, Rates(phrases=options.phrases, typos=options.typos))
-    return Augmenter(rephraser, OtherSides(path, options.run, names), options, seed)
+    return Augmenter(rephraser, OtherSides(others, path, options.run, names), options, seed)
 
 
 def _example(record: Record, variant: Record) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Balance: who is in the data, whether groups of patients are answered alike, and what is done where they are not.
 
-Two passes over the records. The first measures every call (and the counterfactual copies it could have) and keeps a
-few numbers of each; then gaps are tested and weights fitted; the second writes the records with their weights, each
-copy after its source. A source and its copies weigh together what the source alone would. Nothing is left out.
+Two passes over the records. The first measures every call (and the counterfactual copies it could have) and keeps some
+numbers of each, about two hundred bytes; then gaps are tested and weights fitted; the second writes the records with
+their weights, each copy after its source. A source and its copies weigh together what the source alone would. Nothing
+is left out.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +79,6 @@ class Balance:
             collected.rows,
             Effort(options.alpha, options.smallest_group, options.permutations, options.resamples),
             context.seed,
-            copies=options.copies,
             cap=options.cap,
             most=options.most_tested,
             mended=options.mended,
@@ -108,8 +109,8 @@ class _Collected:
             columns.add(signature)
             self.refused.update(signature.refused)
             context.progress(columns.calls, None)
-        self.topics = columns.topics()
-        self.rows = columns.rows()
+        self.rows = columns.rows(options.copies)
+        self.topics = columns.topics(self.rows)
 
     def _compared(self, path: Path, kinds: Sequence[Kind]) -> Iterator[Record]:
         for record in read_records(path):
@@ -134,7 +135,7 @@ def _signing(site: Site, articles: Path, bands: tuple[str, ...]) -> Callable[[Re
 
 def _write(path: Path, out: Path, done: Mitigation, mirror: Mirror, options: Options) -> list[dict[str, str]]:
     """The second pass; returns examples of copies."""
-    weights = iter(_by_call(done))
+    weights = _by_call(done)
     examples: list[dict[str, str]] = []
     with out.open("w", encoding="utf-8") as lines:
         for record in read_records(path):
@@ -152,13 +153,11 @@ def _write(path: Path, out: Path, done: Mitigation, mirror: Mirror, options: Opt
     return examples
 
 
-def _by_call(done: Mitigation) -> list[dict[Axis | None, float]]:
+def _by_call(done: Mitigation) -> Iterator[dict[Axis | None, float]]:
     """For each call, the weight of itself (None) and of its copies by axis."""
-    found: list[dict[Axis | None, float]] = [{} for _ in range(int(done.rows.owners.max(initial=-1)) + 1)]
-    rows = zip(done.rows.owners.tolist(), done.rows.axes.tolist(), done.weights.tolist(), strict=True)
-    for owner, axis, weight in rows:
-        found[owner][None if axis < 0 else AXES[axis]] = round(weight, 4)
-    return found
+    rows = zip(done.rows.owners, done.rows.axes, done.weights, strict=True)
+    for _, own in groupby(rows, key=itemgetter(0)):
+        yield {None if axis < 0 else AXES[axis]: round(float(weight), 4) for _, axis, weight in own}
 
 
 def _example(record: Record, copy: Record, axis: Axis) -> dict[str, str]:
@@ -197,13 +196,7 @@ def _tables(collected: _Collected, done: Mitigation, options: Options) -> dict[s
     dimensions = {"topic": collected.topics, **collected.rows.answers.dimensions}
     originals = collected.rows.axes < 0
     counts = {name: _shares(labels, originals.astype(np.float64)) for name, labels in dimensions.items()}
-    kept = {"topic": done.rows.answers.topics}
-    weights = {
-        name: _shares(
-            Labels(labels.names, kept[name]) if name in kept else done.rows.answers.dimensions[name], done.weights
-        )
-        for name, labels in dimensions.items()
-    }
+    weights = {name: _shares(labels, done.weights) for name, labels in dimensions.items()}
     whole = {name: {group: int(count) for group, count in found.items()} for name, found in counts.items()}
     return {
         "representation": [row.model_dump() for row in representation(whole, weights, options.reference)],

@@ -32,6 +32,7 @@ from training.curate.dataset import Provenance, StageEntry, fingerprint, write_v
 from training.curate.deduplicate import Deduplicate
 from training.curate.deidentify import Deidentify
 from training.curate.ingest import Ingest, source_files
+from training.curate.locks import PART, alone, sweep
 from training.curate.pseudonyms import plain_files
 from training.curate.public import Public
 from training.curate.publish import Publish
@@ -40,7 +41,7 @@ from training.curate.review import questions, verdicts
 from training.curate.shards import SHARDED, join_deidentify, join_ingest, join_reports
 from training.curate.split import Split
 from training.curate.stages import REVIEW, Context, Stage, StageReport, silent
-from training.curate.versions import TOMBSTONES, alone, forgotten
+from training.curate.tombstones import TOMBSTONES, forgotten
 
 STAGES: tuple[Stage, ...] = (
     Ingest(),
@@ -325,6 +326,7 @@ class Chain:
                 raise ConfigurationError(
                     f"{versions / TOMBSTONES} has changed since this run began: no version was written; run it again"
                 )
+            sweep(versions)
             return write_version(content, versions, provenance)
 
     # 5. Names and hashes.
@@ -378,9 +380,8 @@ def _told(doing: str, where: Path) -> Iterator[None]:
 @contextmanager
 def _replaced(folder: Path) -> Iterator[Path]:
     """A folder to write into, which takes the place of ``folder`` when nothing was raised."""
-    for leftover in folder.parent.glob(".*.part"):
-        shutil.rmtree(leftover)
-    part = folder.with_name(f".{folder.name}.part")
+    sweep(folder.parent)
+    part = folder.with_name(f".{folder.name}{PART}")
     part.mkdir(mode=0o700)
     yield part
     shutil.rmtree(folder, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from datetime import date
@@ -78,7 +79,7 @@ def diff(
     as_json: Annotated[bool, typer.Option("--json", help="All of it, as JSON.")] = False,
 ) -> None:
     """What changed between two dataset versions: records, dialogues, options, counts, sources, decisions."""
-    from training.curate.versions import diff as compare
+    from training.curate.differences import diff as compare
 
     found = compare(before, after)
     typer.echo(found.model_dump_json(indent=1) if as_json else found.text())
@@ -94,10 +95,10 @@ def forget(
 ) -> None:
     """Leave a patient out of all later runs, write a version without, and name the adapters to train again."""
     settings = _config(config)
-    from training.curate.versions import forget as erase
+    from training.curate.forgetting import forget as erase
 
     # The list of the forgotten lies beside the versions, and a link to one lies elsewhere.
-    version, versions = dataset.resolve(), settings.versions.resolve()
+    version, versions = Path(os.path.realpath(dataset)), Path(os.path.realpath(settings.versions))
     if version.parent != versions:
         raise ConfigurationError(f"{dataset} is no version of this config; name a folder in {settings.versions}")
     done = erase(
@@ -109,11 +110,9 @@ def forget(
         also=[path for path in settings.work.parent.glob(f"{settings.work.name}*") if path.is_dir()],
         purge=purge,
     )
-    if settings.current is not None and done.folder is not None:
-        from training.curate.chain import set_link
-
-        set_link(settings.current, done.folder)
     typer.echo(done.text())
+    if settings.current is not None and done.folder is not None:
+        _relink(settings.current, done.folder)
 
 
 @review.command()
@@ -149,6 +148,19 @@ def take(
         f"{done.new} new decisions, {done.changed} changed, {done.known} known, {done.undecided} still open; "
         f"next: bedside-train curate {config}"
     )
+
+
+def _relink(link: Path, version: Path) -> None:
+    """Let the config's link lead to a version. ConfigurationError that says what is done and what is not."""
+    from training.curate.chain import set_link
+
+    try:
+        set_link(link, version)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{link} still leads to what it led to: {error.strerror or error}; the version without the patient is "
+            f"written: mend it and set the link: ln -sfn {os.path.relpath(version, link.parent)} {link}"
+        ) from error
 
 
 def _config(path: Path) -> CurateConfig:

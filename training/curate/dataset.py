@@ -29,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.contracts.prompt import PROMPT_VERSION
 from app.errors import ConfigurationError
 from training.curate.keys import keyed_hash
+from training.curate.locks import WRITING, discard
 from training.curate.publish import SIDES, record_of
 from training.curate.records import read_records
 from training.curate.stages import RECORDS, StageReport, Verdict
@@ -117,14 +118,14 @@ def write_version(content: Path, versions: Path, provenance: Provenance) -> Path
     """Make a version of the folder that the stage publish wrote; returns its folder in ``versions``.
 
     The same content from the same provenance is the same version: then nothing is written. Raises OSError where the
-    disk refuses, and then leaves nothing.
+    disk refuses, and then leaves nothing; a kill leaves what :func:`training.curate.locks.sweep` removes.
     """
     manifest = _manifest(content, provenance)
     target = versions / manifest.version[:SHORT]
     if _stands(target, manifest.version):
         return target
     versions.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=versions, prefix=".version-") as temporary:
+    with tempfile.TemporaryDirectory(dir=versions, prefix=WRITING) as temporary:
         part = Path(temporary) / "part"
         part.mkdir()
         for name in FILES:
@@ -133,7 +134,7 @@ def write_version(content: Path, versions: Path, provenance: Provenance) -> Path
         text = json.dumps(manifest.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         (part / DATASET_MANIFEST).write_text(text, encoding="utf-8")
         if target.exists():
-            shutil.rmtree(target)
+            discard(target)
         part.rename(target)
     return target
 
@@ -158,9 +159,10 @@ def read_manifest(folder: Path, *, verify: bool = False) -> Manifest:
 
 
 def find_versions(versions: Path) -> dict[str, Path]:
-    """Folders of all versions that lie in a folder, by version. Other folders are passed over."""
+    """Folders of all versions that lie in a folder, by version. Other folders and links are passed over."""
     found = {}
-    for path in sorted(versions.glob(f"*/{DATASET_MANIFEST}")):
+    manifests = sorted(versions.glob(f"*/{DATASET_MANIFEST}"))
+    for path in (path for path in manifests if not path.parent.is_symlink()):
         try:
             found[read_manifest(path.parent).version] = path.parent
         except ConfigurationError:

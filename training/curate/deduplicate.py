@@ -9,9 +9,6 @@ one side.
 The copy that stays: resolved before unknown before unresolved; then the one with most known words, a misspelt one
 counting as two lost; then the smallest id. Every dropped record was compared with the one that stays, so that no chain
 of small edits makes two different calls one.
-
-Shards are signed apart (``signatures.jsonl``). Where that file lies beside the records, joined in their order, it is
-used; the result is that of one run.
 """
 
 from __future__ import annotations
@@ -26,12 +23,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.errors import ConfigurationError
 from training.curate.components import Components
 from training.curate.copies import Part, compare, parts
 from training.curate.lines import Lines
 from training.curate.records import Record, read_records, record_line
-from training.curate.signatures import SIGNATURES, Signature, candidates, load, save, signatures
+from training.curate.signatures import Signature, candidates, signatures
 from training.curate.stages import RECORDS, Context, StageReport
 from training.curate.statements import Names
 
@@ -149,15 +145,12 @@ class Deduplicate:
     name = "deduplicate"
 
     def run(self, source: Path, out: Path, context: Context) -> StageReport:
-        """Drop copies; write records, clusters and signatures."""
+        """Drop copies; write records and clusters."""
         options = context.options or Options()
         records = source / RECORDS
-        signed = self._signed(source, context)
-        save(signed, out / SIGNATURES)
+        signed = self._signed(records, context)
         names = Names.load(context.site)
         lines = Lines(records)
-        if len(lines) != len(signed):
-            raise ConfigurationError(f"{source / SIGNATURES} is not of {records}; delete it")
         found = find(signed, lines.record, names, options)
         with (out / CLUSTERS).open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(m.model_dump(), sort_keys=True) + "\n" for m in found.members)
@@ -168,11 +161,9 @@ class Deduplicate:
                     file.write(record_line(record))
         return _report(found, len(signed), len(dropped), _examples(found, signed, lines))
 
-    def _signed(self, source: Path, context: Context) -> list[Signature]:
-        if (source / SIGNATURES).exists():
-            return load(source / SIGNATURES)
+    def _signed(self, records: Path, context: Context) -> list[Signature]:
         signed = []
-        for item in signatures(source / RECORDS, context.articles, context.workers):
+        for item in signatures(records, context.articles, context.workers):
             signed.append(item)
             context.progress(len(signed), None)
         return signed

@@ -21,9 +21,12 @@ _BUCKETS = 64
 _FACTOR = 0x9E3779B97F4A7C15
 
 
-@lru_cache(1 << 16)
-def _hashed(word: str) -> int:
-    return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
+def text_hash(text: str) -> int:
+    """A number of 64 bits for a text, the same in every run."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+_hashed = lru_cache(1 << 16)(text_hash)
 
 
 def word_hashes(words: Sequence[str]) -> Hashes:

@@ -2,6 +2,9 @@
 
 The quarantine (:data:`QUARANTINE`) names file, line, reason and the beginning of the piece; like the records of this
 stage it holds identifiers, so both are readable by their owner only. Records without consent or licence are dropped.
+
+The sources are read twice: what one record says of consent, or of whose its conversation is, holds for others that may
+stand before it (:mod:`training.curate.belonging`).
 """
 
 from __future__ import annotations
@@ -10,7 +13,8 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,7 +23,9 @@ from typing import TextIO
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import ConfigurationError
+from training.curate.belonging import Belonging, Refusal
 from training.curate.formats import fhir, json_lines, labelled_text, tables, webvtt
+from training.curate.formats.consents import Refusals
 from training.curate.formats.contract import Draft, Format, FormatName, SourceRule
 from training.curate.formats.encoding import cleaned, undone
 from training.curate.formats.reading import TOO_LONG, Fault, Limits, SourceFile, shown
@@ -43,6 +49,8 @@ _ENDINGS: dict[str, FormatName] = {
     ".vtt": "vtt",
     ".json": "fhir",
 }
+NOBODYS = "names no patient in a conversation that names several"
+"""The reason for a record that nobody could have forgotten."""
 _COUNTED = (
     "files",
     "quarantined",
@@ -95,32 +103,44 @@ class Ingest:
 
 
 def source_files(root: Path, exclude: list[str]) -> Iterator[tuple[str, Path, str]]:
-    """Relative name, path and why it may not be read ('' if it may), sorted by name. Hidden files are left out.
+    """Relative name, path and why it may not be read ('' if it may), sorted by name. Hidden files are left out; a
+    folder that cannot be read is named in the place of its files.
 
-    Raises ConfigurationError if ``root`` is no folder. Links are never followed.
+    Raises ConfigurationError if ``root`` is no folder or cannot be read. Links are never followed.
     """
     if not root.is_dir():
         raise ConfigurationError(f"{root}, the folder of sources, does not exist")
-    found: list[tuple[str, Path]] = []
-    for folder, subfolders, names in os.walk(root):
+    found: list[Path] = []
+    closed: list[Path] = []
+    for folder, subfolders, names in os.walk(root, onerror=lambda error: closed.append(Path(error.filename))):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        links = [name for name in subfolders if (Path(folder) / name).is_symlink()]
-        for name in (*names, *links):
-            path = Path(folder) / name
-            relative = shown(path.relative_to(root).as_posix(), 500)
-            if not name.startswith(".") and not any(fnmatchcase(relative, pattern) for pattern in exclude):
-                found.append((relative, path))
+        links = [name for name in subfolders if os.path.islink(Path(folder) / name)]
+        found += [Path(folder) / name for name in (*names, *links) if not name.startswith(".")]
+    if root in closed:
+        raise ConfigurationError(f"{root}, the folder of sources, cannot be read; let who runs this read it")
+    # The whole name, however long: it is the key of the file.
+    named = [(_name(path, root), path, "") for path in found]
+    named += [(f"{_name(path, root)}/", path, "a folder that cannot be read") for path in closed]
     home = root.resolve()
-    for relative, path in sorted(found):
-        yield relative, path, _unsafe(path, home)
+    for relative, path, reason in sorted(named):
+        if not any(fnmatchcase(relative, pattern) for pattern in exclude):
+            yield relative, path, reason or _unsafe(path, home)
+
+
+def _name(path: Path, root: Path) -> str:
+    name = path.relative_to(root).as_posix()
+    return shown(name, len(name))
 
 
 def _unsafe(path: Path, home: Path) -> str:
-    if path.is_symlink():
+    if os.path.islink(path):
         # Not Path.resolve: it raises for links that lead to themselves.
         inside = Path(os.path.realpath(path)).is_relative_to(home)
         return "a link to another source" if inside else "a link out of the sources' folder"
-    return "" if path.is_file() else "no regular file"
+    try:
+        return "" if path.is_file() else "no regular file"
+    except OSError:  # in a folder whose names may be read and nothing else
+        return "cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +150,7 @@ class _Made:
     record: Record
     format: str
     repairs: frozenset[str]
+    refusal: Refusal = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,21 +163,67 @@ class _Aside:
 
 
 def _everything(root: Path, options: Options, tally: _Tally) -> Iterator[_Made | _Aside]:
+    sources = list(_sources(root, options))
+    belonging = _belonging(sources)
+    for source in sources:
+        tally.file(source.file.name)
+        if source.fault is not None:
+            yield _Aside(source.file.name, 1, source.fault)
+            continue
+        for piece, item in enumerate(source.pieces(), start=1):
+            made = item if isinstance(item, Fault) else _made(source, item, options, belonging)
+            yield _Aside(source.file.name, piece, made) if isinstance(made, Fault) else made
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A file with the rule and the format by which it is read, or why it is not."""
+
+    file: SourceFile
+    rule: SourceRule
+    format: FormatName
+    fault: Fault | None = None
+
+    def pieces(self) -> Iterator[Draft | Fault]:
+        """What the file gives."""
+        return _read(self.file, FORMATS[self.format], self.rule)
+
+    def consents(self, draft: Draft) -> bool:
+        """Whether a record may be used, by what it says, else by the rule."""
+        return self.rule.consent if draft.facts.consent is None else draft.facts.consent
+
+
+_NO_RULE = SourceRule(files="*", kind="note")
+
+
+def _sources(root: Path, options: Options) -> Iterator[_Source]:
     for relative, path, unsafe in source_files(root, options.exclude):
-        tally.file(relative)
         rule = next((rule for rule in options.sources if fnmatchcase(relative, rule.files)), None)
         name = rule.format or _ENDINGS.get(path.suffix.casefold()) if rule else None
+        fault = None
         if unsafe:
-            yield _Aside(relative, 1, Fault(0, unsafe))
+            fault = Fault(0, unsafe)
         elif rule is None:
-            yield _Aside(relative, 1, Fault(0, "no rule for this file", "name it in ingest.sources or ingest.exclude"))
+            fault = Fault(0, "no rule for this file", "name it in ingest.sources or ingest.exclude")
         elif name is None:
-            yield _Aside(relative, 1, Fault(0, "unknown format", f"{path.suffix}: name its format in ingest.sources"))
-        else:
-            pieces = _read(SourceFile(path, relative, options.limits), FORMATS[name], rule)
-            for piece, item in enumerate(pieces, start=1):
-                made = item if isinstance(item, Fault) else _made(relative, item, rule, options, name)
-                yield _Aside(relative, piece, made) if isinstance(made, Fault) else made
+            fault = Fault(0, "unknown format", f"{path.suffix}: name its format in ingest.sources")
+        yield _Source(SourceFile(path, relative, options.limits), rule or _NO_RULE, name or "jsonl", fault)
+
+
+def _belonging(sources: Sequence[_Source]) -> Belonging:
+    """What all that can be read says of consent and of whose a conversation is."""
+    readable = [source for source in sources if source.fault is None]
+    refusals = Refusals()
+    for source in readable:
+        # What cannot be read is told when its records are.
+        with suppress(OSError):
+            refusals.read(source.file, source.format)
+    belonging = Belonging(refusals.numbers())
+    for source in readable:
+        for draft in source.pieces():
+            if isinstance(draft, Draft):
+                belonging.add(draft.facts, source.consents(draft))
+    return belonging
 
 
 def _read(file: SourceFile, read: Format, rule: SourceRule) -> Iterator[Draft | Fault]:
@@ -176,7 +243,7 @@ def _read(file: SourceFile, read: Format, rule: SourceRule) -> Iterator[Draft | 
         yield Fault(0, "no records in the file")
 
 
-def _made(source: str, draft: Draft, rule: SourceRule, options: Options, name: FormatName) -> _Made | Fault:
+def _made(source: _Source, draft: Draft, options: Options, belonging: Belonging) -> _Made | Fault:
     if sum(len(turn.text) for turn in draft.turns) > options.limits.source_characters:
         return Fault(draft.place, TOO_LONG, raw=shown(draft.turns[0].text))
     turns = []
@@ -194,19 +261,25 @@ def _made(source: str, draft: Draft, rule: SourceRule, options: Options, name: F
         return Fault(draft.place, "too many turns", f"{len(turns)}, at most {options.max_turns}", shown(turns[0].text))
     if sum(len(turn.text) for turn in turns) > options.max_record_characters:
         return Fault(draft.place, TOO_LONG, raw=shown(turns[0].text))
+    facts, consent = draft.facts, source.consents(draft)
+    refusal = belonging.refusal(facts.patient, facts.conversation, consent)
     try:
-        return _Made(_record(source, draft, rule, turns), name, frozenset(repairs))
+        owner = facts.patient if refusal else belonging.owner(facts.patient, facts.conversation)
+        record = _record(source, draft, turns).model_copy(update={"patient": owner, "consent": not refusal})
+        return _Made(record, source.format, frozenset(repairs), refusal)
+    except LookupError:
+        return Fault(draft.place, NOBODYS, raw=shown(turns[0].text))
     except ValueError as error:
         # No value is known that comes here; one that does must not end the run. The message may quote it.
         return Fault(draft.place, "a value that no record can hold", type(error).__name__)
 
 
-def _record(source: str, draft: Draft, rule: SourceRule, turns: list[Turn]) -> Record:
+def _record(source: _Source, draft: Draft, turns: list[Turn]) -> Record:
     facts = draft.facts
     return Record(
-        id=record_id(source, draft.place, turns),
-        kind=rule.kind,
-        source=source,
+        id=record_id(source.file.name, draft.place, turns),
+        kind=source.rule.kind,
+        source=source.file.name,
         place=draft.place,
         patient=facts.patient,
         conversation=facts.conversation,
@@ -215,7 +288,7 @@ def _record(source: str, draft: Draft, rule: SourceRule, turns: list[Turn]) -> R
         date=facts.date,
         groups=dict(facts.groups),
         licence=facts.licence,
-        consent=rule.consent if facts.consent is None else facts.consent,
+        consent=source.consents(draft),
         resolved=facts.resolved,
         names=facts.names,
         turns=tuple(turns),
@@ -234,6 +307,7 @@ class _Tally:
         self._counts: Counter[str] = Counter()
         self._formats: Counter[tuple[str, str]] = Counter()
         self._reasons: Counter[str] = Counter()
+        self._refusals: Counter[str] = Counter()
 
     def _mine(self, key: str) -> bool:
         digest = hashlib.sha256(key.encode(errors="surrogatepass")).digest()
@@ -251,6 +325,7 @@ class _Tally:
         self.records_in += 1
         if not record.consent or not record.licence:
             self._counts["without_licence" if record.consent else "without_consent"] += 1
+            self._refusals.update([made.refusal] if made.refusal else [])
             return False
         self._counts.update(made.repairs)
         self._formats[(made.format, record.kind)] += 1
@@ -271,13 +346,14 @@ class _Tally:
         formats = [
             {"format": name, "kind": kind, "records": count} for (name, kind), count in sorted(self._formats.items())
         ]
+        refusals = [{"refused_by": who, "records": count} for who, count in sorted(self._refusals.items())]
         reasons = [{"reason": reason, "pieces": count} for reason, count in sorted(self._reasons.items())]
         return StageReport(
             stage=Ingest.name,
             records_in=self.records_in,
             records_out=self._kept,
             counts={name: self._counts[name] for name in _COUNTED},
-            tables={"sources": formats, "quarantine": reasons},
+            tables={"sources": formats, "without_consent": refusals, "quarantine": reasons},
         )
 
 

@@ -27,36 +27,22 @@ _PARTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """All calls and the copies they could have: ``owners`` tells each row's call, ``axes`` the axis of a copy (-1: the
-    call itself); ``keys`` and ``draws`` are hashes of patient and call.
+    """Calls and copies of them, each after its call: ``owners`` tells each row's call, ``axes`` the axis of a copy (-1:
+    the call itself); ``keys`` are hashes of the patient.
     """
 
     answers: Answers
     owners: Ints
     axes: Ints
     keys: npt.NDArray[np.uint64]
-    draws: npt.NDArray[np.uint64]
 
     def chosen(self, rows: npt.NDArray[Any]) -> Rows:
         """Only some of them."""
-        return Rows(self.answers.rows(rows), self.owners[rows], self.axes[rows], self.keys[rows], self.draws[rows])
+        return Rows(self.answers.rows(rows), self.owners[rows], self.axes[rows], self.keys[rows])
 
     def originals(self) -> Rows:
         """The calls themselves, in order."""
         return self.chosen(self.axes < 0)
-
-    def with_copies(self, share: float) -> Rows:
-        """The calls and at most so many copies (a share of the calls), drawn by hash, those of one call together; a
-        call and its copies weigh 1 together."""
-        possible = np.unique(self.owners[self.axes >= 0])
-        draws = dict(zip(self.owners.tolist(), self.draws.tolist(), strict=True))
-        sizes = np.bincount(self.owners) - 1
-        ranked = sorted(possible.tolist(), key=lambda owner: draws[owner])
-        room = np.cumsum([sizes[owner] for owner in ranked]) <= share * (self.axes < 0).sum()
-        taken = [owner for owner, fits in zip(ranked, room, strict=True) if fits]
-        kept = self.chosen((self.axes < 0) | np.isin(self.owners, taken))
-        weights = 1 / np.bincount(kept.owners)[kept.owners]
-        return replace(kept, answers=replace(kept.answers, weights=weights))
 
     def sample(self, most: int) -> Rows:
         """All rows of about so many calls, drawn by patient."""
@@ -64,6 +50,20 @@ class Rows:
         if calls <= most:
             return self
         return self.chosen(self.keys < np.uint64(2**64 * most // calls))
+
+
+def within_share(
+    owners: Ints, copied: npt.NDArray[np.bool_], draws: npt.NDArray[np.uint64], share: float
+) -> npt.NDArray[np.bool_]:
+    """Of rows of calls and all copies that they could have (``copied``), the calls and at most so many copies (a share
+    of the calls), drawn by ``draws`` of each call, those of one call together.
+    """
+    possible = np.unique(owners[copied])
+    ranked = possible[np.argsort(draws[possible], kind="stable")]
+    copies = np.bincount(owners)[ranked] - 1
+    taken = np.zeros(len(draws), dtype=np.bool_)
+    taken[ranked[np.cumsum(copies) <= share * len(draws)]] = True
+    return np.asarray(~copied | taken[owners])
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +120,10 @@ class Mitigation:
 
 
 def mitigate(
-    everyone: Rows,
+    kept: Rows,
     effort: Effort,
     seed: int,
     *,
-    copies: float,
     cap: float,
     most: int,
     mended: Sequence[str],
@@ -137,7 +136,6 @@ def mitigate(
     largest gap first, until every gap is halved: often one dimension's gaps are only another's, seen through groups
     that overlap.
     """
-    kept = everyone.with_copies(copies)
     tested = kept.sample(most)
     plain = tested.originals()
     plain = replace(plain, answers=replace(plain.answers, weights=np.ones(len(plain.owners))))

@@ -75,10 +75,12 @@ _FOLLOW = regex.compile(
     regex.IGNORECASE,
 )
 _FIGURE = regex.compile(
-    r"\d{1,3}(?:,\d{3})++|\d++[.,]\d{1,2}|\d{2,3}\s?[\-–/]\s?\d{2,3}|.*\b(?:hundred|thousand|mil)\b.*",
+    r"\d{1,3}(?:,\d{3})++|\d++[.,]\d{1,2}|\d{2,3}\s?[\-–/]\s?\d{2,3}|\d{2,3}\s?/\s?\d{1,3}\.\d{1,2}|.*\b(?:hundred|thousand|mil)\b.*",
     regex.I | regex.S,
 )
-"""A price, a laboratory value, a range, a round number: no piece unless a number was asked for."""
+"""A price, a laboratory value, a range, a dose of two drugs (125/31.25), a round number: no piece unless a number was
+asked for.
+"""
 _YEAR = regex.compile(r"(?:19|20)\d\d")
 _OVER = regex.compile(r"\s?(?:over|out\sof|point|o'?clock|in\sthe|at\snight|street|avenue|road|drive|lane)\b", regex.I)
 

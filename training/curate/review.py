@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import ConfigurationError
 from training.curate.stages import REVIEW, ReviewItem, Verdict
-from training.handouts import csp_hash, inert, write_private
+from training.handouts import csp_hash, inert, unmarked, write_private
 
 CSV_NAME, HTML_NAME = "review.csv", "review.html"
 COLUMNS = ("key", "stage", "kind", "record", "reason", "excerpt", "proposal", "verdict", "reviewer")
@@ -229,8 +229,10 @@ def _csv(asked: Sequence[ReviewItem]) -> str:
 
 
 def _place(record: str, excerpt: str) -> tuple[str, str]:
-    """What tells questions apart for a person, whatever a spreadsheet does to blanks and ends of lines."""
-    return record, " ".join(_plain(excerpt).split())
+    """What tells questions apart for a person, whatever a spreadsheet does to blanks and ends of lines, and without the
+    marks that keep formulas from being run.
+    """
+    return record, " ".join(unmarked(_plain(excerpt)).split())
 
 
 def _plain(cell: str) -> str:

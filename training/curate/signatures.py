@@ -1,15 +1,13 @@
 """Signatures: what of a record stays in memory while copies are looked for, about a kilobyte each.
 
-They are made record by record, so shards of a corpus can be signed apart; copies are then found over all of them
-together (:func:`candidates` orders them itself), with the same result as in one run.
+They are made record by record, in all processes; copies are then found over all of them together.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,14 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from rensa import RMinHash
 
-from app.errors import ConfigurationError
 from app.redaction.lexicon import Lexicon
 from training.curate.records import Record, read_records
 from training.curate.streams import mapped
 from training.curate.words import words
 from training.finetune.dialogues import read_sections
 
-SIGNATURES = "signatures.jsonl"
 SLOTS = 129
 BAND = 3
 """Slots of a band. Two records meet if one of the 43 bands is equal: likely (97 %) from a Jaccard similarity of 0.43 of
@@ -109,31 +105,6 @@ def signatures(records: Path, articles: Path, workers: int) -> Iterator[Signatur
 
 def _signer(articles: Path) -> partial[Signature]:
     return partial(sign, vocabulary=reading_vocabulary(articles))
-
-
-def save(found: Iterable[Signature], path: Path) -> None:
-    """Write signatures, one a line; files of shards may simply be joined, in the order of their records."""
-    with path.open("w", encoding="utf-8") as file:
-        for item in found:
-            fields = {name: getattr(item, name) for name in Signature.__slots__}
-            fields["sketch"] = base64.b64encode(item.sketch).decode()
-            file.write(json.dumps(fields, sort_keys=True) + "\n")
-
-
-def load(path: Path) -> list[Signature]:
-    """Read signatures. Raises ConfigurationError that names file and line."""
-    found = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                fields = json.loads(line)
-                item = Signature(**{**fields, "sketch": base64.b64decode(fields["sketch"], validate=True)})
-            except (ValueError, TypeError, KeyError) as error:
-                raise ConfigurationError(f"{path}:{number}: no signature ({type(error).__name__})") from None
-            if len(item.sketch) != 4 * SLOTS:
-                raise ConfigurationError(f"{path}:{number}: a sketch of another version; delete the file, sign again")
-            found.append(item)
-    return found
 
 
 def candidates(ranked: list[Signature]) -> Iterator[tuple[int, int]]:

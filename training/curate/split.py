@@ -18,21 +18,26 @@ says it on a side before hers (training first), her record is left out: no run o
 
 A component of more than the share ``largest`` of all records is always training data: drawn by chance it would decide
 the shares. The report names it, and what joined it.
+
+In memory are a few numbers of each record; texts of keys and runs of words lie on disk.
 """
 
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from heapq import nlargest
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.errors import ConfigurationError
-from training.curate.components import Components
 from training.curate.deduplicate import CLUSTERS, Member
 from training.curate.grams import ROW, Spill
 from training.curate.lines import Lines
@@ -40,6 +45,7 @@ from training.curate.overlap import Ints, counted, patient_runs, spelled, spill
 from training.curate.publish import SIDES, Side, article_votes
 from training.curate.records import Record, read_records, record_line
 from training.curate.stages import RECORDS, Context, StageReport
+from training.curate.ties import Ties
 from training.curate.words import words
 
 _EXAMPLES = 5
@@ -114,81 +120,85 @@ class Split:
         options: Options = context.options or Options()
         records = source / RECORDS
         # 1. Join what belongs together by patient, conversation, cluster and source.
-        components, own = _tied(source)
-        numbers = {name: number for number, name in enumerate(dict.fromkeys(map(components.smallest, own)))}
-        before = np.array([numbers[components.smallest(key)] for key in own], dtype=np.int64)
+        ties, own = _tied(source)
+        before = ties.roots()[own]
         with Spill(out / "runs") as spilt:
             # 2. Join what shares a run of words.
             spill(records, context.articles, options.run, context.workers, spilt)
-            joined, standard = _join(spilt, before, own, components, options)
+            seen = _join(spilt, before, own, ties, options)
             # 3. Draw the sides, and look whether they are apart.
-            names = [components.smallest(key) for key in own]
-            sizes = Counter(names)
-            large = {name for name, size in sizes.items() if size > max(_LEAST_LARGE, options.largest * len(own))}
-            votes = _votes(records, names, context, options)
-            sides = {
-                name: "train" if name in large else _chosen(name, votes.get(name, Counter()), context.seed, options)
-                for name in sizes
-            }
-            side = np.array([SIDES.index(sides[name]) for name in names], dtype=np.int64)
+            roots, component = np.unique(ties.roots()[own], return_inverse=True)
+            sizes = np.bincount(component)
+            large = sizes > max(_LEAST_LARGE, options.largest * len(own))
+            votes = _votes(records, component, context, options)
+            sides = np.where(large, SIDES.index("train"), _chosen(_drawn(ties, context.seed, options)[roots], votes))
+            side = sides[component]
             _require_apart(spilt, before, side, options)
             # 4. A patient's standard sentence ties nobody; but who is measured must not say what was trained on.
             left_out = _said_elsewhere(records, side, options.run, out / "said")
         # 5. Write.
-        tally = _Tally()
+        tally = _Tally(ties)
         with (out / RECORDS).open("w", encoding="utf-8") as file:
-            for done, (record, name) in enumerate(zip(read_records(records), names, strict=True), start=1):
-                taken = tally.take(record.model_copy(update={"side": sides[name]}), written=done - 1 not in left_out)
-                if taken:
-                    file.write(record_line(taken))
-                context.progress(done, len(own))
+            for at, record in enumerate(read_records(records)):
+                sided = record.model_copy(update={"side": SIDES[side[at]]})
+                if tally.take(sided, written=not left_out[at]):
+                    file.write(record_line(sided))
+                context.progress(at + 1, len(own))
         return StageReport(
             stage=self.name,
             records_in=len(own),
-            records_out=len(own) - len(left_out),
+            records_out=len(own) - int(left_out.sum()),
             counts={
                 "components": len(sizes),
-                "joined_by_shared_runs": len(numbers) - len(sizes),
-                "largest_component": max(sizes.values(), default=0),
-                "kept_in_training_for_their_size": sum(sizes[name] for name in large),
-                "standard_runs_not_counted": len(standard),
-                "dropped_for_words_of_another_side": len(left_out),
-                "dialogues_about_articles_of_another_side": sum(
-                    cast.total() - cast[sides[name]] for name, cast in votes.items()
+                "joined_by_shared_runs": len(np.unique(before)) - len(sizes),
+                "largest_component": int(sizes.max(initial=0)),
+                "kept_in_training_for_their_size": int(sizes[large].sum()),
+                "standard_runs_not_counted": seen.standard_runs,
+                "dropped_for_words_of_another_side": int(left_out.sum()),
+                "dialogues_about_articles_of_another_side": int(
+                    votes.sum() - votes[np.arange(len(sides)), sides].sum()
                 ),
             },
-            tables=tally.tables(Counter(sides.values())),
-            examples=_examples(records, joined, standard, options),
+            tables=tally.tables(np.bincount(sides, minlength=len(SIDES))),
+            examples=_examples(records, seen, options),
         )
 
 
-def _votes(records: Path, names: list[str], context: Context, options: Options) -> dict[str, Counter[Side]]:
-    """How many dialogues of each component are about articles of each side; without those that have none."""
-    found: dict[str, Counter[Side]] = {}
+def _votes(records: Path, component: Ints, context: Context, options: Options) -> Ints:
+    """How many dialogues of each component are about articles of each side; none where ``articles`` are shared."""
+    found = np.zeros((int(component.max(initial=-1)) + 1, len(SIDES)), dtype=np.int64)
     if options.articles == "apart":
-        for name, cast in zip(names, article_votes(records, context), strict=True):
-            if cast:
-                found.setdefault(name, Counter()).update(cast)
+        for at, their in enumerate(article_votes(records, context)):
+            for side, number in their.items():
+                found[component[at], SIDES.index(side)] += number
     return found
 
 
-def _chosen(name: str, votes: Counter[Side], seed: int, options: Options) -> Side:
-    drawn = side_of(name, seed, options)
-    most = [side for side in SIDES if votes[side] == max(votes.values(), default=0)]
-    return drawn if drawn in most else most[0]
+def _drawn(ties: Ties, seed: int, options: Options) -> Ints:
+    """The side, as its place in SIDES, that each component's name draws; at the component's root."""
+    drawn = np.zeros(len(ties), dtype=np.int64)
+    for name, root in ties.names():
+        drawn[root] = SIDES.index(side_of(name, seed, options))
+    return drawn
 
 
-def _tied(source: Path) -> tuple[Components, list[str]]:
-    """Components by what records are tied by, and each record's own key in the order of the file."""
-    components = Components()
+def _chosen(drawn: Ints, votes: Ints) -> Ints:
+    """The side of most votes of each component, the one drawn if that is among them."""
+    mine = votes[np.arange(len(drawn)), drawn]
+    return np.where(mine == votes.max(axis=1), drawn, votes.argmax(axis=1))
+
+
+def _tied(source: Path) -> tuple[Ties, Ints]:
+    """Components by what records are tied by, and the number of each record's own key in the order of the file."""
+    ties = Ties()
     for member in clusters(source):
-        components.join(*member_keys(member))
-    own = []
+        ties.join(*map(ties.number, member_keys(member)))
+    own = array("q")
     for record in read_records(source / RECORDS):
-        tied = keys(record)
-        components.join(*tied)
+        tied = list(map(ties.number, keys(record)))
+        ties.join(*tied)
         own.append(tied[0])
-    return components, own
+    return ties, np.array(own, dtype=np.int64)
 
 
 def clusters(source: Path) -> Iterator[Member]:
@@ -208,24 +218,33 @@ def clusters(source: Path) -> Iterator[Member]:
                 raise ConfigurationError(f"{path}:{number}: no member of a cluster; run deduplicate again") from None
 
 
-Seen = tuple[int, int, int]
+Run = tuple[int, int, int]
 """(how often, a run, a record in which it stands)"""
 
 
-def _join(
-    spilt: Spill, before: Ints, own: list[str], components: Components, options: Options
-) -> tuple[list[Seen], list[Seen]]:
-    """Join components that share runs; what joined most, and all standard sentences."""
-    joined: Counter[int] = Counter()
-    where: dict[int, int] = {}
-    standard: list[Seen] = []
+@dataclass(slots=True)
+class _Seen:
+    """The runs that joined most, those that most components have, and the number of standard sentences."""
+
+    joining: list[Run] = field(default_factory=list)
+    standard: list[Run] = field(default_factory=list)
+    standard_runs: int = 0
+
+
+def _join(spilt: Spill, before: Ints, own: Ints, ties: Ties, options: Options) -> _Seen:
+    """Join components that share runs."""
+    seen = _Seen()
     for bucket in counted(spilt, before, options.standard):
-        standard += [(times, run, record) for run, record, times in bucket.standard]
-        for one, other, run in bucket.links(before):
-            components.join(own[one], own[other])
-            joined[run] += 1
-            where[run] = one
-    return [(times, run, where[run]) for run, times in joined.items()], standard
+        seen.standard_runs += len(bucket.standard)
+        common = [(times, run, record) for run, record, times in bucket.standard]
+        seen.standard = nlargest(_EXAMPLES, [*seen.standard, *common])
+        links = bucket.links(before)
+        for one, other, _ in links:
+            ties.join(int(own[one]), int(own[other]))
+        where = {run: one for one, _, run in links}
+        often = Counter(run for _, _, run in links)
+        seen.joining = nlargest(_EXAMPLES, [*seen.joining, *((often[run], run, at) for run, at in where.items())])
+    return seen
 
 
 def _require_apart(spilt: Spill, before: Ints, side: Ints, options: Options) -> None:
@@ -235,11 +254,11 @@ def _require_apart(spilt: Spill, before: Ints, side: Ints, options: Options) -> 
             raise AssertionError(f"{len(found)} runs of {options.run} words lie on two sides")
 
 
-def _said_elsewhere(records: Path, side: Ints, length: int, folder: Path) -> set[int]:
-    """The records, by number, in which a patient says a run that one says on a side before theirs too (training first):
+def _said_elsewhere(records: Path, side: Ints, length: int, folder: Path) -> npt.NDArray[np.bool_]:
+    """The records in which a patient says a run that one says on a side before theirs too (training first):
     what is left of them is a standard sentence, which joined no components.
     """
-    found: set[int] = set()
+    found = np.zeros(len(side), dtype=np.bool_)
     with Spill(folder) as spilt:
         for number, record in enumerate(read_records(records)):
             runs = np.unique(patient_runs(record, length))
@@ -252,41 +271,44 @@ def _said_elsewhere(records: Path, side: Ints, length: int, folder: Path) -> set
             mine = side[rows["record"]]
             _, starts, run = np.unique(rows["gram"], return_index=True, return_inverse=True)
             first = np.minimum.reduceat(mine, starts)
-            found.update(rows["record"][mine > first[run]].tolist())
+            found[rows["record"][mine > first[run]]] = True
     return found
 
 
 class _Tally:
     """Counts the records of each side, and sees that nothing lies on two."""
 
-    def __init__(self, dimensions: Iterable[str] = ("kind", "topic", "language")) -> None:
-        self._dimensions = tuple(dimensions)
+    _DIMENSIONS = ("kind", "topic", "language")
+
+    def __init__(self, ties: Ties) -> None:
+        self._ties = ties
         self._numbers: dict[tuple[str, str], Counter[str]] = {}
         self._records: Counter[str] = Counter()
         self._patients: Counter[str] = Counter()
-        self._side_of: dict[int, str] = {}
-        self._seen: set[int] = set()
+        self._side_of = np.full(len(ties), -1, dtype=np.int8)
+        self._counted = np.zeros(len(ties), dtype=np.bool_)
 
-    def take(self, record: Record, *, written: bool) -> Record | None:
-        """Count a record, and give it back if it is written. Raises AssertionError if something that it is tied by lies
-        on another side.
+    def take(self, record: Record, *, written: bool) -> bool:
+        """Count a record if it is written; whether it is. Raises AssertionError if something that it is tied by lies on
+        another side.
         """
-        self._records[record.side] += written
+        side = SIDES.index(cast("Side", record.side))
         for key in keys(record):
-            known = hash(key)
-            if written and key.startswith("0 ") and known not in self._seen:
-                self._seen.add(known)
-                self._patients[record.side] += 1
-            if self._side_of.setdefault(known, record.side) != record.side:
+            number = self._ties.number(key)
+            if self._side_of[number] not in (-1, side):
                 raise AssertionError(f"record {record.id} is tied to another side")
-        if not written:
-            return None
-        values = [(name, str(getattr(record, name))) for name in self._dimensions]
-        for dimension, value in [*values, *sorted(record.groups.items())]:
-            self._numbers.setdefault((dimension, value or "unknown"), Counter())[record.side] += 1
-        return record
+            self._side_of[number] = side
+            if written and key.startswith("0 ") and not self._counted[number]:
+                self._counted[number] = True
+                self._patients[record.side] += 1
+        if written:
+            self._records[record.side] += 1
+            values = [(name, str(getattr(record, name))) for name in self._DIMENSIONS]
+            for dimension, value in [*values, *sorted(record.groups.items())]:
+                self._numbers.setdefault((dimension, value or "unknown"), Counter())[record.side] += 1
+        return written
 
-    def tables(self, components: Counter[str]) -> dict[str, list[dict[str, object]]]:
+    def tables(self, components: Ints) -> dict[str, list[dict[str, object]]]:
         """Records, patients and components by side; records by side for each topic, language, group and kind."""
         total = max(1, self._records.total())
         return {
@@ -296,9 +318,9 @@ class _Tally:
                     "records": self._records[side],
                     "share": round(self._records[side] / total, 4),
                     "patients": self._patients[side],
-                    "components": components[side],
+                    "components": int(components[place]),
                 }
-                for side in SIDES
+                for place, side in enumerate(SIDES)
             ],
             "by_group": [
                 {"dimension": dimension, "group": value, **{side: numbers[side] for side in SIDES}}
@@ -307,11 +329,11 @@ class _Tally:
         }
 
 
-def _examples(path: Path, joined: list[Seen], standard: list[Seen], options: Options) -> list[dict[str, str]]:
+def _examples(path: Path, seen: _Seen, options: Options) -> list[dict[str, str]]:
     """The runs that joined most components, and the standard sentences that most components have."""
     lines = Lines(path)
     return [
         {"what": what, "words": spelled(lines.record(record), run, options.run), "times": str(times)}
-        for what, seen in (("joins components", joined), ("standard sentence", standard))
-        for times, run, record in sorted(seen, reverse=True)[:_EXAMPLES]
+        for what, runs in (("joins components", seen.joining), ("standard sentence", seen.standard))
+        for times, run, record in runs
     ]

@@ -15,13 +15,15 @@ _ISO = re.compile(r"(?P<year>(?:19|20)[0-9]{2})(?:-?(?P<month>[0-9]{2})(?:-?(?P<
 _US = re.compile(r"(?P<month>[0-9]{1,2})[/.\-](?P<day>[0-9]{1,2})[/.\-](?P<year>(?:19|20)[0-9]{2})\b")
 _LONGEST = 200
 """Characters of a value; before it is cleaned, ten times as many."""
+MOST_GROUPS = 50
+"""Groups that one record names: each is looked at for identifiers, and is a dimension of bias."""
 AGE_BANDS = ((18, "0-17"), (35, "18-34"), (50, "35-49"), (65, "50-64"), (80, "65-79"), (90, "80-89"))
 """First age that is no longer in a band, and the band's name; from 90 on all ages are one."""
 
 
 def facts(get: Mapping[str, Any], rule: SourceRule, names: Iterable[str] = ()) -> Facts:
     """Facts of a record from its source's own keys; dotted keys were joined before (:func:`flat`). ``names`` are those
-    that stood elsewhere. Raises Refused where a value is too long.
+    that stood elsewhere. Raises Refused where a value is too long or the groups are too many.
     """
 
     def word(key: str) -> str:
@@ -31,6 +33,8 @@ def facts(get: Mapping[str, Any], rule: SourceRule, names: Iterable[str] = ()) -
     groups = {name: word(key).casefold() for name, key in rule.groups.items()}
     given = get.get("groups")
     if isinstance(given, Mapping):
+        if len(given) > MOST_GROUPS:
+            raise Refused("too many groups", f"{len(given)}, at most {MOST_GROUPS}")
         told = {_word(name, "groups"): _word(value, "groups").casefold() for name, value in given.items()}
         groups = told | {name: value for name, value in groups.items() if value}
     band = age_band(word(rule.key("age")), iso_date(word(rule.key("birth_date"))), when)

@@ -3,8 +3,9 @@
 Communications of one thread (by ``partOf`` or ``inResponseTo``, else by ``encounter``) become one record in the order
 in which they were sent; a DocumentReference is a record of its own. ``Patient`` gives sex, language, age band and the
 name to look for, extensions give fields by the last part of their address; ``Consent`` says whether the patient's texts
-may be used. Other resources are not read, and neither are resources one a line (bulk export), as the one that refuses
-consent has to be read together with those that it is about.
+may be used; what refuses counts for other files too (:mod:`training.curate.formats.consents`). Other resources are not
+read, and neither are resources one a line (bulk export), as a ``Consent`` has to be read together with those that it is
+about.
 """
 
 from __future__ import annotations
@@ -93,6 +94,8 @@ def drafts(resources: Iterable[Placed], rule: SourceRule) -> Iterator[Draft | Fa
                 people[patient.reference] = patient
             case "Consent":
                 consents.append(resource)
+                if not permits(resource) and not _names_somebody(resource.get("patient")):
+                    yield Fault(place, "a Consent that refuses and names no patient", raw=shown(str(resource)))
             case "Communication":
                 messages.append((place, resource))
             case "DocumentReference":
@@ -252,10 +255,18 @@ def _consents(resources: list[Resource]) -> dict[str, bool]:
     found: dict[str, bool] = {}
     for resource in resources:
         who = _reference(resource.get("patient"))
-        kind = _text(_inside(resource.get("provision")), "type")
-        given = _text(resource, "status") == "active" and yes_or_no(kind or "permit") is True
-        found[who] = given and found.get(who, True)
+        found[who] = permits(resource) and found.get(who, True)
     return found
+
+
+def permits(consent: Resource) -> bool:
+    """Whether a Consent says yes; what is not active or not plainly yes says no."""
+    kind = _text(_inside(consent.get("provision")), "type")
+    return _text(consent, "status") == "active" and yes_or_no(kind or "permit") is True
+
+
+def _names_somebody(who: Any) -> bool:
+    return bool(_reference(who) or _text(_inside(_inside(who).get("identifier")), "value"))
 
 
 def _threads(messages: list[Placed]) -> dict[str, list[Placed]]:
@@ -297,7 +308,12 @@ def _before(message: Resource) -> str:
 
 
 def _reference(value: Any) -> str:
-    text = _text(_inside(value), "reference").strip()
+    return reference_of(_inside(value).get("reference"))
+
+
+def reference_of(address: Any) -> str:
+    """Kind and id out of an address, absolute or not, of any version of a resource; other addresses as they are."""
+    text = address.strip().partition("/_history")[0] if isinstance(address, str) else ""
     return "/".join(text.split("/")[-2:]) if "/" in text else text
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
+from tempfile import mkdtemp
 
 import pytest
 import yaml
@@ -192,7 +193,9 @@ LONG = "so the blue car was parked beside the old mill when my brother in law ca
 def others(*held: Record, folder: Path) -> OtherSides:
     path = folder / RECORDS
     path.write_text("".join(map(record_line, held)), encoding="utf-8")
-    return OtherSides(path, 13, names())
+    files = Path(mkdtemp(dir=folder))
+    OtherSides.gather(path, 13, files)
+    return OtherSides(files, path, 13, names())
 
 
 def test_no_variant_comes_near_another_side(tmp_path: Path) -> None:

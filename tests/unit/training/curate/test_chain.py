@@ -9,10 +9,14 @@ import importlib.metadata
 import json
 import re
 import stat
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -32,11 +36,12 @@ from tests.unit.training.curate.chain_stages import (
 )
 from training.curate.chain import CODE, FINISHED, LIBRARIES, REPORT, STAGES, Chain
 from training.curate.dataset import find_versions, read_manifest
+from training.curate.forgetting import forget
 from training.curate.ingest import QUARANTINE, Ingest
+from training.curate.locks import alone
 from training.curate.records import read_records
 from training.curate.review import export, import_decisions
 from training.curate.stages import RECORDS, REVIEW, StageReport
-from training.curate.versions import forget
 
 ALL = ["ingest", "deidentify", "split", "publish"]
 
@@ -390,6 +395,79 @@ def test_a_run_that_began_before_a_patient_was_forgotten_publishes_nothing(tmp_p
         ready.run()
     assert list(find_versions(tmp_path / "versions").values()) == [first]
     assert quick_chain(tmp_path, seed=8).run().version != first
+
+
+class Prying(Thread):
+    """Tries for the lock of a folder of versions as long as a run goes on. ``saw`` says that a version was seen while
+    it was written, ``broke_in`` that the lock was to be had meanwhile.
+    """
+
+    def __init__(self, versions: Path) -> None:
+        super().__init__()
+        self.saw = self.broke_in = self.ended = False
+        self._versions = versions
+
+    def run(self) -> None:
+        """See Thread."""
+        while not self.ended:
+            if not list(self._versions.glob(".version-*")):
+                time.sleep(0.0005)
+                continue
+            self.saw = True
+            with suppress(ConfigurationError), alone(self._versions):
+                # Whoever holds the lock sees a whole version or none.
+                self.broke_in |= bool(list(self._versions.glob(".version-*")))
+
+
+def test_the_versions_are_locked_while_one_is_written(tmp_path: Path) -> None:
+    ready = quick_chain(tmp_path)
+    prying = Prying(tmp_path / "versions")
+    prying.start()
+    try:
+        ready.run()
+    finally:
+        prying.ended = True
+        prying.join()
+    assert prying.saw
+    assert not prying.broke_in
+
+
+def test_a_version_waits_until_the_folder_is_free(tmp_path: Path) -> None:
+    ready = quick_chain(tmp_path)
+    running = Thread(target=ready.run)
+    with alone(tmp_path / "versions"):
+        running.start()
+        for _ in range(600):
+            if (tmp_path / "work" / "03-publish" / FINISHED).exists():
+                break
+            time.sleep(0.05)
+        running.join(timeout=1)
+        assert running.is_alive()
+        assert find_versions(tmp_path / "versions") == {}
+    running.join()
+    assert len(find_versions(tmp_path / "versions")) == 1
+
+
+KILLED = """
+import os, shutil, sys
+from pathlib import Path
+from tests.unit.training.curate.chain_stages import quick_chain
+def killed(*paths):
+    os.kill(os.getpid(), 9)
+ready = quick_chain(Path(sys.argv[1]))
+shutil.copyfile, whole = (lambda a, b: (whole(a, b), killed())), shutil.copyfile
+ready.run()
+"""
+
+
+def test_what_a_killed_run_has_left_is_gone_with_the_next_version(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == -9, done.stderr
+    [left] = (tmp_path / "versions").glob(".version-*")
+    assert "Mokoena" in (left / "part" / RECORDS).read_text(encoding="utf-8")
+    version = quick_chain(tmp_path).run().version
+    assert version is not None
+    assert sorted(path.name for path in (tmp_path / "versions").iterdir()) == [".lock", version.name]
 
 
 def test_what_is_wrong_is_said_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from typer.testing import CliRunner
 
 from app.errors import ConfigurationError
 from tests.unit.training.curate.chain_stages import call, config
+from tests.unit.training.curate.version_files import SECRET, SIX, content, provenance
 from training.cli import cli
-from training.curate.dataset import find_versions
-from training.curate.versions import TOMBSTONES
+from training.curate.dataset import find_versions, write_version
+from training.curate.tombstones import TOMBSTONES
 
 
 @pytest.fixture
@@ -91,6 +93,44 @@ def test_the_whole_way_to_a_version_and_back(path: Path, tmp_path: Path) -> None
     second = next(folder for folder in find_versions(tmp_path / "versions").values() if folder != first)
     assert "removed" in say("data", "diff", first, second)
     assert json.loads(say("data", "diff", first, second, "--json"))["related"] == "child"
+
+
+def forget_fails(path: Path, said: str, patient: str = "P1") -> str:
+    """What is printed before it fails."""
+    (version,) = find_versions(path.parent / "versions").values()
+    result = CliRunner().invoke(cli, ["data", "forget", str(path), str(version), "--patient", patient])
+    assert isinstance(result.exception, ConfigurationError)
+    assert re.search(said, str(result.exception))
+    return result.output
+
+
+def with_a_version(folder: Path) -> Path:
+    """A config file with a link to the newest version, and one version that holds the patient P1."""
+    settings = config(folder, current=folder / "current", secret={"demonstration": SECRET.decode()})
+    write_version(content(folder / "content", SIX), folder / "versions", provenance())
+    file = folder / "curate.yaml"
+    file.write_text(yaml.safe_dump(settings.model_dump(mode="json", exclude_defaults=True)), encoding="utf-8")
+    return file
+
+
+def test_a_link_that_cannot_be_set_does_not_hide_what_was_done(tmp_path: Path) -> None:
+    file = with_a_version(tmp_path)
+    (tmp_path / ".current.part").mkdir()
+    said = forget_fails(file, r"current still leads to .*; the version without .*: mend it and set the link: ln -sfn")
+    assert "new version" in said
+    assert len(find_versions(tmp_path / "versions")) == 2
+
+
+def test_a_folder_in_the_place_of_the_link_is_refused(tmp_path: Path) -> None:
+    file = with_a_version(tmp_path)
+    (tmp_path / "current").mkdir()
+    assert forget_fails(file, r"current: .*current is there and no link; name another place") == ""
+
+
+def test_a_link_that_leads_to_itself_is_no_version(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ConfigurationError, match="is no version of this config"):
+        say("data", "forget", path, tmp_path / "loop", "--patient", "P1")
 
 
 def test_the_demo_sources_are_written_anew(tmp_path: Path) -> None:

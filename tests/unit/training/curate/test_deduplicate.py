@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -10,14 +9,13 @@ import pytest
 import yaml
 
 from app.contracts.site import load_site
-from app.errors import ConfigurationError
 from tests.unit.training.curate.edited_pairs import EDITS, Pair, call, edited, make, pairs
 from training.curate.copies import compare, parts
 from training.curate.deduplicate import CLUSTERS, Deduplicate, Found, Member, Options, find
 from training.curate.ingest import Ingest
 from training.curate.ingest import Options as IngestOptions
 from training.curate.records import Kind, Record, Turn, read_records, record_line
-from training.curate.signatures import SIGNATURES, Signature, load, save, sign
+from training.curate.signatures import Signature, sign
 from training.curate.stages import RECORDS, Context
 from training.curate.statements import Names
 from training.curate.words import words
@@ -233,19 +231,6 @@ def corpus(count: int, seed: int = 3) -> list[Record]:
     return records
 
 
-def test_two_shards_give_the_result_of_one_run(tmp_path: Path, context: Context) -> None:
-    records = corpus(40)
-    whole = run(write(records, tmp_path / "whole"), tmp_path / "whole-out", context)
-    merged = write(records, tmp_path / "merged")
-    shards = [records[:15], records[15:]]
-    for number, shard in enumerate(shards):
-        run(write(shard, tmp_path / f"s{number}"), tmp_path / f"s{number}-out", context)
-    lines = [(tmp_path / f"s{number}-out" / SIGNATURES).read_bytes() for number in range(2)]
-    (merged / SIGNATURES).write_bytes(b"".join(lines))
-    assert run(merged, tmp_path / "merged-out", context) == whole
-    assert len(whole[RECORDS].splitlines()) < len(records)
-
-
 def test_the_order_of_records_decides_nothing(names: Names) -> None:
     records = corpus(30)
     shuffled = records[:]
@@ -273,29 +258,3 @@ def test_the_stage_writes_the_same_bytes_with_two_workers_and_counts_everything(
 
 def test_no_records_are_no_fault(tmp_path: Path, context: Context) -> None:
     assert run(write([], tmp_path / "in"), tmp_path / "out", context)[CLUSTERS] == b""
-
-
-def _other_version(path: Path) -> None:
-    fields = json.loads(path.read_text().splitlines()[0])
-    path.write_text(json.dumps({**fields, "sketch": "AAAA"}) + "\n")
-
-
-def _one_more(path: Path) -> None:
-    path.write_text(path.read_text() * 2)
-
-
-def _broken(path: Path) -> None:
-    path.write_text('{"id": "a"}\n')
-
-
-@pytest.mark.parametrize(("spoil", "words"), [(_other_version, "version"), (_one_more, "delete"), (_broken, ":1:")])
-def test_signatures_that_do_not_fit_are_refused(
-    spoil: Callable[[Path], None], words: str, tmp_path: Path, context: Context
-) -> None:
-    source = write([faq()], tmp_path / "in")
-    save(signed([faq()]), source / SIGNATURES)
-    assert load(source / SIGNATURES) == signed([faq()])
-    spoil(source / SIGNATURES)
-    (tmp_path / "out").mkdir()
-    with pytest.raises(ConfigurationError, match=words):
-        Deduplicate().run(source, tmp_path / "out", context)

@@ -9,8 +9,6 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,9 +19,11 @@ from hypothesis import strategies as st
 
 from app.contracts.site import load_site
 from app.errors import ConfigurationError
+from tests.unit.training.curate.chain_stages import somebody_else
 from training.curate.formats.contract import FIELDS, SourceRule
-from training.curate.ingest import QUARANTINE, Ingest, Options, source_files
+from training.curate.ingest import NOBODYS, QUARANTINE, Ingest, Options, source_files
 from training.curate.records import Record, read_records
+from training.curate.shards import join_reports
 from training.curate.shifting import Shift
 from training.curate.stages import RECORDS, Context, StageReport
 
@@ -32,7 +32,6 @@ RULES = [
     SourceRule(files="calls/*", kind="transcript", licence="own", fields={"conversation": "id"}),
 ]
 SITE = load_site(Path("demo"))
-NOBODY = 65_534
 
 
 def run(
@@ -287,20 +286,6 @@ def test_a_consent_that_is_refused_one_a_line_does_not_lose_against_the_config(s
     ]
 
 
-@contextmanager
-def somebody_else(folder: Path) -> Iterator[None]:
-    """Root reads everything, so root runs the block as another user, who owns ``folder``."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.chown(folder, NOBODY, NOBODY)
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 def test_a_file_that_may_not_be_read_is_set_aside() -> None:
     with TemporaryDirectory() as name, somebody_else(Path(name)):
         sources, out = Path(name) / "sources", Path(name) / "out"
@@ -311,6 +296,165 @@ def test_a_file_that_may_not_be_read_is_set_aside() -> None:
         report = run(sources, out)
         assert [(item["source"], item["reason"]) for item in quarantine(out)] == [("calls/a.jsonl", "cannot be read")]
         assert report.records_out == 1
+
+
+def test_a_folder_that_may_not_be_read_is_set_aside() -> None:
+    with TemporaryDirectory() as name, somebody_else(Path(name)):
+        sources, out = Path(name) / "sources", Path(name) / "out"
+        for folder in ("calls/closed", "calls/listed", "calls/left", "calls/.hidden"):
+            (sources / folder).mkdir(parents=True)
+            write(sources, f"{folder}/a.jsonl", call("C1"))
+        write(sources, "calls/b.jsonl", call("C2"))
+        for folder, mode in (("closed", 0), ("listed", 0o400), ("left", 0), (".hidden", 0)):
+            (sources / "calls" / folder).chmod(mode)
+        report = run(sources, out, exclude=["calls/left/*"])
+        assert [(item["source"], item["reason"]) for item in quarantine(out)] == [
+            ("calls/closed/", "a folder that cannot be read"),
+            ("calls/listed/a.jsonl", "cannot be read"),
+        ]
+        assert report.records_out == 1
+        sources.chmod(0)
+        with pytest.raises(ConfigurationError, match=r"sources, the folder of sources, cannot be read; let who"):
+            list(source_files(sources, []))
+        for path in (sources, *(sources / "calls" / folder for folder in ("closed", "listed", "left", ".hidden"))):
+            path.chmod(0o700)
+
+
+def test_names_of_any_length_are_told_apart(sources: Path, tmp_path: Path) -> None:
+    deep = Path("calls", *["d" * 200] * 3)
+    (sources / deep).mkdir(parents=True)
+    for name in ("a.jsonl", "b.jsonl"):
+        write(sources, f"{deep}/{name}", call("C1"))
+    assert [name for name, _, _ in source_files(sources, [])] == [f"{deep}/a.jsonl", f"{deep}/b.jsonl"]
+    assert [name for name, _, _ in source_files(sources, ["*/b.jsonl"])] == [f"{deep}/a.jsonl"]
+    run(sources, tmp_path / "out")
+    assert len({record.id for record in read_records(tmp_path / "out" / RECORDS)}) == 2
+
+
+def test_too_many_groups_are_set_aside(sources: Path, tmp_path: Path) -> None:
+    many = {f"column {number}": "x" for number in range(10_000)}
+    write(sources, "calls/a.jsonl", call("C1", groups=many) + call("C2", groups=dict(list(many.items())[:50])))
+    run(sources, tmp_path / "out")
+    assert [(item["line"], item["reason"], item["detail"]) for item in quarantine(tmp_path / "out")] == [
+        (1, "too many groups", "10000, at most 50")
+    ]
+    assert [len(record.groups) for record in read_records(tmp_path / "out" / RECORDS)] == [50]
+
+
+def left(out: Path) -> list[tuple[str | None, str | None]]:
+    """Patient and conversation of each record."""
+    return [(record.patient, record.conversation) for record in read_records(out / RECORDS)]
+
+
+def test_a_conversation_is_used_whole_or_not_at_all(sources: Path, tmp_path: Path) -> None:
+    write(sources, "calls/a.jsonl", call("C1", patient="P1") + call("C2", patient="P1") + call("C3"))
+    write(sources, "calls/b.jsonl", call("C1", consent=False, patient="P1") + call("C1") + call("C3", consent=None))
+    report = run(sources, tmp_path / "out")
+    assert left(tmp_path / "out") == [("P1", "C2")]
+    assert report.counts["without_consent"] == 5
+    assert report.tables["without_consent"] == [
+        {"refused_by": "another record of the conversation", "records": 3},
+        {"refused_by": "the record", "records": 2},
+    ]
+
+
+def test_a_record_without_a_name_is_the_patients_of_its_conversation(sources: Path, tmp_path: Path) -> None:
+    write(sources, "calls/a.jsonl", call("C1", "one") + call("C2", "two"))
+    write(sources, "calls/b.jsonl", call("C1", "three", patient="P1") + call("C1", "y" * 200, patient="P1") + call(""))
+    run(sources, tmp_path / "out", max_record_characters=100)
+    assert left(tmp_path / "out") == [("P1", "C1"), (None, "C2"), ("P1", "C1"), (None, None)]
+
+
+def test_one_without_a_name_among_several_patients_is_set_aside(sources: Path, tmp_path: Path) -> None:
+    write(sources, "calls/a.jsonl", call("C1") + call("C1", patient="P1") + call("C1", patient="P2"))
+    run(sources, tmp_path / "out")
+    assert left(tmp_path / "out") == [("P1", "C1"), ("P2", "C1")]
+    assert [(item["line"], item["reason"]) for item in quarantine(tmp_path / "out")] == [(1, NOBODYS)]
+
+
+ANA = {"resourceType": "Patient", "id": "p1", "identifier": [{"value": "MRN-1"}]}
+SAYS = {"resourceType": "Communication", "payload": [{"contentString": "Caller: hi"}]}
+REFUSES = {"resourceType": "Consent", "status": "active", "provision": {"type": "deny"}}
+AGREES = REFUSES | {"provision": {"type": "permit"}}
+
+
+def of(address: str) -> dict[str, str]:
+    return {"reference": address}
+
+
+def bundled(*resources: dict[str, Any], url: str = "") -> str:
+    entries = [{"resource": resource} | ({"fullUrl": url} if url else {}) for resource in resources]
+    return json.dumps({"resourceType": "Bundle", "entry": entries})
+
+
+@pytest.mark.parametrize("name", ["0.json", "z.json"])  # read before the records, and after them
+@pytest.mark.parametrize(
+    "refused",
+    [
+        bundled(REFUSES | {"patient": of("Patient/p1")}),
+        bundled(REFUSES | {"patient": of("https://h.example/fhir/Patient/p1/_history/3")}),
+        bundled(REFUSES | {"patient": {"identifier": {"value": "MRN-1"}}}),
+        bundled(ANA | {"id": "p9"}, REFUSES | {"patient": of("Patient/p9")}),
+        json.dumps(ANA) + "\n" + json.dumps(REFUSES | {"patient": of("Patient/p1")}) + "\n",
+        json.dumps(REFUSES | {"patient": of("Patient/p1"), "status": "inactive"}),
+    ],
+)
+@pytest.mark.parametrize("lines", [True, False])
+def test_a_fhir_consent_that_refuses_counts_in_every_file(
+    sources: Path, tmp_path: Path, name: str, refused: str, lines: bool
+) -> None:
+    said = SAYS | {"subject": of("Patient/p1"), "encounter": of("Encounter/e1")}
+    agreed = AGREES | {"patient": of("Patient/p1")}
+    write(sources, "calls/m.json", bundled(ANA, said, agreed))
+    write(sources, "calls/n.jsonl", call("C1", patient="MRN-1") + call("C1") + call("e1") + call("C2", patient="MRN-2"))
+    write(sources, f"calls/{name.replace('json', 'ndjson') if lines else name}", refused)
+    report = run(sources, tmp_path / "out", rules=[RULES[1].model_copy(update={"consent": True})])
+    assert left(tmp_path / "out") == [("MRN-2", "C2")]
+    assert {row["refused_by"]: row["records"] for row in report.tables["without_consent"]} == {
+        "another record of the conversation": 2, "a FHIR Consent": 2
+    }  # fmt: skip
+
+
+def test_a_fhir_consent_that_permits_counts_in_its_own_bundle_only(sources: Path, tmp_path: Path) -> None:
+    write(sources, "calls/a.json", bundled(AGREES | {"patient": of("Patient/p1")}))
+    write(sources, "calls/b.json", bundled(ANA, SAYS | {"subject": of("Patient/p1")}))
+    assert run(sources, tmp_path / "out").counts["without_consent"] == 1
+
+
+def test_patients_are_found_by_the_addresses_in_their_bundles(sources: Path, tmp_path: Path) -> None:
+    write(sources, "calls/a.json", bundled(ANA, url="urn:uuid:1"))
+    write(sources, "calls/b.json", bundled(REFUSES | {"patient": of("urn:uuid:1")}))
+    write(sources, "calls/c.jsonl", call("C1", patient="MRN-1") + call("C2", patient="MRN-2"))
+    run(sources, tmp_path / "out")
+    assert left(tmp_path / "out") == [("MRN-2", "C2")]
+
+
+def test_ids_of_patients_do_not_stand_for_numbers_of_others(sources: Path, tmp_path: Path) -> None:
+    people = [ANA | {"id": str(n), "identifier": [{"value": str(n + 1)}]} for n in range(1, 6)]
+    write(sources, "calls/a.json", bundled(*people, REFUSES | {"patient": of("Patient/2")}))
+    write(sources, "calls/b.jsonl", "".join(call(f"C{n}", patient=str(n)) for n in range(1, 7)))
+    run(sources, tmp_path / "out")
+    assert [patient for patient, _ in left(tmp_path / "out")] == ["1", "4", "5", "6"]
+
+
+def test_a_fhir_consent_that_refuses_for_nobody_is_set_aside(sources: Path, tmp_path: Path) -> None:
+    write(sources, "calls/a.json", bundled(REFUSES, AGREES))
+    run(sources, tmp_path / "out")
+    assert [(item["line"], item["reason"]) for item in quarantine(tmp_path / "out")] == [
+        (1, "a Consent that refuses and names no patient")
+    ]
+
+
+def test_shards_know_what_stands_in_other_shards(sources: Path, tmp_path: Path) -> None:
+    write(sources, "calls/a.jsonl", "".join(call(f"C{n}", patient=f"MRN-{n % 5}") for n in range(30)))
+    write(sources, "calls/b.jsonl", call("C7", consent=False) + call("C8"))
+    write(sources, "calls/c.json", bundled(REFUSES | {"patient": {"identifier": {"value": "MRN-1"}}}))
+    whole = run(sources, tmp_path / "whole")
+    parts = [run(sources, tmp_path / f"part{n}", shard=(n, 3)) for n in (1, 2, 3)]
+    found = [one for n in (1, 2, 3) for one in read_records(tmp_path / f"part{n}" / RECORDS)]
+    assert sorted(found, key=lambda r: (r.source, r.place)) == list(read_records(tmp_path / "whole" / RECORDS))
+    assert join_reports(parts).counts == whole.counts
+    assert join_reports(parts).tables == whole.tables
 
 
 def test_what_is_too_much_of_a_record_is_set_aside(sources: Path, tmp_path: Path) -> None:

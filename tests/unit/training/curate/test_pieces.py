@@ -73,6 +73,14 @@ TOLD = (
          (P, "seis siete ocho nueve")),
         ["¿Su número de seguro social?", "#", "sí", "#", "sí", "#"],
     ),
+    (
+        ((S, "What is your chart number?"), (P, "125/31.25"), (S, "mhm"), (P, "then 250")),
+        ["What is your chart number?", "#", "mhm", "then #"],
+    ),
+    (
+        ((P, "125/31"), (S, "mhm"), (P, "then 2548."), (S, "mhm"), (P, "then 7719.")),
+        ["125/31", "mhm", "then #.", "mhm", "then #."],
+    ),
 )  # fmt: skip
 
 
@@ -120,6 +128,8 @@ ORDINARY = (
     ((P, "Oh, that's fine."), (S, "Okay."), (P, "Oh, and once a day?"), (S, "Once a day.")),
     ((S, "What's the ZIP?"), (P, "526"), (S, "And date of birth?"), (P, "<DATE_1>, 1957")),
     ((P, "Is it 24/7?"), (S, "Yes."), (P, "And 365 days?"), (S, "Yes.")),
+    ((P, "Is there a liquid?"), (S, "It is 125/31.25."), (P, "Okay."), (S, "And 250/62.5.")),
+    ((P, "Which ones?"), (S, "125/31.25."), (P, "Okay."), (S, "Then 250 / 62.5."), (P, "Okay."), (S, "And 875/125.")),
     ((P, "The platelets?"), (S, "150,000."), (P, "Okay."), (S, "And 140,000 before.")),
 )  # fmt: skip
 

@@ -250,13 +250,40 @@ def test_decisions_survive_the_file_in_any_order(made: list[tuple[int, str]]) ->
         assert load_decisions(path) == given_
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =cmd|' /C calc'!A0", "＝1", "|x"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", " =cmd|' /C calc'!A0", "＝1", "|x", '"=1', "\tx", "\rx"]
+)
 def test_no_cell_is_a_formula(tmp_path: Path, text: str) -> None:
     work = queue(tmp_path / "w", ("01", [item(1, excerpt=text, proposal=text, reason=text, record=text)]))
     row = rows(export(work, tmp_path, tmp_path / "d.jsonl").csv)[0]
     for column in ("record", "excerpt", "proposal", "reason"):
         assert row[column].startswith("'")
     assert row["excerpt"] == f"'{text}"
+
+
+@pytest.mark.parametrize("mark", [";", "; ", ';"', "\t", "\r", "\n", "\n\n "])
+@pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)", "＝1"])
+def test_nor_is_a_part_of_a_cell_where_a_spreadsheet_parts_it(tmp_path: Path, mark: str, formula: str) -> None:
+    text = f"He said{mark}{formula}"
+    asked = [item(1, excerpt=text, proposal=text), item(2, excerpt=text + " again")]
+    work = queue(tmp_path / "w", ("01", asked))
+    exported = export(work, tmp_path, tmp_path / "d.jsonl")
+    row = rows(exported.csv)[0]
+    assert row["excerpt"] == row["proposal"] == f"He said{mark}'{formula}"
+    import_decisions(fill(exported.csv, {0: "accept"}), work, tmp_path / "d.jsonl", on=DAY)
+    assert verdicts(tmp_path / "d.jsonl") == {item(1).key: "accept"}
+    (tmp_path / "swapped.csv").write_text(
+        exported.csv.read_text(encoding="utf-8-sig").replace(item(1).key, "X").replace(item(2).key, item(1).key)
+        .replace("X", item(2).key), encoding="utf-8",
+    )  # fmt: skip
+    with pytest.raises(ConfigurationError, match="those of another question"):
+        import_decisions(fill(tmp_path / "swapped.csv", {0: "drop"}), work, tmp_path / "d.jsonl", on=DAY)
+
+
+def test_plain_words_are_exported_as_they_are(tmp_path: Path) -> None:
+    text = "It's 5 - 3; no, 2 + 2; a@b.example; 50 % or so, 'quoted' | x"
+    work = queue(tmp_path / "w", ("01", [item(1, excerpt=text)]))
+    assert rows(export(work, tmp_path, tmp_path / "d.jsonl").csv)[0]["excerpt"] == text
 
 
 def test_a_key_of_digits_is_no_number_for_a_spreadsheet(tmp_path: Path) -> None:

@@ -1,0 +1,100 @@
+"""Who refuses consent by a FHIR ``Consent``, in whatever file of the sources it stands.
+
+What permits counts in its own bundle only (:mod:`training.curate.formats.fhir`): the same number may be another patient
+elsewhere. A refusal counts everywhere, also in resources one a line, which are otherwise not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from training.curate.formats.contract import FormatName, Refused
+from training.curate.formats.encoding import cleaned
+from training.curate.formats.fhir import Resource, permits, reference_of
+from training.curate.formats.json_text import loaded
+from training.curate.formats.reading import Fault, Line, SourceFile
+
+_KINDS = ("Patient", "Consent")
+
+
+class Refusals:
+    """Grows file by file; :meth:`numbers` then names the patients who refuse. Holds ids alone."""
+
+    def __init__(self) -> None:
+        self._patients: list[tuple[frozenset[str], frozenset[str]]] = []
+        self._references: set[str] = set()
+        self._numbers: set[str] = set()
+
+    def read(self, file: SourceFile, name: FormatName) -> None:
+        """Take in a file's patients and their refusals; nothing of other formats. OSError where it cannot be read."""
+        for address, resource in _resources(file, name):
+            if resource["resourceType"] == "Patient":
+                references = {f"Patient/{_word(resource.get('id'))}", reference_of(address)} - {"", "Patient/"}
+                self._patients.append((frozenset(references), frozenset(_identifiers(resource.get("identifier")))))
+            elif not permits(resource):
+                who = resource.get("patient")
+                if isinstance(who, Mapping):
+                    self._references |= {reference_of(who.get("reference"))} - {""}
+                    self._numbers |= _identifiers([who.get("identifier")])
+
+    def numbers(self) -> frozenset[str]:
+        """How records name the patients who refuse: by an identifier, or by what their reference ends with."""
+        references, numbers = set(self._references), set(self._numbers)
+        waiting, grown = self._patients, True
+        while grown:
+            rest = []
+            for known, identifiers in waiting:
+                if known.isdisjoint(references) and identifiers.isdisjoint(numbers):
+                    rest.append((known, identifiers))
+                else:
+                    references |= known
+                    numbers |= identifiers
+            waiting, grown = rest, len(rest) < len(waiting)
+        return frozenset(numbers | {_word(reference.rsplit("/", 1)[-1]) for reference in references})
+
+
+def _resources(file: SourceFile, name: FormatName) -> Iterator[tuple[str, Resource]]:
+    """Patients and consents of a file, each with its address in the bundle; what cannot be read is passed over here, as
+    reading the records sets it aside.
+    """
+    if name == "jsonl":
+        texts: Iterable[str] = (line.text for line in file.lines() if isinstance(line, Line))
+        yield from _one_a_line(texts)
+    elif name == "fhir":
+        found = file.whole()
+        if isinstance(found, Fault):
+            return
+        try:
+            yield from _inside(loaded(found[0]))
+        except Refused:
+            yield from _one_a_line(found[0].split("\n"))
+
+
+def _one_a_line(lines: Iterable[str]) -> Iterator[tuple[str, Resource]]:
+    for line in lines:
+        if "resourceType" in line and any(kind in line for kind in _KINDS):
+            try:
+                yield from _inside(loaded(line))
+            except Refused:
+                continue
+
+
+def _inside(value: Any) -> Iterator[tuple[str, Resource]]:
+    if not isinstance(value, Mapping):
+        return
+    entries = value.get("entry") if value.get("resourceType") == "Bundle" else [{"resource": value}]
+    for entry in entries if isinstance(entries, list) else ():
+        resource = entry.get("resource") if isinstance(entry, Mapping) else None
+        if isinstance(resource, Mapping) and resource.get("resourceType") in _KINDS:
+            yield _word(entry.get("fullUrl")), resource
+
+
+def _identifiers(value: Any) -> set[str]:
+    items = value if isinstance(value, list) else ()
+    return {_word(item.get("value")) for item in items if isinstance(item, Mapping)} - {""}
+
+
+def _word(value: Any) -> str:
+    """As a record holds it."""
+    return cleaned(value)[0].replace("\n", " ") if isinstance(value, str) else ""
