@@ -235,19 +235,20 @@ def encoder_retrieve(
 
 @encoder.command("names")
 def encoder_names(
-    out: Annotated[Path, typer.Option(help="Folder for names.safetensors and its card.")],
-    framed: Annotated[int, typer.Option(min=0, help="Messages made from frames with identifiers.")] = 9_000,
-    calm: Annotated[int, typer.Option(min=0, help="Messages made from frames without.")] = 9_000,
+    out: Annotated[Path, typer.Option(help="Folder for names.safetensors, words.safetensors and their cards.")],
+    framed: Annotated[int, typer.Option(min=0, help="Messages made from frames with identifiers.")] = 12_000,
+    calm: Annotated[int, typer.Option(min=0, help="Messages made from frames without.")] = 11_000,
     rewritten: Annotated[int, typer.Option(min=0, help="Copies of each written message with identifiers.")] = 1,
-    cache: Cache = CACHE,
+    epochs: Annotated[int, typer.Option(min=1, help="Times that messages are drawn and read.")] = 4,
+    layers: Annotated[int, typer.Option(min=2, max=6, help="Blocks of the encoder that are run.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
 ) -> None:
-    """Train the learned name recognizer of redaction on invented messages."""
+    """Train the learned name recognizer of redaction on invented messages (about 40 minutes on one core)."""
     typer.echo("Loading the training libraries ...", err=True)
     from training.encoder.names import Settings, train
     from training.encoder.names_data import Sizes
 
-    path = train(out, cache, Sizes(framed, calm, rewritten, seed), Settings(seed=seed))
+    path = train(out, Sizes(framed, calm, rewritten, seed), Settings(epochs=epochs, layers=layers, seed=seed))
     typer.echo(f"{path} written. Next: bedside-train encoder names-evaluate {out} SET ...")
 
 

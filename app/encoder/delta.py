@@ -1,9 +1,11 @@
-"""The change of the pinned weights that makes the encoder a search encoder: low-rank factors in a small file.
+"""Changes of the pinned weights, as low-rank factors in small files: one makes the encoder a search encoder, the other
+a reader of words.
 
-``search.safetensors`` holds, as float16, for each changed weight its factors A (rank, in) and B (out, rank), and the
-map from a token's last state to its vector (``tokens.weight``) and to what it weighs (``tokens.scale``, whose last
-number is the bias). ``search.json`` is the card: what they were trained on, and ``strength``, by which the factors'
-product is multiplied. ``bedside-train encoder retrieve`` writes both.
+A file holds, as float16, for each changed weight its factors A (rank, in) and B (out, rank); the card beside it tells
+what they were trained on, and ``strength``, by which the factors' product is multiplied. ``search/`` also has the map
+from a token's last state to its vector (``tokens.weight``) and to what it weighs (``tokens.scale``, whose last number
+is the bias); the card of ``words/`` tells how many ``layers`` are run. ``bedside-train encoder retrieve`` and ``names``
+write them.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,47 +27,91 @@ from app.errors import ConfigurationError
 FOLDER = Path(__file__).parent / "search"
 DELTA_FILE = "search.safetensors"
 CARD_FILE = "search.json"
+WORDS_FOLDER = Path(__file__).parent / "words"
+WORDS_FILE = "words.safetensors"
+WORDS_CARD = "words.json"
+MOST_LAYERS = 6
 _TOKEN_MAP, _TOKEN_SCALE = "tokens.weight", "tokens.scale"
 
 Weights = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
-class Delta:
-    """``factors`` by the name of the weight: A and B; ``sha256`` is over both files.
-
-    ``token_map`` is (64, width), ``token_scale`` (width + 1).
-    """
+class Change:
+    """``factors`` by the name of the weight: A and B; ``sha256`` is over the file and its card."""
 
     factors: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
-    token_map: NDArray[np.float32]
-    token_scale: NDArray[np.float32]
     strength: float
     sha256: str
-
-    @classmethod
-    def load(cls, folder: Path = FOLDER) -> Delta:
-        """Read factors and card. Raises ConfigurationError if a file is missing, damaged or incomplete."""
-        try:
-            card, data = (folder / CARD_FILE).read_bytes(), (folder / DELTA_FILE).read_bytes()
-            strength = float(json.loads(card)["strength"])
-            tensors = {name: value.astype(np.float32) for name, value in load(data).items()}
-            token_map, token_scale = tensors.pop(_TOKEN_MAP), tensors.pop(_TOKEN_SCALE)
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise ConfigurationError(f"The search encoder's files in {folder} cannot be read: {error}") from error
-        names = {name.rsplit(".", 1)[0] for name in tensors}
-        if not names or any(f"{name}.{part}" not in tensors for name in names for part in "AB"):
-            raise ConfigurationError(f"{folder / DELTA_FILE} must hold factors A and B of each weight")
-        if token_map.shape != (TOKEN_WIDTH, token_scale.size - 1):
-            raise ConfigurationError(f"{folder / DELTA_FILE} has a map to tokens of another shape")
-        factors = {name: (tensors[f"{name}.A"], tensors[f"{name}.B"]) for name in names}
-        return cls(factors, token_map, token_scale, strength, hashlib.sha256(card + data).hexdigest())
 
     def applied(self, weights: Weights) -> Weights:
         """The weights with the change added. Raises ConfigurationError if a weight is missing or of another shape."""
         changed = dict(weights)
         for name, (down, up) in self.factors.items():
             if name not in weights or weights[name].shape != (up.shape[0], down.shape[1]):
-                raise ConfigurationError(f"The search encoder's factors of {name} do not fit the pinned weights")
+                raise ConfigurationError(f"The factors of {name} do not fit the encoder's pinned weights")
             changed[name] = weights[name] + np.float32(self.strength) * (up @ down)
         return changed
+
+
+@dataclass(frozen=True, slots=True)
+class Delta(Change):
+    """The change for search. ``token_map`` is (64, width), ``token_scale`` (width + 1)."""
+
+    token_map: NDArray[np.float32]
+    token_scale: NDArray[np.float32]
+
+    @classmethod
+    def load(cls, folder: Path = FOLDER) -> Delta:
+        """Read factors and card. Raises ConfigurationError if a file is missing, damaged or incomplete."""
+        card, tensors, digest = _read(folder, CARD_FILE, DELTA_FILE)
+        path = folder / DELTA_FILE
+        if _TOKEN_MAP not in tensors or _TOKEN_SCALE not in tensors:
+            raise ConfigurationError(f"{path} has no map to tokens (tokens.weight and tokens.scale)")
+        token_map, token_scale = tensors.pop(_TOKEN_MAP), tensors.pop(_TOKEN_SCALE)
+        if token_map.shape != (TOKEN_WIDTH, token_scale.size - 1):
+            raise ConfigurationError(f"{path} has a map to tokens of another shape")
+        return cls(_factors(path, tensors), _strength(folder / CARD_FILE, card), digest, token_map, token_scale)
+
+
+@dataclass(frozen=True, slots=True)
+class WordDelta(Change):
+    """The change for reading words. Only the first ``layers`` blocks are run."""
+
+    layers: int
+
+    @classmethod
+    def load(cls, folder: Path = WORDS_FOLDER) -> WordDelta:
+        """Read factors and card. Raises ConfigurationError if a file is missing, damaged or incomplete."""
+        card, tensors, digest = _read(folder, WORDS_CARD, WORDS_FILE)
+        layers = card.get("layers")
+        if type(layers) is not int or not 1 < layers <= MOST_LAYERS:
+            raise ConfigurationError(f"{folder / WORDS_CARD}: layers must be a number from 2 to {MOST_LAYERS}")
+        factors = _factors(folder / WORDS_FILE, tensors)
+        return cls(factors, _strength(folder / WORDS_CARD, card), digest, layers)
+
+
+def _read(folder: Path, card: str, file: str) -> tuple[dict[str, Any], Weights, str]:
+    try:
+        told, data = (folder / card).read_bytes(), (folder / file).read_bytes()
+        content = json.loads(told)
+        tensors = {name: value.astype(np.float32) for name, value in load(data).items()}
+    except (OSError, SafetensorError, ValueError) as error:
+        raise ConfigurationError(f"The encoder's files in {folder} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{folder / card} must hold an object")
+    return content, tensors, hashlib.sha256(told + data).hexdigest()
+
+
+def _factors(path: Path, tensors: Weights) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    names = {name.rsplit(".", 1)[0] for name in tensors}
+    if not names or any(f"{name}.{part}" not in tensors for name in names for part in "AB"):
+        raise ConfigurationError(f"{path} must hold factors A and B of each weight")
+    return {name: (tensors[f"{name}.A"], tensors[f"{name}.B"]) for name in names}
+
+
+def _strength(path: Path, card: dict[str, Any]) -> float:
+    strength = card.get("strength")
+    if not isinstance(strength, int | float) or not np.isfinite(strength):
+        raise ConfigurationError(f"{path}: strength must be a number")
+    return float(strength)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from app.encoder import graph, weights
-from app.encoder.delta import Delta
+from app.encoder.delta import Change, Delta, WordDelta
 from app.encoder.sessions import open_session
 from app.encoder.text import Text
 from app.errors import ConfigurationError
@@ -53,7 +53,7 @@ class Embedding:
 
 
 class Encoder(Embedding):
-    """The pinned weights as published, for texts and for their words.
+    """The pinned weights, as published for whole texts, and changed by :class:`WordDelta` for their words.
 
     ``hidden_dimension`` is the length of hidden states.
     """
@@ -66,20 +66,23 @@ class Encoder(Embedding):
         self._words = words
 
     @classmethod
-    def load(cls, cache_dir: Path) -> Encoder:
+    def load(cls, cache_dir: Path, words: WordDelta | None = None) -> Encoder:
         """Verify the pinned weights, write the ONNX files into ``cache_dir`` if they are missing or damaged, open them.
+        ``words`` is the shipped change unless given.
 
         Raises ConfigurationError if the package is missing or altered, or the folder cannot be written.
         """
         folder = weights.model_folder()
         weights.verify(folder)
-        whole, words = (open_session(_cached_graph(folder, cache_dir, for_words=wanted)) for wanted in (False, True))
-        return cls(whole, words, _tokenizer(folder))
+        whole, reader = (
+            open_session(_cached_graph(folder, cache_dir, words=wanted)) for wanted in (None, words or WordDelta.load())
+        )
+        return cls(whole, reader, open_tokenizer(folder))
 
     def hidden(self, text: str) -> tuple[Offsets, NDArray[np.float32]]:
         """Character offsets of each token in ``text``, and hidden states, float32 (tokens, 768): middle, then last.
 
-        The states come from 8-bit products: near to those of the weights as published, and not equal to them.
+        The states come from 8-bit products: near to those of the weights in full, and not equal to them.
 
         The first and the last token are the model's own marks, with offsets (0, 0). Cut at 256 tokens.
         """
@@ -109,7 +112,7 @@ class SearchEncoder(Embedding):
         whole = open_session(_cached_graph(folder, cache_dir, delta=delta, rounded=rounded))
         named = f"{weights.WEIGHTS_SHA256}:{delta.sha256}{_ROUNDED if rounded else ''}"
         identity = hashlib.sha256(named.encode()).hexdigest()
-        return cls(whole, _tokenizer(folder), identity)
+        return cls(whole, open_tokenizer(folder), identity)
 
     def read(self, texts: Sequence[str]) -> list[Text]:
         """What the encoder makes of each text, in the order given. Each text is cut at 256 tokens."""
@@ -122,7 +125,8 @@ class SearchEncoder(Embedding):
         return [result[index] for index in range(len(texts))]
 
 
-def _tokenizer(folder: Path) -> Tokenizer:
+def open_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of the pinned weights; it cuts a text at 256 tokens."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(MAX_TOKENS)
     tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")
@@ -139,10 +143,11 @@ def _run(session: ort.InferenceSession, outputs: list[str], encodings: Sequence[
 
 
 def _cached_graph(
-    folder: Path, cache_dir: Path, *, for_words: bool = False, delta: Delta | None = None, rounded: bool = False
+    folder: Path, cache_dir: Path, *, words: WordDelta | None = None, delta: Delta | None = None, rounded: bool = False
 ) -> Path:
     """The ONNX file; its digest lies beside it, so that a damaged or half-written file is noticed and rebuilt."""
-    kind = "words" if for_words else delta.sha256 if delta else "whole"
+    change: Change | None = words or delta
+    kind = change.sha256 if change else "whole"
     what = f"{weights.WEIGHTS_SHA256}:{graph.GRAPH_VERSION}:{kind}{_ROUNDED if rounded else ''}"
     name = hashlib.sha256(what.encode()).hexdigest()[:16]
     path, digest_path = cache_dir / f"{name}.onnx", cache_dir / f"{name}.sha256"
@@ -151,7 +156,7 @@ def _cached_graph(
             with path.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() == digest_path.read_text(encoding="ascii"):
                     return path
-        data = graph.build(folder, for_words=for_words, delta=delta, rounded=rounded).SerializeToString()
+        data = graph.build(folder, words=words, delta=delta, rounded=rounded).SerializeToString()
         cache_dir.mkdir(parents=True, exist_ok=True)
         replace_file(path, data)
         replace_file(digest_path, hashlib.sha256(data).hexdigest().encode("ascii"))

@@ -7,7 +7,8 @@ one matrix product.
 Inputs: ``ids`` and ``mask``, int64 (batch, tokens). Outputs: of the graph for whole texts, ``embedding`` float32
 (batch, 384), the mean of the last hidden states over the mask scaled to length 1; with a :class:`Delta` also ``tokens``
 (batch, tokens, 64), vectors of length 1, and ``weights`` (batch, tokens), what each token says; of the graph for words,
-``states`` and ``middle`` float32 (batch, tokens, 384), the hidden states after the last and after the third block.
+``states`` and ``middle`` float32 (batch, tokens, 384), the hidden states after the last block that it runs and after
+the one in the middle: its :class:`WordDelta` says how many it runs.
 
 The graph for words, and one for whole texts on demand, multiply in 8-bit integers, half the time of float32: weights
 are rounded once for each column, activations for each product at run time. Weights use 7 of the 8 bits, because
@@ -26,14 +27,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load_file
 
-from app.encoder.delta import Delta, Weights
+from app.encoder.delta import Delta, Weights, WordDelta
 from app.encoder.text import TOKEN_WIDTH
 
-GRAPH_VERSION = 2
+GRAPH_VERSION = 3
 """Part of the cache file's name: raise it when the graph that is written changes."""
 
 LAYERS = 6
-MIDDLE = 3
 HEADS = 12
 WIDTH = 384
 EPSILON = 1e-12
@@ -88,25 +88,26 @@ class _Graph:
 
 
 def build(
-    folder: Path, *, for_words: bool = False, delta: Delta | None = None, rounded: bool = False
+    folder: Path, *, words: WordDelta | None = None, delta: Delta | None = None, rounded: bool = False
 ) -> onnx.ModelProto:
-    """The graph for whole texts, or the one for words, with the weights of ``folder/model.safetensors``.
+    """The graph for whole texts, or with ``words`` the one for words, with the weights of ``folder/model.safetensors``.
 
     ``delta`` is added to the weights; ``rounded`` is a graph for whole texts that multiplies in 8-bit integers too.
-    Raises ConfigurationError if the delta does not fit the weights.
+    Raises ConfigurationError if a change does not fit the weights.
     """
     weights: Weights = load_file(folder / "model.safetensors")
-    if delta is not None:
-        weights = delta.applied(weights)
-    graph = _Graph(rounded=rounded or for_words)
+    if change := words or delta:
+        weights = change.applied(weights)
+    layers = words.layers if words else LAYERS
+    graph = _Graph(rounded=rounded or words is not None)
     hidden = _embed(graph, weights)
     bias = _mask_bias(graph)
-    names = {MIDDLE: "middle", LAYERS: "states"}
-    for layer in range(LAYERS):
+    names = {middle(layers): "middle", layers: "states"} if words else {}
+    for layer in range(layers):
         hidden = _block(graph, weights, f"encoder.layer.{layer}", hidden, bias, name=names.get(layer + 1, ""))
     states: list[int | str] = ["batch", "tokens", WIDTH]
     outputs: dict[str, list[int | str]] = {"middle": states, "states": states}
-    if not for_words:
+    if words is None:
         _pool(graph, hidden)
         outputs = {"embedding": ["batch", WIDTH]}
     if delta is not None:
@@ -125,6 +126,11 @@ def build(
     )
     model.ir_version = 9
     return model
+
+
+def middle(layers: int) -> int:
+    """After which block of so many the middle states are taken."""
+    return (layers + 1) // 2
 
 
 def _embed(graph: _Graph, weights: Weights) -> str:

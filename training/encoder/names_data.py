@@ -17,6 +17,9 @@ from training.encoder.names_lists import FOLDER, FRAME_FAMILIES, Lists, held_out
 from training.encoder.names_messages import marked, read_found, read_messages, with_identifiers
 
 FOUND = "found.txt"
+_JOINED = 0.12
+_LONGEST = 900
+"""Characters of a joined text: the service reads no longer ones at once."""
 _TYPO_LETTERS = "abcdefghijklmnoprstuvw"
 
 
@@ -62,6 +65,26 @@ def examples(side: str, sizes: Sizes, folder: Path = FOLDER) -> list[Example]:
             put = with_identifiers(pieces, forms, rng)
             made.append(_example(styled(put, rng), f"rewritten {author}"))
     return made
+
+
+def joined(made: Sequence[Example], rng: Random) -> list[Example]:
+    """The examples in another order, some of them joined to longer texts of several lines."""
+    order = list(made)
+    rng.shuffle(order)
+    result, at = [], 0
+    while at < len(order):
+        size = rng.choice((2, 3, 4, 6, 8)) if rng.random() < _JOINED else 1
+        part, at = order[at : at + size], at + size
+        glue = rng.choice(("\n", "\n\x01\n", "\n\n"))
+        text, spans = part[0].text, list(part[0].spans)
+        for one in part[1:]:
+            if len(text) + len(glue) + len(one.text) > _LONGEST:
+                break
+            text += glue
+            spans += [(kind, start + len(text), end + len(text)) for kind, start, end in one.spans]
+            text += one.text
+        result.append(Example(text, tuple(spans), part[0].source))
+    return result
 
 
 def _framed(lists: Lists, forms: Forms, rng: Random) -> Example:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.encoder.delta import WORDS_FILE, WordDelta
 from app.encoder.encoder import Encoder
 from app.errors import ConfigurationError
 from app.redaction.detector import Detector, own_recognizers
@@ -105,7 +106,8 @@ def count(find: Callable[[str], Sequence[Span]], messages: Iterable[Example]) ->
 
 def measure(folder: Path, sets: dict[str, list[Example]], cache: Path, levels: Sequence[float] = LEVELS) -> str:
     """A Markdown table for each set: by the rules alone, at the card's thresholds, at each level for all classes."""
-    head, encoder, lexicon = Head.load(folder), Remembering(Encoder.load(cache)), Lexicon.load()
+    words = WordDelta.load(folder) if (folder / WORDS_FILE).exists() else None
+    head, encoder, lexicon = Head.load(folder), Remembering(Encoder.load(cache, words)), Lexicon.load()
     content = (folder / "names.safetensors").read_bytes()
     rules = own_recognizers(lexicon, _TIMEOUT_S)
     detectors = {"rules": Detector(rules, lexicon, timeout_s=_TIMEOUT_S)}

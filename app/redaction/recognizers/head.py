@@ -36,7 +36,7 @@ class Card(BaseModel):
     """``names.json``: which weights these are, and from which chance on a word is an identifier.
 
     ``thresholds`` by class; a word beside an identifier of its class needs only ``beside`` of that. ``base``: SHA-256
-    of the encoder's weights.
+    of the encoder's change (:class:`app.encoder.delta.WordDelta`) under which the states are read.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import warnings
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from app.encoder import weights
+from app.encoder.delta import WORDS_CARD, WORDS_FILE, WORDS_FOLDER, WordDelta
 from app.encoder.encoder import MAX_TOKENS, Encoder
 from app.errors import ConfigurationError
 
@@ -42,16 +44,10 @@ def test_embeddings_equal_the_torch_reference(encoder: Encoder) -> None:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     batch = tokenizer(TEXTS, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
     with torch.no_grad():
-        layers = model(**batch, output_hidden_states=True).hidden_states
-        states = layers[-1]
+        states = model(**batch).last_hidden_state
     mask = batch["attention_mask"][..., None].float()
     expected = torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=-1).numpy()
     assert np.abs(encoder.embed(TEXTS) - expected).max() < 1e-4
-    offsets, hidden = encoder.hidden(TEXTS[0])
-    for part, layer in ((hidden[:, :384], layers[3]), (hidden[:, 384:], states)):
-        wanted = layer[0, : len(offsets)].numpy()
-        likeness = (part * wanted).sum(axis=1) / np.linalg.norm(part, axis=1) / np.linalg.norm(wanted, axis=1)
-        assert likeness.min() > 0.95
 
 
 def test_embeddings_are_unit_vectors_in_the_order_given(encoder: Encoder) -> None:
@@ -111,6 +107,31 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"other weights")
     with pytest.raises(ConfigurationError, match="instead of the pinned"):
         weights.verify(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("card", "said"),
+    [
+        ('{"strength": 1}', "layers must be a number from 2 to 6"),
+        ('{"strength": 1, "layers": 7}', "layers must be"),
+        ('{"strength": 1, "layers": true}', "layers must be"),
+        ('{"layers": 3}', "strength must be a number"),
+        ('{"layers": 3, "strength": NaN}', "strength must be a number"),
+        ("[]", "must hold an object"),
+        ("{", "cannot be read"),
+    ],
+)
+def test_a_change_with_a_broken_card_is_refused(tmp_path: Path, card: str, said: str) -> None:
+    (tmp_path / WORDS_FILE).write_bytes((WORDS_FOLDER / WORDS_FILE).read_bytes())
+    (tmp_path / WORDS_CARD).write_text(card)
+    with pytest.raises(ConfigurationError, match=said):
+        WordDelta.load(tmp_path)
+
+
+def test_the_shipped_reader_is_over_the_pinned_weights() -> None:
+    card = json.loads((WORDS_FOLDER / WORDS_CARD).read_text(encoding="utf-8"))
+    assert card["base"] == weights.WEIGHTS_SHA256
+    assert WordDelta.load().layers == card["layers"]
 
 
 def test_loading_imports_no_torch(cache_dir: Path, encoder: Encoder) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.encoder.delta import WordDelta
 from app.encoder.encoder import Encoder
 from app.errors import ConfigurationError, RedactionFailed
 from app.redaction.detector import Detector
@@ -243,3 +244,7 @@ def test_features_tell_how_a_word_is_written() -> None:
     assert len(row("Maria")) == features.WIDTH
     rows = {tuple(row(text)) for text in ("Maria", "maria", "MARIA", "MaRia", "metformin", "3/14", "1234567", "RX99")}
     assert len(rows) == 8
+
+
+def test_the_shipped_weights_were_trained_over_the_shipped_reader() -> None:
+    assert Head.load().card.base == WordDelta.load().sha256

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from app.encoder.delta import WordDelta
+from app.encoder.encoder import Encoder
 from app.errors import ConfigurationError
 from app.redaction.entities import Span
 from app.redaction.lexicon import Lexicon
@@ -18,11 +21,12 @@ from app.redaction.recognizers import features
 from app.redaction.recognizers.head import NOTHING, Head, Inputs
 from training.encoder import names_data
 from training.encoder.names import CLASSES, THRESHOLDS, Item, Network, Settings, batch_of, fit, item, write
-from training.encoder.names_data import Example, Sizes, examples, styled
+from training.encoder.names_data import Example, Sizes, examples, joined, styled
 from training.encoder.names_forms import Forms
 from training.encoder.names_lists import FOLDER, FRAME_FAMILIES, Lists, held_out
 from training.encoder.names_measure import count, read_set
 from training.encoder.names_messages import marked, read_found, with_identifiers
+from training.encoder.words import WordReader
 
 SIZES = Sizes(framed=600, calm=400)
 
@@ -130,18 +134,17 @@ def test_a_broken_list_is_named(tmp_path: Path) -> None:
         Lists.load("train", tmp_path)
 
 
-class LetterEncoder:
-    """States that tell a piece's first letter: enough to learn from. A piece is a word."""
+class Letters(torch.nn.Module):
+    """States that tell a piece's first letter: enough to learn from. A piece is a word, its id the letter."""
 
-    def hidden(self, text: str) -> tuple[list[tuple[int, int]], np.ndarray]:
+    @staticmethod
+    def encode(text: str) -> tuple[np.ndarray, list[tuple[int, int]]]:
         words = features.split(text)
-        states = np.zeros((len(words) + 2, 768), dtype=np.float32)
-        for at, word in enumerate(words, start=1):
-            states[at, ord(word.text[0].lower()) % 768] = 1
-        return [(0, 0), *((word.start, word.end) for word in words), (0, 0)], states
+        ids = np.array([0, *(ord(word.text[0].lower()) for word in words), 0])
+        return ids, [(0, 0), *((word.start, word.end) for word in words), (0, 0)]
 
-    def knows(self, word: str) -> bool:
-        return len(word) == 1
+    def forward(self, texts: Sequence[np.ndarray]) -> list[torch.Tensor]:
+        return [torch.nn.functional.one_hot(torch.from_numpy(ids) % 768, 768).float() for ids in texts]
 
 
 def _items(texts: dict[str, str]) -> list[Item]:
@@ -149,7 +152,7 @@ def _items(texts: dict[str, str]) -> list[Item]:
     made = []
     for text, name in texts.items():
         spans = (("PERSON", text.index(name), text.index(name) + len(name)),) if name else ()
-        made.append(item(Example(text, spans, "test"), LetterEncoder(), reader))
+        made.append(item(Example(text, spans, "test"), Letters.encode, reader))
     return made
 
 
@@ -164,21 +167,24 @@ def test_weights_are_read_as_they_were_trained(tmp_path: Path) -> None:
         f"please {verb} {name} about it": name for verb in ("call", "tell", "ask") for name in ("zolti", "zup", "zane")
     }
     texts |= {f"please {verb} {word} about it": "" for verb in ("call", "tell", "ask") for word in ("us", "me", "home")}
-    items = _items(texts)
+    items, read = _items(texts), Letters()
     settings = Settings(epochs=60, pieces=60, hidden_flags=0.5, learning_rate=5e-3)
-    network, loss = fit(items, settings)
+    asked = []
+    network, loss = fit(lambda epoch: asked.append(epoch) or items, read, settings)
+    assert asked == list(range(60))
     assert loss < 0.1
-    write(network, tmp_path, THRESHOLDS, {"note": 1})
+    write(network, tmp_path, THRESHOLDS, {"note": 1}, "0" * 64)
     assert json.loads((tmp_path / "names.json").read_text())["note"] == 1
     head = Head.load(tmp_path)
     assert head.classes[0] == NOTHING
     for one, name in zip(items, texts.values(), strict=True):
         chances = head.chances(
-            Inputs(one.states.astype(np.float32), one.shapes.astype(np.float32), one.letters, one.owners)
+            Inputs(read([one.ids])[0].numpy(), one.shapes.astype(np.float32), one.letters, one.owners)
         )
         assert chances[3].argmax() == (CLASSES.index("PERSON") if name else 0)
         with torch.no_grad():
-            wanted = network(batch_of([one], 0, np.random.default_rng(0))).softmax(-1).numpy()[: len(one.owners)]
+            batch = batch_of([one], read, 0, np.random.default_rng(0))
+            wanted = network(batch).softmax(-1).numpy()[: len(one.owners)]
         np.testing.assert_allclose(chances, wanted, atol=5e-3)
 
 
@@ -187,23 +193,58 @@ def test_texts_of_one_batch_do_not_reach_into_each_other() -> None:
     network = Network(Settings()).eval()
     rng = np.random.default_rng(0)
     with torch.no_grad():
-        together = network(batch_of(items, 0, rng))
+        together = network(batch_of(items, Letters(), 0, rng))
         first = len(items[0].owners) + features_gap()
-        alone = network(batch_of([items[1]], 0, rng))[: len(items[1].owners)]
+        alone = network(batch_of([items[1]], Letters(), 0, rng))[: len(items[1].owners)]
     np.testing.assert_allclose(together[first : first + len(alone)], alone, atol=1e-5)
 
 
 def features_gap() -> int:
     """Rows between two texts of a batch."""
     one = _items({"ok": ""})
-    return (len(batch_of(one * 2, 0, np.random.default_rng(0)).wanted) - 2 * len(one[0].owners)) // 2
+    return (len(batch_of(one * 2, Letters(), 0, np.random.default_rng(0)).wanted) - 2 * len(one[0].owners)) // 2
 
 
 def test_name_flags_are_hidden_from_the_share_of_words_that_is_asked() -> None:
     items = _items({"maria gonzalez is here": "maria gonzalez"})
     rng = np.random.default_rng(0)
-    assert batch_of(items, 0, rng).shapes[:, features.NAME_FLAGS].sum() > 0
-    assert batch_of(items, 1, rng).shapes[:, features.NAME_FLAGS].sum() == 0
+    assert batch_of(items, Letters(), 0, rng).shapes[:, features.NAME_FLAGS].sum() > 0
+    assert batch_of(items, Letters(), 1, rng).shapes[:, features.NAME_FLAGS].sum() == 0
+
+
+def test_the_service_reads_states_as_the_reader_was_trained(tmp_path: Path, encoder_folder: Path) -> None:
+    torch.manual_seed(1)
+    reader = WordReader(layers=2, rank=4)
+    for name, value in reader.named_parameters():
+        if ".lora_B" in name:
+            torch.nn.init.normal_(value, std=0.02)
+    reader.write(tmp_path, {"note": 1})
+    served = Encoder.load(tmp_path / "cache", WordDelta.load(tmp_path))
+    text = "Tell María Peña that her sister, Jo, called on Tuesday."
+    ids, wanted_offsets = reader.encode(text)
+    with torch.no_grad():
+        (wanted,) = reader([ids])
+    offsets, states = served.hidden(text)
+    assert offsets == wanted_offsets
+    plain = Encoder.load(encoder_folder).hidden(text)[1]
+    assert likeness(states, wanted.numpy()) > 0.98 > likeness(plain, wanted.numpy())
+
+
+def likeness(one: np.ndarray, other: np.ndarray) -> float:
+    """The least cosine of two rows."""
+    return float(((one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)).min())
+
+
+def test_joined_examples_keep_their_identifiers(made: list[Example]) -> None:
+    found = joined(made, Random(1))
+    longer = [one for one in found if "\n" in one.text]
+    assert len(found) < len(made)
+    assert len(longer) > 20
+    before = Counter((kind, one.text[start:end]) for one in made for kind, start, end in one.spans)
+    after = Counter((kind, one.text[start:end]) for one in found for kind, start, end in one.spans)
+    assert not after - before
+    assert sum(after.values()) > 0.95 * sum(before.values())
+    assert found == joined(made, Random(1))
 
 
 def test_counts_ask_for_every_letter_and_digit(tmp_path: Path) -> None:
