@@ -4,8 +4,8 @@ a reader of words.
 A file holds, as float16, for each changed weight its factors A (rank, in) and B (out, rank); the card beside it tells
 what they were trained on, and ``strength``, by which the factors' product is multiplied. ``search/`` also has the map
 from a token's last state to its vector (``tokens.weight``) and to what it weighs (``tokens.scale``, whose last number
-is the bias); the card of ``words/`` tells how many ``layers`` are run. ``bedside-train encoder retrieve`` and ``names``
-write them.
+is the bias); the card of ``words/`` tells how many ``layers`` are run, and the hash of the file. ``bedside-train encoder
+retrieve`` and ``names`` write them.
 """
 
 from __future__ import annotations
@@ -84,6 +84,8 @@ class WordDelta(Change):
     def load(cls, folder: Path = WORDS_FOLDER) -> WordDelta:
         """Read factors and card. Raises ConfigurationError if a file is missing, damaged or incomplete."""
         card, tensors, digest = _read(folder, WORDS_CARD, WORDS_FILE)
+        if hashlib.sha256((folder / WORDS_FILE).read_bytes()).hexdigest() != card.get("file_sha256"):
+            raise ConfigurationError(f"{folder / WORDS_FILE} is not the file that its card names; install it again")
         layers = card.get("layers")
         if type(layers) is not int or not 1 < layers <= MOST_LAYERS:
             raise ConfigurationError(f"{folder / WORDS_CARD}: layers must be a number from 2 to {MOST_LAYERS}")

@@ -7,6 +7,7 @@ integers.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,6 +79,7 @@ class WordReader(torch.nn.Module):
         path = out / WORDS_FILE
         save_file(tensors, str(path))
         path.chmod(0o644)
-        card = {"base": WEIGHTS_SHA256, "layers": self.layers, "strength": STRENGTH, **figures}
+        file = hashlib.sha256(path.read_bytes()).hexdigest()
+        card = {"base": WEIGHTS_SHA256, "file_sha256": file, "layers": self.layers, "strength": STRENGTH, **figures}
         (out / WORDS_CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
         return path

@@ -110,20 +110,28 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("card", "said"),
+    ("change", "said"),
     [
-        ('{"strength": 1}', "layers must be a number from 2 to 6"),
-        ('{"strength": 1, "layers": 7}', "layers must be"),
-        ('{"strength": 1, "layers": true}', "layers must be"),
-        ('{"layers": 3}', "strength must be a number"),
-        ('{"layers": 3, "strength": NaN}', "strength must be a number"),
-        ("[]", "must hold an object"),
-        ("{", "cannot be read"),
+        ({"layers": None}, "layers must be a number from 2 to 6"),
+        ({"layers": 7}, "layers must be"),
+        ({"layers": True}, "layers must be"),
+        ({"strength": None}, "strength must be a number"),
+        ({"strength": float("nan")}, "strength must be a number"),
+        ({"file_sha256": "0" * 64}, "not the file that its card names"),
     ],
 )
-def test_a_change_with_a_broken_card_is_refused(tmp_path: Path, card: str, said: str) -> None:
+def test_a_change_that_its_card_does_not_fit_is_refused(tmp_path: Path, change: dict[str, object], said: str) -> None:
     (tmp_path / WORDS_FILE).write_bytes((WORDS_FOLDER / WORDS_FILE).read_bytes())
-    (tmp_path / WORDS_CARD).write_text(card)
+    card = json.loads((WORDS_FOLDER / WORDS_CARD).read_text(encoding="utf-8"))
+    (tmp_path / WORDS_CARD).write_text(json.dumps(card | change))
+    with pytest.raises(ConfigurationError, match=said):
+        WordDelta.load(tmp_path)
+
+
+@pytest.mark.parametrize(("content", "said"), [("[]", "must hold an object"), ("{", "cannot be read")])
+def test_a_change_with_a_broken_card_is_refused(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / WORDS_FILE).write_bytes((WORDS_FOLDER / WORDS_FILE).read_bytes())
+    (tmp_path / WORDS_CARD).write_text(content)
     with pytest.raises(ConfigurationError, match=said):
         WordDelta.load(tmp_path)
 
