@@ -4,8 +4,8 @@ a reader of words.
 A file holds, as float16, for each changed weight its factors A (rank, in) and B (out, rank); the card beside it tells
 what they were trained on, and ``strength``, by which the factors' product is multiplied. ``search/`` also has the map
 from a token's last state to its vector (``tokens.weight``) and to what it weighs (``tokens.scale``, whose last number
-is the bias); the card of ``words/`` tells how many ``layers`` are run, and the hash of the file. ``bedside-train encoder
-retrieve`` and ``names`` write them.
+is the bias); the card of ``words/`` tells how many ``layers`` are run, and the hash of the file. Both are written by
+``bedside-train encoder``, its commands ``retrieve`` and ``names``.
 """
 
 from __future__ import annotations
