@@ -80,9 +80,11 @@ class OtherSides:
     in memory what it has room for, and once for all.
     """
 
-    def __init__(self, folder: Path, path: Path, run: int, names: Names) -> None:
-        """``folder`` is what :meth:`gather` wrote of the records in ``path`` for the same ``run``."""
-        self._run, self._names, self._lines = run, names, Lines(path)
+    def __init__(self, folder: Path, path: Path, run: int, names: Names, limits: Likeness | None = None) -> None:
+        """``folder`` is what :meth:`gather` wrote of the records in ``path`` for the same ``run``; ``limits`` say what
+        is alike.
+        """
+        self._run, self._names, self._lines, self._limits = run, names, Lines(path), limits or Likeness()
         self._said = _mapped(folder / _SAID, "<u8")
         self._numbers = _mapped(folder / _NUMBERS, "<u4")
         self._sketches = _mapped(folder / _SKETCHES, "<u4").reshape(-1, SLOTS)
@@ -124,7 +126,7 @@ class OtherSides:
         return bool(known(np.setdiff1d(variants, sources), self._said).any())
 
     def _alike(self, variant: Record) -> bool:
-        limits, said = Likeness(), parts(variant, self._names)
+        limits, said = self._limits, parts(variant, self._names)
         return any(
             compare(said, parts(self._lines.record(number), self._names), limits.near, self._names).share >= limits.kin
             for number in self._likely(np.frombuffer(sketch(variant), dtype="<u4"))
@@ -222,7 +224,8 @@ class Augment:
         read = written = 0
         with TemporaryDirectory(dir=out) as folder, (out / RECORDS).open("w", encoding="utf-8") as file:
             OtherSides.gather(source / RECORDS, options.run, Path(folder))
-            prepare = partial(_augmenter, Path(folder), source / RECORDS, context.site, options, context.seed)
+            likeness = context.others.get("deduplicate")
+            prepare = partial(_augmenter, Path(folder), source / RECORDS, context.site, options, likeness, context.seed)
             for made in mapped(read_records(source / RECORDS), prepare, context.workers):
                 read += 1
                 counts += made.counts
@@ -243,10 +246,12 @@ class Augment:
         )
 
 
-def _augmenter(others: Path, path: Path, site: Site, options: Options, seed: int) -> Augmenter:
+def _augmenter(
+    others: Path, path: Path, site: Site, options: Options, likeness: Likeness | None, seed: int
+) -> Augmenter:
     names = Names.load(site)
     rephraser = Rephraser(names, Rates(phrases=options.phrases, typos=options.typos))
-    return Augmenter(rephraser, OtherSides(others, path, options.run, names), options, seed)
+    return Augmenter(rephraser, OtherSides(others, path, options.run, names, likeness), options, seed)
 
 
 def _example(record: Record, variant: Record) -> dict[str, str]:

@@ -127,6 +127,12 @@ class Outcome:
     questions: int = 0
 
 
+AGREES_WITH: dict[str, tuple[str, ...]] = {"split": ("publish",), "augment": ("deduplicate",)}
+"""Stages whose options another stage goes by too: what publish takes for the passage of an answer gives a component its
+side, and what deduplicate takes for alike no variant may be.
+"""
+
+
 @cache
 def _code() -> str:
     """Hash over our code and data that stages stand on, and the libraries' versions; of the start of the process."""
@@ -212,7 +218,13 @@ class Chain:
             self.watch.ended(standing, fresh=False)
             return standing
         progress = self.watch.begins(stage.name, index + 1, len(self.stages))
-        context = replace(self._context, options=getattr(self.config, stage.name, None), shard=shard, progress=progress)
+        context = replace(
+            self._context,
+            options=getattr(self.config, stage.name, None),
+            others=self._others(stage),
+            shard=shard,
+            progress=progress,
+        )
         source = self.config.sources if index == 0 else self._folder(work, index - 1)
         with self._written(work, index, shard) as out:
             report = stage.run(source, out, context)
@@ -252,6 +264,7 @@ class Chain:
             "stage": stage.name,
             "reads": self._sources if index == 0 else [_data(finished) for finished in before],
             "options": options.model_dump(mode="json") if isinstance(options, BaseModel) else None,
+            "others": {name: other.model_dump(mode="json") for name, other in self._others(stage).items()},
             "named": _named(options.model_dump()) if isinstance(options, BaseModel) else {},
             "decisions": dict(sorted(self._context.decisions.items())),
             "forgotten": sorted(self._context.forgotten),
@@ -262,6 +275,9 @@ class Chain:
             "code": self.code,
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def _others(self, stage: Stage) -> dict[str, BaseModel]:
+        return {name: getattr(self.config, name) for name in AGREES_WITH.get(stage.name, ())}
 
     # 3. Shards.
 

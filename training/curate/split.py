@@ -168,7 +168,7 @@ def _votes(records: Path, component: Ints, context: Context, options: Options) -
     """How many dialogues of each component are about articles of each side; none where ``articles`` are shared."""
     found = np.zeros((int(component.max(initial=-1)) + 1, len(SIDES)), dtype=np.int64)
     if options.articles == "apart":
-        for at, their in enumerate(article_votes(records, context)):
+        for at, their in enumerate(article_votes(records, context, context.others.get("publish"))):
             for side, number in their.items():
                 found[component[at], SIDES.index(side)] += number
     return found

@@ -65,15 +65,17 @@ class Context:
     """What every stage may use.
 
     ``site`` and ``articles`` (a folder) are the hospital's truth; ``options`` the stage's own settings, already
-    validated; ``decisions`` what people decided, by review key; ``secret`` keys the hashes of patients; ``workers``
-    processes; ``shard`` the part (counted from 1, of how many) that the first stage takes; ``forgotten`` the keyed
-    hashes of patients whose records may not be used any more; ``progress`` is called with (records done, records in
-    all or None). ``encoder`` is the folder of the encoder's ONNX files, by which redaction finds names.
+    validated, and ``others`` those of stages that it has to agree with, by name; ``decisions`` what people decided, by
+    review key; ``secret`` keys the hashes of patients; ``workers`` processes; ``shard`` the part (counted from 1, of
+    how many) that the first stage takes; ``forgotten`` the keyed hashes of patients whose records may not be used any
+    more; ``progress`` is called with (records done, records in all or None). ``encoder`` is the folder of the encoder's
+    ONNX files, by which redaction finds names.
     """
 
     site: Site
     articles: Path
     options: Any = None
+    others: Mapping[str, Any] = field(default_factory=dict)
     decisions: Mapping[str, Verdict] = field(default_factory=dict)
     secret: bytes = b""
     seed: int = 7

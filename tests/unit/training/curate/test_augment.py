@@ -190,12 +190,12 @@ def test_a_weight_that_no_variant_was_made_for_stays(tmp_path: Path) -> None:
 LONG = "so the blue car was parked beside the old mill when my brother in law came home"
 
 
-def others(*held: Record, folder: Path) -> OtherSides:
+def others(*held: Record, folder: Path, limits: Likeness | None = None) -> OtherSides:
     path = folder / RECORDS
     path.write_text("".join(map(record_line, held)), encoding="utf-8")
     files = Path(mkdtemp(dir=folder))
     OtherSides.gather(path, 13, files)
-    return OtherSides(files, path, 13, names())
+    return OtherSides(files, path, 13, names(), limits)
 
 
 def test_no_variant_comes_near_another_side(tmp_path: Path) -> None:
@@ -209,6 +209,8 @@ def test_no_variant_comes_near_another_side(tmp_path: Path) -> None:
     spoilt = f"well {LONG} where can I park".replace("blue", "grey").replace("brother", "uncle").replace("old ", "")
     assert near(record("v", ("patient", spoilt)), source) == "alike"
     assert Likeness().kin < 0.76
+    strict = others(held, folder=tmp_path, limits=Likeness(kin=0.99, near=0.99))
+    assert strict.near(record("v", ("patient", spoilt)), source) == ""
 
 
 def test_a_variant_near_another_side_is_thrown_away(tmp_path: Path) -> None:

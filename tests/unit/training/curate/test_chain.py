@@ -41,7 +41,7 @@ from training.curate.ingest import QUARANTINE, Ingest
 from training.curate.locks import alone
 from training.curate.records import read_records
 from training.curate.review import export, import_decisions
-from training.curate.stages import RECORDS, REVIEW, StageReport
+from training.curate.stages import RECORDS, REVIEW, Context, StageReport
 
 ALL = ["ingest", "deidentify", "split", "publish"]
 
@@ -110,7 +110,7 @@ def test_a_changed_config_runs_what_hangs_on_it(tmp_path: Path) -> None:
     for change, fresh in (
         ({"workers": 2}, []),
         ({"workers": 1}, []),
-        ({"publish": {"languages": ["en"]}}, ["publish"]),
+        ({"publish": {"languages": ["en"]}}, ["split", "publish"]),
         ({"deidentify": {"dates": "token"}}, ["deidentify", "split", "publish"]),
         ({"secret": {"demonstration": "and another secret"}}, ALL),
     ):
@@ -155,6 +155,34 @@ def test_a_stage_is_made_anew_when_an_earlier_one_left_another_file_for_it(tmp_p
     before = (tmp_path / "work" / "03-balance" / RECORDS).read_bytes()
     assert made_anew(Chain(config(tmp_path, deduplicate={"near": 0.9}), stages))[-1] == "split"
     assert (tmp_path / "work" / "03-balance" / RECORDS).read_bytes() == before
+
+
+class Agreeing:
+    """Notes the options of other stages that it is given."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.given: dict[str, Any] = {}
+
+    def run(self, source: Path, out: Path, context: Context) -> StageReport:
+        self.given = dict(context.others)
+        return Copied(self.name).run(source, out, context)
+
+
+@pytest.mark.parametrize(
+    ("stage", "other", "change"),
+    [("split", "publish", {"languages": ["en"]}), ("augment", "deduplicate", {"kin": 0.7})],
+)
+def test_a_stage_gets_the_options_that_it_goes_by_too(
+    tmp_path: Path, stage: str, other: str, change: dict[str, Any]
+) -> None:
+    agreeing = Agreeing(stage)
+    stages = (Ingest(), agreeing)
+    assert made_anew(Chain(config(tmp_path), stages)) == ["ingest", stage]
+    assert made_anew(Chain(config(tmp_path), stages)) == []
+    settings = config(tmp_path, **{other: change})
+    assert made_anew(Chain(settings, stages)) == [stage]
+    assert agreeing.given == {other: getattr(settings, other)}
 
 
 def test_other_code_makes_all_anew(tmp_path: Path) -> None:
