@@ -471,9 +471,9 @@ def test_a_number_told_over_several_turns_is_taken_out_and_can_be_given_back(tmp
         "Thanks, you need two forms.", first="staff",
     )  # fmt: skip
     _, [found], questions = run(tmp_path, articles, [call])
-    assert [turn.text for turn in found.turns][1::2] == ["<ACCOUNT_1>.", "<ACCOUNT_2>.", "<DATE_1>."]
+    assert [turn.text for turn in found.turns][1::2] == ["<ACCOUNT_1>.", "<ACCOUNT_2>.", "<ACCOUNT_3>."]
     assert found.turns[-1].text == "Thanks, you need two forms."
     assert {question.kind for question in questions} == {"number"}
     rejected: dict[str, Verdict] = {question.key: "reject" for question in questions}
     _, [kept], _ = run(tmp_path, articles, [call], decisions=rejected)
-    assert [turn.text for turn in kept.turns][1::2] == ["One two three.", "Four five.", "<DATE_1>."]
+    assert [turn.text for turn in kept.turns][1::2] == ["One two three.", "Four five.", "Six seven eight nine."]
