@@ -19,7 +19,7 @@ from app.errors import NotFound
 from app.redaction.vault import MemoryVault
 from app.settings import Settings
 
-AT_ONCE = 8
+AT_ONCE = 4
 ENGINE_WAIT_S = 600.0
 
 
