@@ -83,9 +83,7 @@ class WordDelta(Change):
     @classmethod
     def load(cls, folder: Path = WORDS_FOLDER) -> WordDelta:
         """Read factors and card. Raises ConfigurationError if a file is missing, damaged or incomplete."""
-        card, tensors, digest = _read(folder, WORDS_CARD, WORDS_FILE)
-        if hashlib.sha256((folder / WORDS_FILE).read_bytes()).hexdigest() != card.get("file_sha256"):
-            raise ConfigurationError(f"{folder / WORDS_FILE} is not the file that its card names; install it again")
+        card, tensors, digest = _read(folder, WORDS_CARD, WORDS_FILE, pinned=True)
         layers = card.get("layers")
         if type(layers) is not int or not 1 < layers <= MOST_LAYERS:
             raise ConfigurationError(f"{folder / WORDS_CARD}: layers must be a number from 2 to {MOST_LAYERS}")
@@ -93,7 +91,8 @@ class WordDelta(Change):
         return cls(factors, _strength(folder / WORDS_CARD, card), digest, layers)
 
 
-def _read(folder: Path, card: str, file: str) -> tuple[dict[str, Any], Weights, str]:
+def _read(folder: Path, card: str, file: str, *, pinned: bool = False) -> tuple[dict[str, Any], Weights, str]:
+    """What the card says, the tensors, and a hash over both files; ``pinned``: the card names the file's own hash."""
     try:
         told, data = (folder / card).read_bytes(), (folder / file).read_bytes()
         content = json.loads(told)
@@ -102,6 +101,8 @@ def _read(folder: Path, card: str, file: str) -> tuple[dict[str, Any], Weights, 
         raise ConfigurationError(f"The encoder's files in {folder} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise ConfigurationError(f"{folder / card} must hold an object")
+    if pinned and content.get("file_sha256") != hashlib.sha256(data).hexdigest():
+        raise ConfigurationError(f"{folder / file} is not the file that its card names; install it again")
     return content, tensors, hashlib.sha256(told + data).hexdigest()
 
 

@@ -7,7 +7,6 @@ thing, of which the hospital says nothing, and one denies what the other affirms
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from training.curate.contradictions import IN_WORDS, LONGEST, OWN
 from training.curate.figures import read_figures
 from training.curate.meaning import Meanings
 from training.curate.replies import OF_THE_CALL, last_question
+from training.curate.scratch import scratch
 from training.curate.stance import TIMES, agree, denied, opposed, stance
 from training.curate.truth import stems
 from training.finetune.sentences import split_sentences
@@ -175,11 +175,7 @@ class _Index:
     """Places by keys of 64 bits, in a nameless file of SQLite's that goes with the process."""
 
     def __init__(self) -> None:
-        self._file = sqlite3.connect("", isolation_level=None)
-        for setting in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE_KB}"):
-            self._file.execute(f"PRAGMA {setting}")
-        self._file.execute("CREATE TABLE held (key INTEGER, place INTEGER, PRIMARY KEY (key, place)) WITHOUT ROWID")
-        self._file.execute("BEGIN")
+        self._file = scratch("key INTEGER, place INTEGER, PRIMARY KEY (key, place)", _CACHE_KB)
 
     def add(self, keys: Iterable[int], place: int) -> bool:
         """Note a place under each key; whether any of that is new."""

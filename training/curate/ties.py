@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from array import array
 from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
+
+from training.curate.scratch import scratch
 
 Ints = npt.NDArray[np.int64]
 
@@ -20,11 +21,7 @@ class Ties:
     """
 
     def __init__(self) -> None:
-        self._file = sqlite3.connect("", isolation_level=None)
-        for setting in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE_KB}"):
-            self._file.execute(f"PRAGMA {setting}")
-        self._file.execute("CREATE TABLE held (key TEXT PRIMARY KEY, number INTEGER) WITHOUT ROWID")
-        self._file.execute("BEGIN")
+        self._file = scratch("key TEXT PRIMARY KEY, number INTEGER", _CACHE_KB)
         self._parent = array("I")
 
     def __len__(self) -> int:
