@@ -212,12 +212,12 @@ def test_name_flags_are_hidden_from_the_share_of_words_that_is_asked() -> None:
     assert batch_of(items, Letters(), 1, rng).shapes[:, features.NAME_FLAGS].sum() == 0
 
 
-def test_the_service_reads_states_as_the_reader_was_trained(tmp_path: Path, encoder_folder: Path) -> None:
+def test_the_service_reads_states_as_the_reader_was_trained(tmp_path: Path) -> None:
     torch.manual_seed(1)
     reader = WordReader(layers=2, rank=4)
     for name, value in reader.named_parameters():
         if ".lora_B" in name:
-            torch.nn.init.normal_(value, std=0.02)
+            torch.nn.init.normal_(value, std=0.2)
     reader.write(tmp_path, {"note": 1})
     served = Encoder.load(tmp_path / "cache", WordDelta.load(tmp_path))
     text = "Tell María Peña that her sister, Jo, called on Tuesday."
@@ -226,8 +226,9 @@ def test_the_service_reads_states_as_the_reader_was_trained(tmp_path: Path, enco
         (wanted,) = reader([ids])
     offsets, states = served.hidden(text)
     assert offsets == wanted_offsets
-    plain = Encoder.load(encoder_folder).hidden(text)[1]
-    assert likeness(states, wanted.numpy()) > 0.98 > likeness(plain, wanted.numpy())
+    unchanged = Encoder.load(tmp_path / "cache", WordDelta({}, 1.0, "none", layers=2)).hidden(text)[1]
+    assert likeness(states, wanted.numpy()) > 0.98
+    assert likeness(unchanged, wanted.numpy()) < 0.9
 
 
 def likeness(one: np.ndarray, other: np.ndarray) -> float:
