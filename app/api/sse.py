@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 from fastapi import Header, Query
@@ -41,61 +41,70 @@ async def conversation_stream(
     if after > view.last_seq:  # the client knows more than the store, which was restored from a copy
         after = view.last_seq
         yield _event("resync", {}, after)
-    async with contextlib.aclosing(_merged(services, _log(services, owner, view.id, after))) as events:
-        async for event in events:
+    async with _Merged(services, _log(services, owner, view.id, after)) as events:
+        while (event := await events.get()) is not None:
             yield event
 
 
 async def staff_stream(services: Services, *, queue: bool) -> AsyncGenerator[ServerSentEvent, None]:
     """Changes of the live adapter, and with ``queue`` those of the queue, from now on."""
     sources = [_adapter_changes(services)] + ([_queue_changes(services)] if queue else [])
-    async with contextlib.aclosing(_merged(services, *sources)) as events:
-        async for event in events:
+    async with _Merged(services, *sources) as events:
+        while (event := await events.get()) is not None:
             yield event
 
 
-async def _merged(
-    services: Services, *sources: AsyncIterator[ServerSentEvent]
-) -> AsyncGenerator[ServerSentEvent, None]:
-    """All sources as one stream, until one of them ends or the server closes."""
-    merged: asyncio.Queue[ServerSentEvent | None] = asyncio.Queue(100)
+class _Merged:
+    """All sources as one queue; None comes when one of them ends or the server closes.
 
-    async def pour(source: AsyncIterator[ServerSentEvent]) -> None:
+    No generator: a stream that is dropped with the reader gone is closed by the garbage collector, which would close
+    a generator inside it a second time while the first closing still waits for the tasks.
+    """
+
+    def __init__(self, services: Services, *sources: AsyncGenerator[ServerSentEvent, None]) -> None:
+        self._services, self._sources = services, sources
+        self._queue: asyncio.Queue[ServerSentEvent | None] = asyncio.Queue(100)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> asyncio.Queue[ServerSentEvent | None]:
+        works = [self._pour(source) for source in self._sources] + [self._close()]
+        self._tasks = [asyncio.create_task(work) for work in works]
+        return self._queue
+
+    async def __aexit__(self, *_error: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _pour(self, source: AsyncGenerator[ServerSentEvent, None]) -> None:
         try:
-            async for event in source:
-                await merged.put(event)
+            async with contextlib.aclosing(source):
+                async for event in source:
+                    await self._queue.put(event)
         except DependencyError:
             pass  # the stream ends; the client comes back
         except Exception:
             logger(__name__).error("event stream failed", exc_info=True)
-        await merged.put(None)
+        await self._queue.put(None)
 
-    async def close() -> None:
-        await services.closing.wait()
-        await merged.put(None)
-
-    tasks = [asyncio.create_task(pour(source)) for source in sources] + [asyncio.create_task(close())]
-    try:
-        while (event := await merged.get()) is not None:
-            yield event
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def _close(self) -> None:
+        await self._services.closing.wait()
+        await self._queue.put(None)
 
 
-async def _log(services: Services, owner: str, conversation: str, after: int) -> AsyncIterator[ServerSentEvent]:
+async def _log(services: Services, owner: str, conversation: str, after: int) -> AsyncGenerator[ServerSentEvent, None]:
     async with contextlib.aclosing(services.conversations.events(owner, conversation, after)) as events:
         async for event in events:
             yield _event(event.type, event.data, event.seq)
 
 
-async def _queue_changes(services: Services) -> AsyncIterator[ServerSentEvent]:
-    async for type_, data in services.escalations.follow():
-        yield _event(type_, data)
+async def _queue_changes(services: Services) -> AsyncGenerator[ServerSentEvent, None]:
+    async with contextlib.aclosing(services.escalations.follow()) as changes:
+        async for type_, data in changes:
+            yield _event(type_, data)
 
 
-async def _adapter_changes(services: Services) -> AsyncIterator[ServerSentEvent]:
+async def _adapter_changes(services: Services) -> AsyncGenerator[ServerSentEvent, None]:
     with services.listener.subscribe("adapters") as wake:
         while True:
             if await wake.wait(60.0):

@@ -8,7 +8,7 @@ relative to the event's own number (zero or less), because numbers are allocated
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -63,7 +63,7 @@ class EventLog:
 
     async def follow(
         self, conversation: str, after: int, status: Callable[[], Awaitable[dict[str, Any] | None]]
-    ) -> AsyncIterator[LoggedEvent]:
+    ) -> AsyncGenerator[LoggedEvent, None]:
         """All events after a number, then each new one, without loss or doubling, until the conversation is gone.
 
         ``status`` gives the conversation as it is now (for conversation.status), or None once it was erased.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import unicodedata
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -175,8 +176,9 @@ class ConversationService:
             except NotFound:
                 return None
 
-        async for event in self._events.follow(conversation, after, status):
-            yield event
+        async with aclosing(self._events.follow(conversation, after, status)) as events:
+            async for event in events:
+                yield event
 
     async def hand_off(self, owner: str, conversation: str, reason: str = "") -> ConversationView:
         """The patient asks for a person; asking again changes nothing. Raises NotFound, ConversationClosed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, get_args
@@ -221,7 +221,7 @@ class EscalationService:
             await self._speaking.set_aside(session, conversation, staff, None, None, at)
         return str(found[0]["username"])
 
-    async def follow(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    async def follow(self) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
         """What changes in the queue from now on, as (event type, data): by comparing, so that nothing is missed."""
         known: dict[str, RowMapping] | None = None
         with self._listener.subscribe(f"staff:{self._site}") as wake:
