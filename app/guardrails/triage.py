@@ -108,6 +108,24 @@ class Triage:
         self._release = [f"@cue_{k}" for k in ("release",) if bundle.context.get(k)]
         triggers = [t for rule in bundle.triage for t in (*rule.triggers, *rule.guards, *rule.unless)]
         self._reader = Reader(bundle, [*triggers, *self._release])
+        self._rules_by_name = self._index()
+
+    def _index(self) -> dict[str, list[int]]:
+        """For names that may occur the rules to look at, as positions; under "" those to look at always."""
+        found: dict[str, list[int]] = {"": []}
+        for position, rule in enumerate(self._bundle.triage):
+            for source in rule.triggers:
+                needs = self._reader.trigger(source).needs
+                for name in min(needs, key=len, default=("",)):
+                    found.setdefault(name, []).append(position)
+        return found
+
+    def _possible(self, reading: Reading) -> list[TriageRule]:
+        """All rules but those of which every trigger misses something for sure, in the bundle's order."""
+        positions = set(self._rules_by_name[""])
+        for name in reading.found.names:
+            positions.update(self._rules_by_name.get(name, ()))
+        return [self._bundle.triage[position] for position in sorted(positions)]
 
     def assess(self, turns: Sequence[str]) -> TriageVerdict:
         """Judge ``turns[-1]`` with the turns before it (raw or normalised text, oldest first). Never raises on text."""
@@ -192,7 +210,7 @@ class Triage:
     def _judge(self, reading: Reading) -> TriageVerdict:
         live: list[TriageRule] = []
         spoken_of: list[TriageRule] = []
-        for rule in self._bundle.triage:
+        for rule in self._possible(reading):
             outcome = self._outcome(rule, reading)
             if outcome is Outcome.LIVE:
                 live.append(rule)
@@ -234,6 +252,8 @@ class Triage:
     def _outcome(self, rule: TriageRule, reading: Reading) -> Outcome:
         best = Outcome.NONE
         for source in rule.triggers:
+            if not reading.found.may_match(self._reader.trigger(source)):
+                continue
             outcome = self._trigger_outcome(rule, source, reading)
             if outcome is Outcome.LIVE:
                 best = outcome
