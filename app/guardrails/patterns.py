@@ -2,8 +2,9 @@
 
 A trigger is parts joined by `` + ``: all parts must occur in the conversation. A part is items joined by ``~``
 (either order, near) or ``>`` (in this order, near); ``~12`` sets the distance in words that count (fillers do not).
-An item is alternatives joined by ``|``: a phrase (``wont wake up``; ``swell*`` is any word that begins so), a concept
-of the lexicon (``@chest``) or a fact (``#temp_f>=100.4``). A concept is a list of phrases and parts.
+An item is alternatives joined by ``|``: a phrase (``wont wake up``; ``swell*`` is any word that begins so; ``=911`` is
+a sentence of only that), a concept of the lexicon (``@chest``) or a fact (``#temp_f>=100.4``). A concept is a list of
+phrases and parts.
 """
 
 from __future__ import annotations
@@ -186,7 +187,8 @@ class Matcher:
                     self._advance(node, word, step)
                 for node in step:
                     for name in node.outputs:
-                        found.setdefault(name, []).append((start, j + 1))
+                        if name[0] != "=" or words.is_sentence(start, j + 1):
+                            found.setdefault(name, []).append((start, j + 1))
                 states = step + states if j > start and word in self.fillers else step
                 if not states:
                     break

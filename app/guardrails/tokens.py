@@ -29,6 +29,11 @@ class Words:
     at: tuple[int, ...]
     questions: frozenset[int] = field(default_factory=frozenset)
 
+    def is_sentence(self, start: int, end: int) -> bool:
+        """Whether words ``start`` to ``end`` (exclusive) are a sentence, or several, and no more."""
+        after = self.breaks[end] if end < len(self.words) else TURN
+        return after >= SENTENCE and (start == 0 or self.breaks[start] >= SENTENCE)
+
 
 class Speller:
     """Mends a word towards a vocabulary: swapped letters from 4, one edit from 5, two from 8; also glued words.
