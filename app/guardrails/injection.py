@@ -12,7 +12,6 @@ import contextlib
 import re
 from dataclasses import dataclass
 
-from app.guardrails.patterns import NEGATED
 from app.guardrails.policy import InjectionRule, PolicyBundle
 from app.guardrails.reading import Reader, Reading
 
@@ -51,11 +50,7 @@ class Injection:
     def _matches(self, rule: InjectionRule, reading: Reading, text: str) -> bool:
         if any(pattern.search(text) for pattern in self._regex[rule.id]):
             return True
-        for source in rule.triggers:
-            parts = reading.spans(self._reader.trigger(source))
-            if all(any(not s.flags & NEGATED for s in part) for part in parts):
-                return True
-        return False
+        return any(reading.holds(self._reader.trigger(source)) for source in rule.triggers)
 
 
 def _decoded(text: str) -> list[str]:

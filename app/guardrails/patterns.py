@@ -14,7 +14,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from app.guardrails.facts import Fact
 from app.guardrails.normalise import match_form
@@ -33,6 +33,10 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
 _FACT = re.compile(r"#(\w+)(<=|>=|<|>|=)([\d.]+)$")
 _JOINT = re.compile(r"\s([~>])(\d*)\s")
 _DISTANCE = {"~": 6, ">": 4}
+
+
+Phrases: TypeAlias = dict[str, list[tuple[int, int]]]
+"""Word ranges, end exclusive, by the name of a phrase or concept."""
 
 
 class Span(NamedTuple):
@@ -172,9 +176,9 @@ class Matcher:
             visit(name)
         return done
 
-    def phrases(self, words: Words) -> dict[str, list[tuple[int, int]]]:
-        """Every phrase found, as word ranges by output name."""
-        found: dict[str, list[tuple[int, int]]] = {}
+    def phrases(self, words: Words) -> Phrases:
+        """Every phrase found."""
+        found: Phrases = {}
         count = len(words.words)
         for start in range(count):
             states = [self._root]

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from app.guardrails.context import Context, last_turn_start
 from app.guardrails.facts import NUMBER_WORDS, read_facts
-from app.guardrails.patterns import MASKED, Found, Matcher, Span, Trigger
+from app.guardrails.patterns import MASKED, NEGATED, Found, Matcher, Phrases, Span, Trigger
 from app.guardrails.policy import PolicyBundle
 from app.guardrails.tokens import SENTENCE, Place, Speller, Words, places, read
 
@@ -24,6 +24,12 @@ class Reading:
     def spans(self, trigger: Trigger) -> list[list[Span]]:
         """For each part of the trigger its spans; an empty list where a part is missing."""
         return [self.found.part(part) for part in trigger.parts]
+
+    def holds(self, trigger: Trigger) -> bool:
+        """Whether each part occurs undenied, in whatever turn."""
+        return self.found.may_match(trigger) and all(
+            any(not span.flags & NEGATED for span in self.found.part(part)) for part in trigger.parts
+        )
 
     def touches_last(self, spans: Iterable[Span]) -> bool:
         """True when one of the spans lies in the last turn."""
@@ -54,9 +60,21 @@ class Reader:
 
     def read(self, turns: Sequence[str], *, masked: bool = True) -> Reading:
         """Read the patient's turns, oldest first. ``masked``: words that mean something else here are no signs."""
+        words, phrases, flags = self._words(turns)
+        return self._reading(words, phrases, flags if masked else [flag & ~MASKED for flag in flags])
+
+    def read_both(self, turns: Sequence[str]) -> tuple[Reading, Reading]:
+        """The reading with masked words and the one without, for little more than one costs."""
+        words, phrases, flags = self._words(turns)
+        masked = self._reading(words, phrases, flags)
+        if not any(flag & MASKED for flag in flags):
+            return masked, masked
+        return masked, self._reading(words, phrases, [flag & ~MASKED for flag in flags])
+
+    def _words(self, turns: Sequence[str]) -> tuple[Words, Phrases, list[int]]:
         words = read(turns, self.speller, self.fillers)
         phrases = self.matcher.phrases(words)
-        flags = Context(words, phrases).flags()
-        if not masked:
-            flags = [flag & ~MASKED for flag in flags]
+        return words, phrases, Context(words, phrases).flags()
+
+    def _reading(self, words: Words, phrases: Phrases, flags: Sequence[int]) -> Reading:
         return Reading(words, self.matcher.match(words, phrases, flags, read_facts(words)))

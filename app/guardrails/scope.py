@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.guardrails.patterns import NEGATED
 from app.guardrails.policy import PolicyBundle, ScopeKind, ScopeRule
 from app.guardrails.reading import Reader, Reading
 
@@ -36,7 +35,7 @@ class Scope:
 
         A wish for a person is read without masks: "call me back" is a phrase in which "back" is no part of the body.
         """
-        reading, unmasked = self._reader.read([text]), self._reader.read([text], masked=False)
+        reading, unmasked = self._reader.read_both([text])
         matched = [rule for rule in self._rules if self._matches(rule, unmasked if rule.kind == "human" else reading)]
         if not matched:
             return ScopeVerdict("in_scope", "in_scope", (), "", ())
@@ -48,9 +47,5 @@ class Scope:
     def _matches(self, rule: ScopeRule, reading: Reading) -> bool:
         if rule.max_words is not None and len(reading.words.words) > rule.max_words:
             return False
-        return any(self._found(t, reading) for t in rule.triggers) and not any(
-            self._found(t, reading) for t in rule.unless
-        )
-
-    def _found(self, source: str, reading: Reading) -> bool:
-        return all(any(not s.flags & NEGATED for s in part) for part in reading.spans(self._reader.trigger(source)))
+        holds = (reading.holds(self._reader.trigger(source)) for source in rule.triggers)
+        return any(holds) and not any(reading.holds(self._reader.trigger(source)) for source in rule.unless)
