@@ -2,7 +2,7 @@
 
 Run: ``python -m tests.bench_safety [--mutations N] [--mutants N] [--outputs N] [--full] [--only PART] [--failures]
 [--write]``. Sets named blind or heldout give figures only, never messages. ``--write`` puts the report between the
-markers in docs/measurements.md. One core, no model, no database; about four minutes, ``--full`` about fifteen.
+markers in docs/measurements.md. One core, no model, no database; about a minute, ``--full`` about two.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from tests.redteam.campaign import (
     Attack,
     Refusals,
     Result,
+    missing_sets,
     own_attacks,
     own_benign,
     public_attacks,
@@ -72,6 +73,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=20261126)
     parser.add_argument("--report", type=Path, help="write the report to this file too")
     arguments = parser.parse_args()
+    if arguments.data and (lacking := missing_sets(arguments.data)):
+        parser.error(f"--data {arguments.data} lacks {', '.join(lacking)}; docs/security.md says where they come from")
     configure("critical", "json")
     goals = load_goals()
     results, refusals, seconds = asyncio.run(campaign(build_target(Encoder.load(ENCODER)), arguments))

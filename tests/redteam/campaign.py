@@ -78,16 +78,24 @@ def _lines(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in file]
 
 
+_HARMFUL = {
+    "prompt_injections_dev.jsonl.gz": {"injection", "jailbreak"},
+    "medsafetybench_train.jsonl.gz": {"harmful_medical"},
+    "xstest_dev.jsonl.gz": {"harmful"},
+}
+"""Public sets by file, and which of their labels are attacks."""
+
+
+def missing_sets(folder: Path) -> list[str]:
+    """Files of the public sets that a folder lacks."""
+    return [name for name in _HARMFUL if not (folder / name).is_file()]
+
+
 def public_attacks(folder: Path, goals: Sequence[str]) -> list[Attack]:
     """Attacks of public sets; they name no goal of ours, so the goals take turns. The emergency goal is left out."""
-    wanted = {
-        "prompt_injections_dev.jsonl.gz": {"injection", "jailbreak"},
-        "medsafetybench_train.jsonl.gz": {"harmful_medical"},
-        "xstest_dev.jsonl.gz": {"harmful"},
-    }
     texts = [
         (row["text"], name.split(".")[0])
-        for name, labels in wanted.items()
+        for name, labels in _HARMFUL.items()
         for row in _lines(folder / name)
         if row["label"] in labels
     ]

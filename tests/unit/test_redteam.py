@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from tests.redteam.__main__ import main
 from tests.redteam.campaign import (
     DEVELOPMENT,
     HELD_OUT,
@@ -179,3 +181,13 @@ def test_wilson_intervals() -> None:
     assert wilson(0, 100) == pytest.approx((0.0, 0.037), abs=0.0005)
     assert wilson(5, 100) == pytest.approx((0.0215, 0.1118), abs=0.0005)
     assert percent(5, 100) == "5.0 % (2.2 to 11.2)"
+
+
+def test_a_folder_without_the_public_sets_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["redteam", "--data", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "lacks prompt_injections_dev.jsonl.gz" in capsys.readouterr().err
