@@ -121,7 +121,7 @@ class Matcher:
         for name, entries in concepts.items():
             for entry in entries:
                 part = _parse_part(entry)
-                if not part.joints and len(part.items[0]) == 1 and entry[0] not in "@#":
+                if not part.joints and len(part.items[0]) == 1 and entry[0] not in "@#=":
                     self._add(entry, "@" + name)
                 else:
                     self._composite.setdefault("@" + name, []).append(part)
