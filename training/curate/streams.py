@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from itertools import islice
+from multiprocessing.synchronize import Barrier
 from typing import Any, TypeVar, cast
 
 from app.errors import ConfigurationError
@@ -61,15 +62,17 @@ def one_thread() -> None:
 def _pool(workers: int, prepare: Callable[[], Callable[[Source], Result]]) -> ProcessPoolExecutor:
     """Processes whose linear algebra runs on one thread each: several would only wait for each other.
 
-    They are forked from one that has imported the stages, so that each stage has its processes at once.
+    They are forked from one that has imported the stages, so that each stage has its processes at once. All have begun
+    before there is work: the executor starts one more whenever work waits, and stumbles where another dies meanwhile.
     """
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([_PRELOADED])
-        pool = ProcessPoolExecutor(workers, context, partial(_start, prepare))
-        pool.submit(_nothing).result()
+        pool = ProcessPoolExecutor(workers, context, partial(_start, prepare, context.Barrier(workers)))
+        for begun in [pool.submit(_nothing) for _ in range(workers)]:
+            begun.result()
         return pool
     finally:
         for name, value in before.items():
@@ -85,8 +88,9 @@ def _batched(items: Iterable[Source]) -> Iterator[list[Source]]:
         yield batch
 
 
-def _start(prepare: Callable[[], Callable[[Any], object]]) -> None:
+def _start(prepare: Callable[[], Callable[[Any], object]], all_begun: Barrier) -> None:
     _prepare[:], _work[:] = [prepare], []
+    all_begun.wait()
 
 
 def _nothing() -> None:

@@ -87,3 +87,12 @@ def test_who_stops_listening_leaves_no_process_behind() -> None:
     assert ours() > before
     numbers.close()
     assert ours() == before
+
+
+def test_all_processes_have_begun_before_there_is_work() -> None:
+    list(mapped(range(1), prepare, 2))  # so that the process that the others are forked from is there
+    before = ours()
+    numbers = mapped(range(2), prepare, 3)
+    next(numbers)
+    assert len(ours() - before) == 3
+    numbers.close()
