@@ -245,11 +245,7 @@ class Found:
 
     def may_match(self, asked: Trigger | Part) -> bool:
         """False when something is missing for sure: a quick look at the names only, not at facts and distances."""
-        present = self._spans.keys()
-        for names in asked.needs:  # noqa: SIM110  # a generator takes three times as long, a thousand times a message
-            if present.isdisjoint(names):
-                return False
-        return True
+        return not any(map(self._spans.keys().isdisjoint, asked.needs))
 
     def part(self, part: Part) -> list[Span]:
         """All spans that match a part, in reading order."""
