@@ -1,14 +1,22 @@
-"""What is kept of each record while a stage looks at all of them, in bytes: numbers, no texts."""
+"""What is kept of each record while a stage looks at all of them, in bytes: numbers, no texts.
+
+The bytes are counted in a process of its own: threads and caches of other tests would count too.
+"""
 
 from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
+import pytest
 
 from training.curate.answers import MEASURES
 from training.curate.augment import OtherSides
@@ -43,22 +51,26 @@ def write(folder: Path, count: int) -> Path:
     return folder
 
 
-def per_record(act: Callable[[int], object]) -> tuple[float, float]:
+def per_record(act: Callable[..., object], *given: Path) -> tuple[float, float]:
     """Bytes for each further record: of what ``act`` returns for so many records, and at the most.
 
-    The least of three rounds each: caches that fill once, and other threads of the run of tests, only ever add.
+    ``act`` is a function of this module; it gets the number of records and what is ``given``.
     """
-    rounds = np.array([[_traced(act, count) for _ in range(3)] for count in (FEW, MANY)])
-    few, many = rounds.min(axis=1)
-    kept, most = (many - few) / (MANY - FEW)
-    return float(kept), float(most)
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        return process.submit(_per_record, act, given).result()
 
 
-def _traced(act: Callable[[int], object], count: int) -> tuple[int, int]:
+def _per_record(act: Callable[..., object], given: Sequence[Path]) -> tuple[float, float]:
+    """The first round fills caches that are filled once."""
+    _, few, many = (_traced(partial(act, count, *given)) for count in (FEW, FEW, MANY))
+    return (many[0] - few[0]) / (MANY - FEW), (many[1] - few[1]) / (MANY - FEW)
+
+
+def _traced(act: Callable[[], object]) -> tuple[int, int]:
     """Bytes that are held with what ``act`` returns, and at the most."""
     gc.collect()
     tracemalloc.start()
-    result = act(count)
+    result = act()
     gc.collect()
     traced = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -66,24 +78,32 @@ def _traced(act: Callable[[int], object], count: int) -> tuple[int, int]:
     return traced
 
 
-def test_split_keeps_numbers_of_what_records_are_tied_by(tmp_path: Path) -> None:
-    sources = {count: write(tmp_path / str(count), count) for count in (FEW, MANY)}
-    kept, most = per_record(lambda count: _tied(sources[count]))
+def tied(count: int, folder: Path) -> object:
+    return _tied(folder / str(count))
+
+
+def others(count: int, folder: Path) -> OtherSides:
+    path, words = folder / str(count) / RECORDS, Path(mkdtemp(dir=folder))
+    OtherSides.gather(path, 13, words)
+    return OtherSides(words, path, 13, Names())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where ``FEW`` and ``MANY`` records lie, in folders of these names."""
+    for count in (FEW, MANY):
+        write(tmp_path / str(count), count)
+    return tmp_path
+
+
+def test_split_keeps_numbers_of_what_records_are_tied_by(folder: Path) -> None:
+    kept, most = per_record(tied, folder)
     assert kept < 40
     assert most < 60
 
 
-def test_augment_keeps_its_words_of_other_sides_in_files(tmp_path: Path) -> None:
-    paths = {count: write(tmp_path / str(count), count) / RECORDS for count in (FEW, MANY)}
-    folders: list[Path] = []
-
-    def others(count: int) -> OtherSides:
-        folders.append(tmp_path / f"others{len(folders)}")
-        folders[-1].mkdir()
-        OtherSides.gather(paths[count], 13, folders[-1])
-        return OtherSides(folders[-1], paths[count], 13, Names())
-
-    kept, most = per_record(others)
+def test_augment_keeps_its_words_of_other_sides_in_files(folder: Path) -> None:
+    kept, most = per_record(others, folder)
     assert kept < 20
     assert most < 40
 
@@ -101,10 +121,14 @@ def columns(count: int) -> Columns:
     return found
 
 
+def rows(count: int) -> object:
+    return columns(count).rows(0.15)
+
+
 def test_balance_keeps_numbers_of_a_call() -> None:
     kept, _ = per_record(columns)
     assert kept < 160
-    kept, most = per_record(lambda count: columns(count).rows(0.15))
+    kept, most = per_record(rows)
     assert kept < 350
     assert most < 700
 
