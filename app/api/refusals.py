@@ -25,7 +25,7 @@ from app.conversations.protocols import Responder
 from app.conversations.schemas import RouteView
 from app.conversations.views import route_views
 from app.errors import TooManyRequests
-from app.guardrails.language import languages
+from app.guardrails.language import language_of, languages
 from app.logging import logger
 from app.redaction.vault import MemoryVault
 
@@ -69,6 +69,7 @@ class Aid(BaseModel):
     )
     category: str | None = Field(None, description="what kind of emergency, such as cardiac; with safety_text only")
     routes: list[RouteView] | None = Field(None, description="whom to call; with safety_text only")
+    language: str | None = Field(None, description="of safety_text and of the labels of routes; with safety_text only")
 
 
 class RefusalObserver(Protocol):
@@ -154,7 +155,8 @@ class Refusals:
         spoken = languages(found.text) or (language,)
         aid.safety_text = " ".join([_PROMISE.sub("", found.text), *(_UNSEEN[code] for code in spoken)])
         aid.category = found.category
-        aid.routes = route_views(self._site, found.routes, language)
+        aid.language = language_of(found.text, language)
+        aid.routes = route_views(self._site, found.routes, aid.language)
         return aid
 
     def _affordable(self, address: str) -> bool:

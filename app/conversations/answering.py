@@ -342,7 +342,7 @@ class Answering:
         if emergency:
             routes = [route.model_dump() for route in view.routes]
             crisis = {"message_id": message, "tier": reply.tier.label, "category": reply.category, "text": reply.text}
-            events.append(("safety.crisis", crisis | {"routes": routes}))
+            events.append(("safety.crisis", crisis | {"language": view.language, "routes": routes}))
         if emergency or reply.handoff is not None:
             events.append(("conversation.status", {}))
         return events

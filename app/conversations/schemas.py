@@ -13,7 +13,7 @@ Status = Literal["streaming", "complete", "retracted", "superseded"]
 
 
 class RouteView(BaseModel):
-    """Somebody to call, from site.yaml and the lines of its country, in the language of the conversation."""
+    """Somebody to call, from site.yaml and the lines of its country, in the language of the message that names them."""
 
     route: str
     label: str
@@ -49,6 +49,11 @@ class MessageView(BaseModel):
     author: Author
     author_name: str
     text: str
+    language: str = Field(
+        "en",
+        description="of the conversation; of a safety text the one that the patient wrote in: what stands around the "
+        "text, and the labels of `routes`, are in it",
+    )
     status: Status
     kind: str = Field("", description="how a reply came about: answer, fallback, clarify, redirect, emergency, …")
     tier: str = Field("none", description="urgency that triage saw")

@@ -24,6 +24,10 @@ from app.conversations.schemas import (
 )
 from app.conversations.texts import text
 from app.db.cipher import TextCipher
+from app.guardrails.language import language_of
+
+_SAFETY = frozenset({ReplyKind.EMERGENCY, ReplyKind.HANDOFF})
+"""Kinds of reply whose fixed text may be in another language than the conversation."""
 
 
 class Views:
@@ -49,8 +53,10 @@ class Views:
     def reply(self, reply: Reply, language: str) -> dict[str, Any]:
         """What a message shows of a finished reply, beside what every message has."""
         asks = reply.clarification
+        language = _spoken(reply.kind, reply.text, language)
         return {
             "text": reply.text,
+            "language": language,
             "kind": reply.kind.value,
             "tier": reply.tier.label,
             "category": reply.category,
@@ -66,12 +72,12 @@ class Views:
             words = self._cipher.decrypt(row["text_encrypted"])
         else:
             words = shown if status == "streaming" else ""
-        return MessageView(**self._common(row, language), text=words)
+        return MessageView(**self._common(row, _spoken(row["kind"], words, language)), text=words)
 
     def staff_message(self, row: RowMapping) -> StaffMessageView:
         """For staff: the redacted text only."""
         return StaffMessageView(
-            **self._common(row, "en"),
+            **self._common(row, "en") | {"language": _spoken(row["kind"], row["text_redacted"], row["language"])},
             text=row["text_redacted"],
             hits=[HitView(**hit) for hit in row["hits"]],
             adapter=row["adapter_version"],
@@ -120,6 +126,7 @@ class Views:
             "position": row["position"],
             "author": row["author"],
             "author_name": row["author_name"],
+            "language": language,
             "status": row["status"],
             "kind": row["kind"],
             "tier": row["tier"],
@@ -130,6 +137,11 @@ class Views:
             "created_at": row["created_at"],
             "feedback": row["rating"],
         }
+
+
+def _spoken(kind: str, words: str, language: str) -> str:
+    """The language of a message: safety texts answer in the patient's, whatever the conversation was opened in."""
+    return language_of(words, language) if kind in _SAFETY else language
 
 
 def _articles(row: RowMapping) -> dict[str, Any]:

@@ -57,6 +57,12 @@ def languages(text: str) -> tuple[str, ...]:
     return (first, second) if mixed else (first,)
 
 
+def language_of(text: str, otherwise: str) -> str:
+    """The one language that a fixed text is written in; ``otherwise`` for one that mixes both or tells none."""
+    found = languages(text)
+    return found[0] if len(found) == 1 else otherwise
+
+
 def _plain(text: str) -> str:
     """Lower case, straight apostrophes, no accents: patients leave them out."""
     folded = unicodedata.normalize("NFD", text.casefold().replace("\u2019", "'"))

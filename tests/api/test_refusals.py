@@ -43,12 +43,12 @@ def check(answer: httpx.Response, *, emergency: bool) -> None:
     if emergency:
         assert body["safety_text"].startswith(CRISIS)
         assert "nobody may see this message" in body["safety_text"]
-        assert body["category"] == "cardiac"
+        assert (body["category"], body["language"]) == ("cardiac", "en")
         assert [(route["route"], route["phone"]) for route in body["routes"]] == [
             ("911", "911"), ("nurse_line", "515-555-0111"),
         ]  # fmt: skip
     else:
-        assert not {"safety_text", "category", "routes"} & set(body)
+        assert not {"safety_text", "category", "routes", "language"} & set(body)
 
 
 async def refuse(house: House, database: Database, kind: str, words: str) -> tuple[int, str, httpx.Response]:
@@ -247,6 +247,22 @@ async def test_the_more_urgent_end_of_a_long_text_decides(site: Site) -> None:
     refusals = Refusals(site, Ladder(), Remembered(), max_characters=20)
     aid = await refusals.aid(Arrived(json.dumps({"text": "bad " * 20 + "and now worse"}).encode()), "", "")
     assert (aid.safety_text or "").startswith("emergency ")
+
+
+class Spanish:
+    """Answers in Spanish, whatever the session was opened in."""
+
+    async def respond(self, turn: Turn) -> AsyncIterator[ReplyEvent]:
+        yield Reply("Llame al 911 ahora.", "…", ReplyKind.EMERGENCY, Tier.EMERGENCY, "cardiac", ("nurse_line",))
+
+
+async def test_labels_are_in_the_language_of_the_safety_text(site: Site) -> None:
+    aid = await Refusals(site, Spanish(), Remembered()).aid(Arrived(b'{"text": "me duele"}', language="en"), "", "")
+    assert (aid.language, aid.emergency) == ("es", STANDING)
+    assert aid.routes is not None
+    contact = site.contacts["nurse_line"]
+    assert contact.label_in("es") != contact.label_in("en")
+    assert [route.label for route in aid.routes] == [contact.label_in("es")]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,6 @@ function toEnd() {
 function words() {
   document.documentElement.lang = language;
   for (const node of document.querySelectorAll("[data-t]")) node.textContent = /** @type {any} */ (t)[node.getAttribute("data-t") || ""];
-  for (const name of ["transcript", "erase", "language"]) $(name).textContent = /** @type {any} */ (t)[name];
   for (const name of ["menu", "close", "send"]) $(name).setAttribute("aria-label", /** @type {any} */ (t)[name]);
   $("language").lang = language === "es" ? "en" : "es";
 }

@@ -7,7 +7,7 @@
  * @typedef {{article_id: string, title: string, quote: string, reviewed: string, url: string}} Citation
  * @typedef {{article_id: string, title: string}} Choice
  * @typedef {{id: string, position: number, author: "patient" | "assistant" | "staff" | "system", author_name: string,
- *   text: string, status: "streaming" | "complete" | "retracted" | "superseded", kind: string, tier: string,
+ *   text: string, language?: string, status: "streaming" | "complete" | "retracted" | "superseded", kind: string, tier: string,
  *   category?: string, routes: Route[], citations: Citation[], choices: Choice[], created_at: string, feedback: "up" | "down" | null}} Message
  */
 
@@ -54,7 +54,7 @@ export class Log {
       const position = message ? message.position : Math.max(0, ...[...this.byId.values()].map((m) => m.position)) + 0.5;
       const base = message || { id: data.message_id, author: "assistant", author_name: "", citations: [], created_at: "", feedback: null };
       this.byId.set(data.message_id, /** @type {Message} */ (
-        { ...base, position, text: data.text, routes: data.routes, tier: data.tier, category: data.category, kind: "emergency", status: "complete" }));
+        { ...base, ...data, position, kind: "emergency", status: "complete" }));
     } else if (message && type === "message.delta") {
       // After a retraction the answer may be begun anew.
       message.status = "streaming";

@@ -46,7 +46,7 @@ export const dots = () => h("span", { className: "dots" }, h("i"), h("i"), h("i"
  */
 export function messageNode(m, { t, language, live, rate, pick }) {
   const props = { className: "m", "data-author": m.author, "data-status": m.status, "data-id": m.id };
-  if (m.kind === "emergency") return crisisNode(m, props, t, live);
+  if (m.kind === "emergency") return crisisNode(m, props, t, language, live);
   if (m.author === "system") return h("li", props, h("p", { className: "text" }, m.text), extras(m, t, language));
   const assistant = m.author === "assistant";
   const name = m.author === "patient" ? t.you : m.author_name || t.ai;
@@ -61,18 +61,25 @@ export function messageNode(m, { t, language, live, rate, pick }) {
     assistant && m.status === "complete" && belowNode(m, t, rate, pick));
 }
 
-/** @param {Message} m @param {object} props @param {any} t @param {boolean} live */
-function crisisNode(m, props, t, live) {
-  const card = h("div", { className: "card" }, h("h2", {}, t.help), h("p", {}, m.text),
+/** Words of a crisis card, which is in the language of its message: heading, and before a number, and for a page. @type {any} */
+const CARD = {
+  en: ["Get help now", "Call ", "Text ", "Chat online"],
+  es: ["Busque ayuda ahora", "Llamar al ", "Mensaje al ", "Chat en línea"],
+};
+
+/** @param {Message} m @param {object} props @param {any} t @param {string} language of the chat @param {boolean} live */
+function crisisNode(m, props, t, language, live) {
+  const lang = m.language || language;
+  const [help, call, text, chat] = CARD[lang];
+  const card = h("div", { className: "card", lang, ...(live && { role: "alert" }) }, h("h2", {}, help), h("p", {}, m.text),
     h("div", {}, ...m.routes.flatMap((r) => [
-      r.phone && h("a", { href: tel(r.phone) }, h("span", {}, fill(t.call, { phone: r.phone })), h("span", {}, r.label)),
+      r.phone && h("a", { href: tel(r.phone) }, h("span", {}, call + r.phone), h("span", {}, r.label)),
       r.text_line && h("a", { className: "second", href: tel(r.text_line, "sms") },
-        fill(t.text, { phone: r.text_line }), r.text_word && `: ${r.text_word}`),
+        text + r.text_line, r.text_word && `: ${r.text_word}`),
       // The page of a hotline would stay in the history.
-      r.chat && !unsafe(m) && h("a", { className: "second", href: r.chat, target: "_blank", rel: "noopener noreferrer" }, t.chat),
+      r.chat && !unsafe(m) && h("a", { className: "second", href: r.chat, target: "_blank", rel: "noopener noreferrer" }, chat),
       r.note && h("p", { className: "by" }, r.note),
     ])));
-  if (live) card.setAttribute("role", "alert");
   return h("li", { ...props, className: "m crisis" },
     h("p", { className: "by" }, m.author_name || t.ai, h("span", { className: "tag" }, t.aiTag)), card);
 }

@@ -238,6 +238,38 @@ async def test_a_crisis_is_answered_and_a_person_called_whatever_is_down(
     assert PRIVATE not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "spoken", "line"),
+    [
+        ("quiero matarme", "es", "Línea de Prevención del Suicidio y Crisis"),
+        ("I want to kill myself", "en", "Suicide and Crisis Lifeline"),
+    ],
+)
+async def test_labels_of_a_crisis_card_are_in_the_language_of_its_text(
+    database: Database, site: Site, cipher: TextCipher, words: str, spoken: str, line: str
+) -> None:
+    """In a chat of the other language; live, read again later, and in what the assistant says after it."""
+    owner, _token = await add_patient(database, site)
+    async with hospital(database, site, cipher, ()) as it:
+        conversation = (await it.service.create(owner, "es" if spoken == "en" else "en")).id
+        await it.service.post_message(owner, conversation, words)
+        await it.settled()
+        await it.service.post_message(owner, conversation, "ok")
+        await it.settled()
+        asked, card, _again, held = (await it.service.messages(owner, conversation)).items
+        assert asked.language != spoken
+        for reply in (card, held):
+            assert reply.language == spoken
+            assert line in [route.label for route in reply.routes]
+        event = next(e for e in await it.log.read(conversation, 0) if e.type == "safety.crisis")
+        assert event.data["language"] == spoken
+        assert line in [route["label"] for route in event.data["routes"]]
+        async with database.session() as session:
+            staff = await it.service.staff_view(session, conversation)
+        assert staff.messages[1].language == spoken
+        assert "Suicide and Crisis Lifeline" in [route.label for route in staff.messages[1].routes]
+
+
 async def test_without_the_adapter_pointer_other_questions_are_answered_without_the_model(
     database: Database, site: Site, cipher: TextCipher
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.guardrails.language import languages
+from app.guardrails.language import language_of, languages
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,11 @@ from app.guardrails.language import languages
 )
 def test_languages(message: str, found: tuple[str, ...]) -> None:
     assert languages(message) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("Llame al 911 ahora.", "es"), ("Call 911 now.", "en"), ("911", "xx"), ("tengo chest pain", "xx")],
+)
+def test_a_text_that_tells_no_one_language_is_in_the_other(text: str, found: str) -> None:
+    assert language_of(text, "xx") == found

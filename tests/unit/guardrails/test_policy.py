@@ -9,6 +9,7 @@ import pytest
 from app.contracts.site import load_site
 from app.errors import ConfigurationError
 from app.guardrails.catalogue import Catalogue
+from app.guardrails.language import language_of
 from app.guardrails.policy import PolicyBundle, default_bundle_folder, load_bundle
 
 SITE = load_site(Path(__file__).parents[3] / "demo")
@@ -88,6 +89,14 @@ def test_every_text_renders_in_both_languages(bundle: PolicyBundle) -> None:
         english, spanish = (catalogue.render(text_id, language, SITE) for language in ("en", "es"))
         assert english != spanish
         assert "{" not in english + spanish
+
+
+def test_every_text_tells_its_language(bundle: PolicyBundle) -> None:
+    """What stands around a safety text is put in its language by this. An intro to a passage is none."""
+    catalogue = Catalogue(bundle.texts)
+    for text_id in set(catalogue.ids) - {"fallback_intro"}:
+        for language, other in (("en", "es"), ("es", "en")):
+            assert language_of(catalogue.render(text_id, language, SITE), other) == language, text_id
 
 
 def test_emergency_texts_act_first(bundle: PolicyBundle) -> None:
