@@ -27,7 +27,7 @@ from app.contracts.site import Site, load_site
 from app.db.embedded import EmbeddedPostgres
 from app.db.migrate import upgrade
 from app.db.session import Database
-from app.encoder.encoder import Encoder, SearchEncoder
+from app.encoder.encoder import Encoder, SearchEncoder, TurnEncoder
 from app.encoder.weights import WEIGHTS_SHA256
 from app.engine.command import detect_device, engine_command, engine_environment, engine_socket
 from app.engine.launcher import EngineLauncher
@@ -74,6 +74,14 @@ class EngineSetup:
 
 
 @dataclass(frozen=True, slots=True)
+class Encoders:
+    """What reads every turn: ``words`` for redaction, ``turns`` for the learned raise of triage."""
+
+    words: Encoder
+    turns: TurnEncoder
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime:
     """All that answers a turn, and what keeps it."""
 
@@ -86,7 +94,7 @@ class Runtime:
     knowledge: KnowledgeService
     pipeline: Pipeline
     redactor: Redactor
-    encoder: Encoder
+    encoders: Encoders
     index: KnowledgeIndex
 
 
@@ -179,8 +187,18 @@ def load_policies(settings: Settings, folder: Path | None = None) -> PolicyBundl
 
 
 def open_encoder(settings: Settings) -> Encoder:
-    """The encoder of the learned raise and of redaction. Blocking; at first it writes its files."""
+    """The encoder of redaction. Blocking; at first it writes its files."""
     return Encoder.load(settings.state / "encoder")
+
+
+def open_turn_encoder(settings: Settings) -> TurnEncoder:
+    """The encoder of the learned raise. Blocking; at first it writes its file."""
+    return TurnEncoder.load(settings.state / "encoder")
+
+
+def open_encoders(settings: Settings) -> Encoders:
+    """Those that every turn needs. Blocking; at first they write their files."""
+    return Encoders(open_encoder(settings), open_turn_encoder(settings))
 
 
 def open_search_encoder(settings: Settings) -> SearchEncoder:
@@ -188,9 +206,9 @@ def open_search_encoder(settings: Settings) -> SearchEncoder:
     return SearchEncoder.load(settings.state / "encoder")
 
 
-def prepare_policies(settings: Settings, site: Site, encoder: Encoder) -> Policies:
+def prepare_policies(settings: Settings, site: Site, turns: TurnEncoder) -> Policies:
     """The policy bundle of this installation, ready to judge turns. Blocking (about a second)."""
-    return compiled(load_policies(settings), site, datetime.now(UTC), encoder)
+    return compiled(load_policies(settings), site, datetime.now(UTC), turns)
 
 
 def model_facts(base_model: str) -> tuple[dict[str, Any] | None, str | None]:
@@ -218,13 +236,13 @@ def weights_digest(folder: Path) -> str:
 
 def unanswered_questions(parts: Runtime, now: Callable[[], datetime]) -> UnansweredQuestions:
     """What patients of the site asked and no article answered."""
-    return UnansweredQuestions(parts.database, parts.encoder, WEIGHTS_SHA256[:32], parts.index, parts.site, now)
+    return UnansweredQuestions(parts.database, parts.encoders.words, WEIGHTS_SHA256[:32], parts.index, parts.site, now)
 
 
 @asynccontextmanager
 async def runtime(
     settings: Settings,
-    encoder: Encoder | None = None,
+    encoders: Encoders | None = None,
     policies: ActivePolicies | None = None,
     *,
     database_name: str = "bedside",
@@ -232,20 +250,20 @@ async def runtime(
 ) -> AsyncIterator[Runtime]:
     """Build everything that answers a turn; the engine is built but not started. Closed at the end of the block.
 
-    ``encoder`` and ``policies`` are those of the settings where none are given.
+    ``encoders`` and ``policies`` are those of the settings where none are given.
     """
     site = load_site(settings.site)
-    if encoder is None:
+    if encoders is None:
         say("loading the encoder")
-        encoder = await asyncio.to_thread(open_encoder, settings)
+        encoders = await asyncio.to_thread(open_encoders, settings)
     search_encoder = await asyncio.to_thread(open_search_encoder, settings)
     if policies is None:
-        policies = ActivePolicies(await asyncio.to_thread(prepare_policies, settings, site, encoder))
+        policies = ActivePolicies(await asyncio.to_thread(prepare_policies, settings, site, encoders.turns))
     say("starting the database")
     database = await asyncio.to_thread(functools.partial(open_database, settings, name=database_name))
     engine = build_engine(settings)
     try:
-        detector = await asyncio.to_thread(site_detector, site, encoder)
+        detector = await asyncio.to_thread(site_detector, site, encoders.words)
         redactor = Redactor(detector, "prompt")
         knowledge = KnowledgeService(database, search_encoder, search_encoder.identity, site)
         config, digest = await asyncio.to_thread(model_facts, settings.base_model)
@@ -256,7 +274,7 @@ async def runtime(
         index = KnowledgeIndex(database, search_encoder, site.id)
         pipeline = build_pipeline(settings, site, policies, detector, index, engine.front)
         yield Runtime(
-            settings, site, policies, database, engine, adapters, knowledge, pipeline, redactor, encoder, index
+            settings, site, policies, database, engine, adapters, knowledge, pipeline, redactor, encoders, index
         )
     finally:
         await engine.close()

@@ -33,10 +33,11 @@ from app.audit.service import AuditLog
 from app.auth.patients import PatientSessions
 from app.auth.staff import Role, StaffAccounts
 from app.bootstrap import (
+    Encoders,
     Runtime,
     Say,
     load_articles,
-    open_encoder,
+    open_encoders,
     prepare_policies,
     promote_first,
     quiet,
@@ -53,7 +54,6 @@ from app.conversations.service import ConversationService
 from app.conversations.turns import TurnRunner
 from app.db.cipher import TextCipher
 from app.db.notify import Listener
-from app.encoder.encoder import Encoder
 from app.engine.protocol import Engine, EngineHealth
 from app.errors import BedsideError, ConfigurationError, ConflictError, DependencyError
 from app.escalations.service import EscalationService
@@ -118,8 +118,8 @@ def create_app(settings: Settings | None = None, say: Say = quiet) -> FastAPI:
     site = load_site(chosen.site)
     if chosen.environment == "production" and site.demonstration:
         raise ConfigurationError("site.yaml says demonstration: true; a demonstration site is not served in production")
-    encoder = open_encoder(chosen)
-    policies = ActivePolicies(prepare_policies(chosen, site, encoder))
+    encoders = open_encoders(chosen)
+    policies = ActivePolicies(prepare_policies(chosen, site, encoders.turns))
     registry = CollectorRegistry()
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
@@ -128,7 +128,7 @@ def create_app(settings: Settings | None = None, say: Say = quiet) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            await _start(app, chosen, encoder, policies, measured, stack, say)
+            await _start(app, chosen, encoders, policies, measured, stack, say)
             yield
 
     app = FastAPI(
@@ -146,14 +146,14 @@ def create_app(settings: Settings | None = None, say: Say = quiet) -> FastAPI:
 async def _start(
     app: FastAPI,
     settings: Settings,
-    encoder: Encoder,
+    encoders: Encoders,
     policies: ActivePolicies,
     measured: Metrics,
     stack: AsyncExitStack,
     say: Say,
 ) -> None:
     _warn(policies, say)
-    parts = await stack.enter_async_context(runtime(settings, encoder, policies, say=say))
+    parts = await stack.enter_async_context(runtime(settings, encoders, policies, say=say))
     await load_articles(parts.knowledge, settings.site, say, keep_going=True)
     cipher = TextCipher.from_file(settings.text_key_file, create=settings.environment == "development")
     listener = Listener(parts.database.url)
@@ -225,9 +225,9 @@ async def _services(
     watch = ClaimWatch(database, escalations, audit, within=timedelta(minutes=settings.claim_minutes))
     await watch.start()
     stack.push_async_callback(watch.stop)
+    load = functools.partial(prepare_policies, settings, site, parts.encoders.turns)
     policies = PoliciesService(
-        parts.policies, functools.partial(prepare_policies, settings, site, parts.encoder), database, audit, measured,
-        strict=settings.policy_strict,
+        parts.policies, load, database, audit, measured, strict=settings.policy_strict,
     )  # fmt: skip
     return Services(
         site=site, database=database, listener=listener, conversations=conversations,

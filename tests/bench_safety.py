@@ -23,7 +23,7 @@ from pathlib import Path
 from app.contracts.passages import Passage
 from app.contracts.replies import Tier
 from app.contracts.site import Site, load_site
-from app.encoder.encoder import Encoder
+from app.encoder.encoder import Encoder, TurnEncoder
 from app.guardrails.active import Policies
 from app.guardrails.output import OutputVerdict
 from app.guardrails.sentences import split
@@ -280,10 +280,10 @@ def write(text: str) -> None:
     REPORT.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
-async def report(site: Site, encoder: Encoder, chosen: argparse.Namespace, show: Callable[[str], None]) -> str:
+async def report(site: Site, chosen: argparse.Namespace, show: Callable[[str], None]) -> str:
     """The tables of all parts that were asked for."""
-    policies = build_policies(site, encoder)
-    bench, assess = Bench(site, policies, encoder), judge(policies)
+    policies = build_policies(site, TurnEncoder.load(ENCODER))
+    bench, assess = Bench(site, policies, Encoder.load(ENCODER)), judge(policies)
     parts: dict[str, Callable[[], str]] = {
         "sets": lambda: measure_sets(assess, show),
         "invariance": lambda: measure_invariance(assess, chosen.mutations, random.Random(chosen.seed), show),
@@ -322,7 +322,7 @@ def main() -> None:
     configure("critical", "json")
     site = load_site(DEMO)
     show: Callable[[str], None] = print if chosen.failures else lambda _line: None
-    text = asyncio.run(report(site, Encoder.load(ENCODER), chosen, show))
+    text = asyncio.run(report(site, chosen, show))
     head = (
         f"{datetime.now(UTC):%Y-%m-%d}, `make bench-safety`, {chosen.mutations:,} mutations, {chosen.mutants:,} "
         f"changed figures, {chosen.outputs} unsafe answers, seed {chosen.seed}, one thread of {os.cpu_count()} cores."

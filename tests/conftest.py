@@ -23,7 +23,7 @@ from app.db.cipher import TextCipher
 from app.db.embedded import EmbeddedPostgres
 from app.db.migrate import upgrade
 from app.db.session import Database
-from app.encoder.encoder import Encoder, SearchEncoder
+from app.encoder.encoder import Encoder, SearchEncoder, TurnEncoder
 from app.logging import configure
 
 pytest_plugins = ["tests.browser_fixtures", "tests.engine_fixtures", "tests.live_service"]
@@ -100,6 +100,12 @@ def search_encoder(encoder_folder: Path) -> SearchEncoder:
 def encoder(encoder_folder: Path) -> Encoder:
     """The encoder as it is served; it keeps nothing between calls."""
     return Encoder.load(encoder_folder)
+
+
+@pytest.fixture(scope="session")
+def turn_encoder(encoder_folder: Path) -> TurnEncoder:
+    """The encoder of the learned raise as it is served."""
+    return TurnEncoder.load(encoder_folder)
 
 
 def new_database(template_url: str) -> str:

@@ -75,8 +75,12 @@ class Patient:
         return found
 
 
-def settings_for(template_url: str, state: Path, **changed: object) -> Settings:
-    """Settings of a test's service: a fresh database, a state folder of its own, no rate limit in the way."""
+def settings_for(template_url: str, state: Path, encoder_folder: Path, **changed: object) -> Settings:
+    """Settings of a test's service: a fresh database, a state folder of its own, no rate limit in the way.
+
+    The encoders' files are those of the test session.
+    """
+    (state / "encoder").symlink_to(encoder_folder)
     values: dict[str, object] = {
         "state": state, "database_url": SecretStr(new_database(template_url)), "requests_per_minute": 10_000,
         "log_level": "warning", "engine": "off",
@@ -85,11 +89,12 @@ def settings_for(template_url: str, state: Path, **changed: object) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def service(template_url: str, tmp_path_factory: pytest.TempPathFactory, vllm: RunningVllm) -> Iterator[RunningService]:
+def service(
+    template_url: str, tmp_path_factory: pytest.TempPathFactory, encoder_folder: Path, vllm: RunningVllm
+) -> Iterator[RunningService]:
     """The service of this test session, with the demo hospital, the demo model and the demo adapter."""
-    settings = settings_for(
-        template_url, tmp_path_factory.mktemp("state"), engine="external", engine_url=f"unix:{vllm.socket}"
-    )
+    state = tmp_path_factory.mktemp("state")
+    settings = settings_for(template_url, state, encoder_folder, engine="external", engine_url=f"unix:{vllm.socket}")
     with run(settings) as running:
         yield running
 

@@ -171,10 +171,13 @@ def encoder_triage(
     out: Annotated[Path, typer.Option(help="Folder for learned.safetensors and its card.")],
     development: Annotated[Path, typer.Option(help="Folder of the dev_* sets.")] = Path("tests/data/guardrails"),
     texts: Annotated[Path | None, typer.Option(help="Folder of public .jsonl.gz texts: harmless questions.")] = None,
-    cache: Cache = CACHE,
+    epochs: Annotated[int, typer.Option(min=1, help="Times that the messages are seen.")] = 4,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
 ) -> None:
-    """Train the learned raise of triage on rule examples, development sets, written messages and everyday questions."""
+    """Train the learned raise of triage: rule examples, development sets, written messages, everyday questions.
+
+    Takes about an hour on two cores.
+    """
     from app.guardrails.policy import default_bundle_folder, load_bundle
 
     bundle = load_bundle(default_bundle_folder())
@@ -183,19 +186,20 @@ def encoder_triage(
     from training.encoder.triage_data import messages
 
     found = messages(bundle, development, texts, seed)
-    path = train(found, bundle.header.category_order, Settings(seed=seed), out, cache)
-    typer.echo(f"{len(found)} messages; {path} written. Next: bedside-train encoder triage-evaluate {path} SET ...")
+    path = train(found, bundle.header.category_order, Settings(epochs=epochs, seed=seed), out)
+    typer.echo(f"{len(found)} messages; {path} written. Next: bedside-train encoder triage-evaluate {out} SET ...")
 
 
 @encoder.command("triage-evaluate")
 def encoder_triage_evaluate(
-    weights: Annotated[Path, typer.Argument(help="learned.safetensors")],
+    weights: Annotated[Path, typer.Argument(help="Folder of turns.safetensors, its card and learned.safetensors.")],
     sets: Annotated[list[Path], typer.Argument(help="Files of `category | message` or `message` lines.")],
     cache: Cache = CACHE,
 ) -> None:
     """Shares of each set that rules and learned raise find at several thresholds; prints a table."""
-    from app.encoder.encoder import Encoder
-    from app.guardrails.learned import Classifier, LearnedRaise
+    from app.encoder.delta import TurnDelta
+    from app.encoder.encoder import TurnEncoder
+    from app.guardrails.learned import WEIGHTS_FILE, Classifier, LearnedRaise
     from app.guardrails.policy import default_bundle_folder, load_bundle
     from app.guardrails.triage import Triage
     from training.encoder.triage_measure import measure
@@ -204,10 +208,10 @@ def encoder_triage_evaluate(
     if bundle.learned is None:
         raise ConfigurationError("the policy bundle has no learned.yaml")
     try:
-        classifier = Classifier(weights.read_bytes())
+        classifier = Classifier((weights / WEIGHTS_FILE).read_bytes())
     except OSError as error:
-        raise ConfigurationError(f"{weights} cannot be read: {error.strerror}") from None
-    learned = LearnedRaise(bundle.learned, classifier, Encoder.load(cache))
+        raise ConfigurationError(f"{weights / WEIGHTS_FILE} cannot be read: {error.strerror}") from None
+    learned = LearnedRaise(bundle.learned, classifier, TurnEncoder.load(cache, TurnDelta.load(weights)))
     typer.echo(measure(learned, Triage(bundle), sets))
 
 

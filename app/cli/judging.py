@@ -10,7 +10,7 @@ from typing import Any
 
 from app.cli.lines import BadLine, Line, write
 from app.contracts.replies import Tier
-from app.encoder.encoder import Encoder
+from app.encoder.encoder import TurnEncoder
 from app.guardrails.active import triage_of
 from app.guardrails.explain import explain
 from app.guardrails.policy import PolicyBundle
@@ -30,9 +30,9 @@ class Judge:
     recorded: bool = False
 
     @classmethod
-    def of(cls, bundle: PolicyBundle, encoder: Encoder, *, explained: bool = False, recorded: bool = False) -> Judge:
+    def of(cls, bundle: PolicyBundle, turns: TurnEncoder, *, explained: bool = False, recorded: bool = False) -> Judge:
         """A judge by a bundle."""
-        return cls(triage_of(bundle, encoder), explained, recorded)
+        return cls(triage_of(bundle, turns), explained, recorded)
 
     def decide(self, line: Line) -> dict[str, Any]:
         """The stable output of `bedside triage` for one line."""

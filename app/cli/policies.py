@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from app.bootstrap import load_policies, open_encoder, policy_folder
+from app.bootstrap import load_policies, open_turn_encoder, policy_folder
 from app.cli.judging import SOME, Judge, compare
 from app.cli.lines import open_source, read_lines, write
 from app.contracts.site import load_site
@@ -120,8 +120,8 @@ def dry_run(
     lowered, 2 if lines cannot be used.
     """
     settings = Settings()
-    encoder = open_encoder(settings)
-    before, after = Judge.of(load_policies(settings), encoder), Judge.of(load_bundle(new), encoder)
+    turns = open_turn_encoder(settings)
+    before, after = Judge.of(load_policies(settings), turns), Judge.of(load_bundle(new), turns)
     with open_source(source) as lines:
         status = compare(before, after, read_lines(lines), show_text=show_text)
     raise typer.Exit(0 if status == SOME else status)

@@ -11,7 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from app import logging as app_logging
-from app.bootstrap import load_policies, open_encoder
+from app.bootstrap import load_policies, open_turn_encoder
 from app.cli import administration, articles, ask, judging, policies, serving
 from app.cli.lines import convert, open_source, read_lines
 from app.errors import BedsideError, InvalidContent
@@ -128,7 +128,7 @@ def triage(
     0 no decision differs, 1 some do, 3 some are lower now, 2 some lines cannot be used.
     """
     chosen = settings(site=site)
-    judge = judging.Judge.of(load_policies(chosen), open_encoder(chosen), explained=explain, recorded=record)
+    judge = judging.Judge.of(load_policies(chosen), open_turn_encoder(chosen), explained=explain, recorded=record)
     if replay is None:
         with open_source(source) as lines:
             clean = convert(read_lines(lines), judge.decide)

@@ -1,11 +1,11 @@
-"""Changes of the pinned weights, as low-rank factors in small files: one makes the encoder a search encoder, the other
-a reader of words.
+"""Changes of the pinned weights, as low-rank factors in small files: one makes the encoder a search encoder, one a
+reader of words, and one a reader of patients' turns for triage.
 
 A file holds, as float16, for each changed weight its factors A (rank, in) and B (out, rank); the card beside it tells
 what they were trained on, and ``strength``, by which the factors' product is multiplied. ``search/`` also has the map
 from a token's last state to its vector (``tokens.weight``) and to what it weighs (``tokens.scale``, whose last number
-is the bias); the card of ``words/`` tells how many ``layers`` are run, and the hash of the file. Both are written by
-``bedside-train encoder``, its commands ``retrieve`` and ``names``.
+is the bias); the card of ``words/`` tells how many ``layers`` are run, and those of ``words/`` and ``turns/`` the hash
+of the file. They are written by ``bedside-train encoder``, its commands ``retrieve``, ``names`` and ``triage``.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ CARD_FILE = "search.json"
 WORDS_FOLDER = Path(__file__).parent / "words"
 WORDS_FILE = "words.safetensors"
 WORDS_CARD = "words.json"
+TURNS_FOLDER = Path(__file__).parent / "turns"
+TURNS_FILE = "turns.safetensors"
+TURNS_CARD = "turns.json"
 MOST_LAYERS = 6
 _TOKEN_MAP, _TOKEN_SCALE = "tokens.weight", "tokens.scale"
 
@@ -89,6 +92,19 @@ class WordDelta(Change):
             raise ConfigurationError(f"{folder / WORDS_CARD}: layers must be a number from 2 to {MOST_LAYERS}")
         factors = _factors(folder / WORDS_FILE, tensors)
         return cls(factors, _strength(folder / WORDS_CARD, card), digest, layers)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnDelta(Change):
+    """The change for reading patients' turns in triage. The layers of a policy bundle are trained over one such change;
+    ``sha256`` of it is the ``base`` that they name.
+    """
+
+    @classmethod
+    def load(cls, folder: Path = TURNS_FOLDER) -> TurnDelta:
+        """Read factors and card. Raises ConfigurationError if a file is missing, damaged or incomplete."""
+        card, tensors, digest = _read(folder, TURNS_CARD, TURNS_FILE, pinned=True)
+        return cls(_factors(folder / TURNS_FILE, tensors), _strength(folder / TURNS_CARD, card), digest)
 
 
 def _read(folder: Path, card: str, file: str, *, pinned: bool = False) -> tuple[dict[str, Any], Weights, str]:

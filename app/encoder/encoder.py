@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from app.encoder import graph, weights
-from app.encoder.delta import Change, Delta, WordDelta
+from app.encoder.delta import Change, Delta, TurnDelta, WordDelta
 from app.encoder.sessions import open_session
 from app.encoder.text import Text
 from app.errors import ConfigurationError
@@ -75,7 +75,7 @@ class Encoder(Embedding):
         folder = weights.model_folder()
         weights.verify(folder)
         whole, reader = (
-            open_session(_cached_graph(folder, cache_dir, words=wanted)) for wanted in (None, words or WordDelta.load())
+            open_session(_cached_graph(folder, cache_dir, wanted)) for wanted in (None, words or WordDelta.load())
         )
         return cls(whole, reader, open_tokenizer(folder))
 
@@ -89,6 +89,26 @@ class Encoder(Embedding):
         encoding = self._tokenizer.encode(text)
         middle, last = _run(self._words, ["middle", "states"], [encoding])
         return list(encoding.offsets), np.concatenate([middle[0], last[0]], axis=1)
+
+
+class TurnEncoder(Embedding):
+    """The pinned weights tuned for triage: emergencies lie apart from what only sounds like them.
+
+    Its vectors are compared with nothing; the layers of a policy bundle read them, if their ``base`` is ``identity``.
+    """
+
+    def __init__(self, whole: ort.InferenceSession, tokenizer: Tokenizer, identity: str) -> None:
+        super().__init__(whole, tokenizer)
+        self.identity = identity
+
+    @classmethod
+    def load(cls, cache_dir: Path, change: TurnDelta | None = None) -> TurnEncoder:
+        """As :meth:`Encoder.load`; ``change`` is the shipped one unless given. Raises ConfigurationError."""
+        folder = weights.model_folder()
+        weights.verify(folder)
+        change = change or TurnDelta.load()
+        whole = open_session(_cached_graph(folder, cache_dir, change))
+        return cls(whole, open_tokenizer(folder), change.sha256)
 
 
 class SearchEncoder(Embedding):
@@ -109,7 +129,7 @@ class SearchEncoder(Embedding):
         folder = weights.model_folder()
         weights.verify(folder)
         delta = delta or Delta.load()
-        whole = open_session(_cached_graph(folder, cache_dir, delta=delta, rounded=rounded))
+        whole = open_session(_cached_graph(folder, cache_dir, delta, rounded=rounded))
         named = f"{weights.WEIGHTS_SHA256}:{delta.sha256}{_ROUNDED if rounded else ''}"
         identity = hashlib.sha256(named.encode()).hexdigest()
         return cls(whole, open_tokenizer(folder), identity)
@@ -142,11 +162,8 @@ def _run(session: ort.InferenceSession, outputs: list[str], encodings: Sequence[
     return found
 
 
-def _cached_graph(
-    folder: Path, cache_dir: Path, *, words: WordDelta | None = None, delta: Delta | None = None, rounded: bool = False
-) -> Path:
+def _cached_graph(folder: Path, cache_dir: Path, change: Change | None = None, *, rounded: bool = False) -> Path:
     """The ONNX file; its digest lies beside it, so that a damaged or half-written file is noticed and rebuilt."""
-    change: Change | None = words or delta
     kind = change.sha256 if change else "whole"
     what = f"{weights.WEIGHTS_SHA256}:{graph.GRAPH_VERSION}:{kind}{_ROUNDED if rounded else ''}"
     name = hashlib.sha256(what.encode()).hexdigest()[:16]
@@ -156,7 +173,7 @@ def _cached_graph(
             with path.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() == digest_path.read_text(encoding="ascii"):
                     return path
-        data = graph.build(folder, words=words, delta=delta, rounded=rounded).SerializeToString()
+        data = graph.build(folder, change, rounded=rounded).SerializeToString()
         cache_dir.mkdir(parents=True, exist_ok=True)
         replace_file(path, data)
         replace_file(digest_path, hashlib.sha256(data).hexdigest().encode("ascii"))

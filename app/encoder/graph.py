@@ -10,8 +10,8 @@ Inputs: ``ids`` and ``mask``, int64 (batch, tokens). Outputs: of the graph for w
 ``states`` and ``middle`` float32 (batch, tokens, 384), the hidden states after the last block that it runs and after
 the one in the middle: its :class:`WordDelta` says how many it runs.
 
-The graph for words, and one for whole texts on demand, multiply in 8-bit integers, half the time of float32: weights
-are rounded once for each column, activations for each product at run time. Weights use 7 of the 8 bits, because
+The graph for words, and one for whole texts on demand, multiply in 8-bit integers, half the time of float32:
+weights are rounded once for each column, activations for each product at run time. Weights use 7 of the 8 bits, because
 processors without VNNI add pairs of products in 16 bits. Their word table is float16.
 """
 
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load_file
 
-from app.encoder.delta import Delta, Weights, WordDelta
+from app.encoder.delta import Change, Delta, Weights, WordDelta
 from app.encoder.text import TOKEN_WIDTH
 
 GRAPH_VERSION = 3
@@ -87,17 +87,17 @@ class _Graph:
         return self.add("LayerNormalization", value, scale, bias, axis=-1, epsilon=EPSILON)
 
 
-def build(
-    folder: Path, *, words: WordDelta | None = None, delta: Delta | None = None, rounded: bool = False
-) -> onnx.ModelProto:
-    """The graph for whole texts, or with ``words`` the one for words, with the weights of ``folder/model.safetensors``.
+def build(folder: Path, change: Change | None = None, *, rounded: bool = False) -> onnx.ModelProto:
+    """The graph with the weights of ``folder/model.safetensors`` and the ``change`` added to them.
 
-    ``delta`` is added to the weights; ``rounded`` is a graph for whole texts that multiplies in 8-bit integers too.
-    Raises ConfigurationError if a change does not fit the weights.
+    With a :class:`WordDelta` it is the one for words, else one for whole texts; with a :class:`Delta` that one has the
+    vectors of tokens too, and with ``rounded`` it also multiplies in 8-bit integers. Raises ConfigurationError if the
+    change does not fit the weights.
     """
     weights: Weights = load_file(folder / "model.safetensors")
-    if change := words or delta:
+    if change:
         weights = change.applied(weights)
+    words = change if isinstance(change, WordDelta) else None
     layers = words.layers if words else LAYERS
     graph = _Graph(rounded=rounded or words is not None)
     hidden = _embed(graph, weights)
@@ -110,8 +110,8 @@ def build(
     if words is None:
         _pool(graph, hidden)
         outputs = {"embedding": ["batch", WIDTH]}
-    if delta is not None:
-        _read_tokens(graph, hidden, delta)
+    if isinstance(change, Delta):
+        _read_tokens(graph, hidden, change)
         outputs |= {"tokens": ["batch", "tokens", TOKEN_WIDTH], "weights": ["batch", "tokens"]}
     model = helper.make_model(
         helper.make_graph(

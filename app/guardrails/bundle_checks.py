@@ -7,7 +7,7 @@ import string
 from collections.abc import Iterator
 from datetime import date
 
-from app.encoder.weights import WEIGHTS_SHA256
+from app.encoder.delta import TurnDelta
 from app.errors import ConfigurationError
 from app.guardrails.bundle_parts import Parts, Phrase, Placed, as_lists
 from app.guardrails.bundle_source import Fault
@@ -68,8 +68,8 @@ def _learned_faults(parts: Parts, header: BundleHeader) -> Iterator[Fault]:
     if parts.learned is None:
         return
     policy, file = parts.learned.policy, parts.learned.file
-    if policy.base != WEIGHTS_SHA256:
-        yield file.fault("base: the classifier was trained on another encoder; train it again", "base")
+    if policy.base != TurnDelta.load().sha256:
+        yield file.fault("base: the layers were trained over another change of the encoder; train both again", "base")
     try:
         classes = Classifier(parts.learned.weights).classes
     except ConfigurationError as error:

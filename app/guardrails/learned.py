@@ -1,8 +1,9 @@
 """The learned raise: a small classifier on the encoder's embedding that can make a turn more urgent, never less.
 
-The embedding is that of retrieval, so no second model is kept. Two layers give each category of the policy bundle a
-chance; where that of ``none`` leaves more than the threshold of ``learned.yaml``, the turn gets the tier, the routes
-and the text that stand there for the likeliest category. It is asked only where no rule has raised the turn.
+The embedding is that of the encoder as it was tuned for turns (:class:`app.encoder.encoder.TurnEncoder`); ``base`` of
+``learned.yaml`` names that change. Two layers give each category of the policy bundle a chance; where that of ``none``
+leaves more than the threshold of ``learned.yaml``, the turn gets the tier, the routes and the text that stand there for
+the likeliest category. It is asked only where no rule has raised the turn.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class Raised(BaseModel):
 
 class LearnedPolicy(BaseModel):
     """``learned.yaml``: when the classifier raises a turn, and what the turn gets then.
+
+    ``base`` is the SHA-256 of the encoder's change for turns over which the layers were trained.
 
     From ``threshold`` on a turn gets the category's tier and text; from ``unsure`` on the tier urgent, the category's
     routes with the nurse line, and the text for such turns.

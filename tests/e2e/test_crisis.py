@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -18,9 +19,11 @@ WEATHER = "https://www.weather.gov/"
 
 
 @pytest.fixture(scope="module")
-def hospital(template_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+def hospital(
+    template_url: str, tmp_path_factory: pytest.TempPathFactory, encoder_folder: Path
+) -> Iterator[RunningService]:
     """The service without an engine."""
-    with run(settings_for(template_url, tmp_path_factory.mktemp("state"))) as running:
+    with run(settings_for(template_url, tmp_path_factory.mktemp("state"), encoder_folder)) as running:
         yield running
 
 

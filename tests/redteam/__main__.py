@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from app.encoder.encoder import Encoder
+from app.encoder.encoder import Encoder, TurnEncoder
 from app.logging import configure
 from tests.redteam.campaign import (
     DEVELOPMENT,
@@ -77,7 +77,8 @@ def main() -> int:
         parser.error(f"--data {arguments.data} lacks {', '.join(lacking)}; docs/security.md says where they come from")
     configure("critical", "json")
     goals = load_goals()
-    results, refusals, seconds = asyncio.run(campaign(build_target(Encoder.load(ENCODER)), arguments))
+    target = build_target(Encoder.load(ENCODER), TurnEncoder.load(ENCODER))
+    results, refusals, seconds = asyncio.run(campaign(target, arguments))
     over, found = over_bounds(results, list(goals.values())), ways(results)
     report = "\n\n".join(
         [

@@ -22,7 +22,7 @@ from app.contracts.passages import Passage
 from app.contracts.prompt import PromptLimits
 from app.contracts.replies import Reply, ReplyKind, Sentence, Tier
 from app.contracts.site import Site, load_site
-from app.encoder.encoder import Encoder
+from app.encoder.encoder import Encoder, TurnEncoder
 from app.engine.protocol import Limits
 from app.guardrails.active import ActivePolicies, Policies, compiled
 from app.guardrails.injection import Injection, InjectionVerdict
@@ -227,15 +227,15 @@ def _stage(reply: Reply) -> str:
     return next((stage for stage in ("injection", "scope") if stage in stages), "input")
 
 
-def build_policies(site: Site, encoder: Encoder | None = None) -> Policies:
+def build_policies(site: Site, turns: TurnEncoder | None = None) -> Policies:
     """The policies as they are served; without the encoder a learned raise of the bundle is left out."""
-    return compiled(load_bundle(default_bundle_folder()), site, NOON, encoder)
+    return compiled(load_bundle(default_bundle_folder()), site, NOON, turns)
 
 
-def build_target(encoder: Encoder | None = None, *, guarded: bool = True) -> Target:
+def build_target(encoder: Encoder | None = None, turns: TurnEncoder | None = None, *, guarded: bool = True) -> Target:
     """The target; ``guarded`` False takes the output checks away, to see that the suite would tell."""
     site = load_site(DEMO)
-    policies = build_policies(site, encoder)
+    policies = build_policies(site, turns)
     if guarded:
         return Target(policies, site, encoder)
     return Target(replace(policies, checks=OpenChecks(site)), site, encoder, leaks=lambda *_given: [])

@@ -27,8 +27,9 @@ from app.encoder.delta import WordDelta
 from app.redaction.lexicon import Lexicon
 from app.redaction.recognizers import features
 from app.redaction.recognizers.head import CARD_FILE, NOTHING, REACH, WEIGHTS_FILE, Card, card_text
+from training.encoder.lora import Ids
 from training.encoder.names_data import Example, Sizes, examples, joined
-from training.encoder.words import Ids, WordReader
+from training.encoder.words import WordReader
 
 CLASSES = (NOTHING, "PERSON", "ADDRESS", "CITY", "ZIP", "ORGANIZATION", "DATE", "ACCOUNT", "PHONE")
 THRESHOLDS = {

@@ -24,19 +24,17 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 from numpy.typing import NDArray
-from peft import LoraConfig, get_peft_model
 from rich.progress import track
 from safetensors.torch import save_file
-from transformers import AutoModel, AutoTokenizer
 
 from app.encoder.delta import CARD_FILE, DELTA_FILE
 from app.encoder.encoder import Encoder
 from app.encoder.graph import WIDTH
 from app.encoder.text import TOKEN_WIDTH
-from app.encoder.weights import WEIGHTS_SHA256, model_folder, verify
+from app.encoder.weights import WEIGHTS_SHA256
+from training.encoder.lora import Ids, encode, factors, padded, pinned
 from training.encoder.retrieve_data import Pair, Sizes, clear_questions, page_pairs, public_pairs, written_pages
 
-TARGETS = ("query", "key", "value", "dense")
 LONGEST = 96
 """Tokens of a passage in training; longer ones are cut."""
 TUNED_LAYERS = (2, 3, 4, 5)
@@ -83,23 +81,18 @@ class Tuned(torch.nn.Module):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
-        folder = model_folder()
-        verify(folder)
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-        lora = LoraConfig(
-            r=settings.rank, lora_alpha=int(settings.alpha), lora_dropout=settings.dropout,
-            target_modules=list(TARGETS), layers_to_transform=list(TUNED_LAYERS),
-        )  # fmt: skip
-        # No dropout in attention: with it torch has no fast kernel on a CPU.
-        model = AutoModel.from_pretrained(folder, attention_probs_dropout_prob=0.0, hidden_dropout_prob=0.0)
-        self.model: Any = get_peft_model(model, lora)
+        strength = settings.alpha / settings.rank
+        self.model, self.tokenizer = pinned(
+            settings.rank, strength=strength, dropout=settings.dropout, tuned=TUNED_LAYERS
+        )
+        self.tokenizer.enable_truncation(LONGEST)
         self.narrow = torch.nn.Linear(WIDTH, TOKEN_WIDTH, bias=False)
         self.weigh = torch.nn.Linear(WIDTH, 1)
         torch.nn.init.zeros_(self.weigh.weight)
 
     def forward(self, texts: Sequence[str]) -> Read:
         """The texts, in the order given; those of like length are read together."""
-        found = self.tokenizer(list(texts), truncation=True, max_length=LONGEST)["input_ids"]
+        found = [encode(self.tokenizer, text)[0] for text in texts]
         order = sorted(range(len(texts)), key=lambda n: len(found[n]))
         longest = len(found[order[-1]]) - 2
         parts = [
@@ -109,11 +102,9 @@ class Tuned(torch.nn.Module):
         vectors, tokens, weights, real = (torch.cat(column)[back] for column in zip(*parts, strict=True))
         return Read(vectors, tokens, weights, real)
 
-    def _read(self, ids: list[list[int]], longest: int) -> tuple[torch.Tensor, ...]:
+    def _read(self, ids: list[Ids], longest: int) -> tuple[torch.Tensor, ...]:
         """The parts of a :class:`Read`, padded to ``longest`` tokens without the two marks."""
-        size = max(map(len, ids))
-        batch = torch.tensor([one + [0] * (size - len(one)) for one in ids])
-        mask = torch.tensor([[1] * len(one) + [0] * (size - len(one)) for one in ids])
+        batch, mask = padded(ids)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             states = self.model(input_ids=batch, attention_mask=mask).last_hidden_state
         states = states.float()
@@ -221,11 +212,7 @@ def contrast(scores: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
 
 def write(network: Tuned, out: Path, settings: Settings, figures: dict[str, Any]) -> Path:
     """Write the factors, each named after the weight that it changes, and the card."""
-    tensors: dict[str, torch.Tensor] = {}
-    for name, value in network.model.state_dict().items():
-        weight, found, factor = name.removeprefix("base_model.model.").partition(".lora_")
-        if found:
-            tensors[f"{weight}.weight.{factor[0]}"] = value.detach().half().contiguous()
+    tensors = factors(network.model)
     tensors["tokens.weight"] = network.narrow.weight.detach().half().contiguous()
     tensors["tokens.scale"] = torch.cat([network.weigh.weight.detach()[0], network.weigh.bias.detach()]).half()
     out.mkdir(parents=True, exist_ok=True)

@@ -52,16 +52,18 @@ def messages(bundle: PolicyBundle, development: Path | None, texts: Path | None,
 
 
 def _examples(bundle: PolicyBundle) -> Iterator[Message]:
-    """Examples of the rules. Those of urgent rules are in neither class; one rule's negative may be another's case."""
+    """Examples of the rules, at half the weight: the rules know them. Those of urgent rules are in neither class; one
+    rule's negative may be another's case.
+    """
     triage = Triage(bundle)
     for rule in bundle.triage:
         if Tier.of(rule.tier) is Tier.EMERGENCY:
             for text in rule.positive:
-                yield Message(tuple(text.split(TURN)), rule.category)
+                yield Message(tuple(text.split(TURN)), rule.category, 0.5)
         for text in rule.negative:
             turns = tuple(text.split(TURN))
             if triage.assess(turns).tier < Tier.SAME_DAY:
-                yield Message(turns, NONE)
+                yield Message(turns, NONE, 0.5)
 
 
 def _written(folder: Path, bundle: PolicyBundle) -> Iterator[Message]:

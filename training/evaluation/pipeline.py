@@ -26,7 +26,7 @@ from app.contracts.site import Site, load_site
 from app.db.embedded import EmbeddedPostgres
 from app.db.migrate import upgrade
 from app.db.session import Database
-from app.encoder.encoder import Encoder, SearchEncoder
+from app.encoder.encoder import Encoder, SearchEncoder, TurnEncoder
 from app.engine.protocol import Delta, Engine, EngineHealth, Finished, Limits
 from app.errors import AdapterNotLoaded, EngineError, EngineTimeout, EngineUnavailable, GuardrailFailed
 from app.guardrails.active import ActivePolicies, Policies, compiled
@@ -114,9 +114,10 @@ async def opened(
     """
     site = load_site(site_folder)
     encoder = await asyncio.to_thread(Encoder.load, state / "encoder")
+    turns = await asyncio.to_thread(TurnEncoder.load, state / "encoder")
     search_encoder = await asyncio.to_thread(SearchEncoder.load, state / "encoder")
     bundle = load_bundle(policy_folder or default_bundle_folder())
-    policies = await asyncio.to_thread(compiled, bundle, site, NOON, encoder)
+    policies = await asyncio.to_thread(compiled, bundle, site, NOON, turns)
     detector = await asyncio.to_thread(functools.partial(build_detector, site.own_details, _PATIENT_S, encoder))
     database = await asyncio.to_thread(_database, state)
     try:

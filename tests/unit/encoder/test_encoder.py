@@ -12,8 +12,17 @@ import numpy as np
 import pytest
 
 from app.encoder import weights
-from app.encoder.delta import WORDS_CARD, WORDS_FILE, WORDS_FOLDER, WordDelta
-from app.encoder.encoder import MAX_TOKENS, Encoder
+from app.encoder.delta import (
+    TURNS_CARD,
+    TURNS_FILE,
+    TURNS_FOLDER,
+    WORDS_CARD,
+    WORDS_FILE,
+    WORDS_FOLDER,
+    TurnDelta,
+    WordDelta,
+)  # fmt: skip
+from app.encoder.encoder import MAX_TOKENS, Encoder, TurnEncoder
 from app.errors import ConfigurationError
 
 TEXTS = [
@@ -140,6 +149,33 @@ def test_the_shipped_reader_is_over_the_pinned_weights() -> None:
     card = json.loads((WORDS_FOLDER / WORDS_CARD).read_text(encoding="utf-8"))
     assert card["base"] == weights.WEIGHTS_SHA256
     assert WordDelta.load().layers == card["layers"]
+
+
+def test_the_shipped_reader_of_turns_is_over_the_pinned_weights() -> None:
+    card = json.loads((TURNS_FOLDER / TURNS_CARD).read_text(encoding="utf-8"))
+    assert card["base"] == weights.WEIGHTS_SHA256
+    assert sum(card["messages"].values()) > 10_000
+
+
+@pytest.mark.parametrize("file", [TURNS_CARD, TURNS_FILE])
+def test_the_change_for_turns_is_refused_where_a_file_is_another(tmp_path: Path, file: str) -> None:
+    for name in (TURNS_CARD, TURNS_FILE):
+        (tmp_path / name).write_bytes((TURNS_FOLDER / name).read_bytes())
+    assert TurnDelta.load(tmp_path).sha256 == TurnDelta.load().sha256, "the copy is whole"
+    data = bytearray((tmp_path / file).read_bytes())
+    data[len(data) // 2] ^= 0x80
+    (tmp_path / file).write_bytes(bytes(data))
+    with pytest.raises(ConfigurationError, match=r"not the file that its card names|cannot be read"):
+        TurnDelta.load(tmp_path)
+
+
+def test_turns_are_read_otherwise_than_texts(cache_dir: Path, encoder: Encoder, turn_encoder: TurnEncoder) -> None:
+    turns, texts = turn_encoder.embed(TEXTS), encoder.embed(TEXTS)
+    assert np.abs(np.linalg.norm(turns, axis=1) - 1).max() < 1e-3
+    assert (turns * texts).sum(axis=1).max() < 0.999
+    again = TurnEncoder.load(cache_dir / "turns")
+    assert again.identity == turn_encoder.identity == TurnDelta.load().sha256
+    assert np.array_equal(again.embed(TEXTS), turns)
 
 
 def test_loading_imports_no_torch(cache_dir: Path, encoder: Encoder) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.encoder.encoder import Encoder
+from app.encoder.encoder import TurnEncoder
 from app.guardrails.active import triage_of
 from app.guardrails.injection import Injection
 from app.guardrails.policy import PolicyBundle, default_bundle_folder, load_bundle
@@ -21,9 +21,9 @@ def triage(bundle: PolicyBundle) -> Triage:
 
 
 @pytest.fixture(scope="session")
-def whole(bundle: PolicyBundle, encoder: Encoder) -> Triage:
+def whole(bundle: PolicyBundle, turn_encoder: TurnEncoder) -> Triage:
     """Triage as it is served: rules and learned raise."""
-    return triage_of(bundle, encoder)
+    return triage_of(bundle, turn_encoder)
 
 
 @pytest.fixture(scope="session")

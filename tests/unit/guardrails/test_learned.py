@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 from app.contracts.replies import Tier
-from app.encoder.encoder import Encoder
+from app.encoder.encoder import TurnEncoder
 from app.errors import ConfigurationError, PolicyRefused
 from app.guardrails.active import triage_of
 from app.guardrails.learned import POLICY_FILE, TURNS, WEIGHTS_FILE, WINDOW, Classifier, LearnedRaise, Vectors, views
@@ -38,10 +38,10 @@ class Stub:
         return rows
 
 
-def unsure_weights() -> bytes:
-    """The chance of cardiac is two thirds for the second dimension."""
+def unsure_weights(chance: float) -> bytes:
+    """The chance of cardiac is ``chance`` for the second dimension."""
     kernel = np.zeros((384, 2), dtype=np.float32)
-    kernel[1, 1] = np.log(2)
+    kernel[1, 1] = np.log(chance / (1 - chance))
     return weights(**{"inner.kernel": kernel})
 
 
@@ -71,10 +71,11 @@ def test_it_raises_what_no_rule_raises_with_a_readable_reason(bundle: PolicyBund
 
 def test_an_unsure_chance_makes_the_turn_urgent_with_the_nurse_line(bundle: PolicyBundle) -> None:
     assert bundle.learned is not None
-    triage = Triage(bundle, LearnedRaise(bundle.learned, Classifier(unsure_weights()), Stub(1)))
+    chance = bundle.learned.unsure + 0.01
+    triage = Triage(bundle, LearnedRaise(bundle.learned, Classifier(unsure_weights(chance)), Stub(1)))
     verdict = triage.assess(["can i park here"])
     assert (verdict.tier, verdict.routes, verdict.text_id) == (Tier.URGENT, ("911", "nurse_line"), "learned_unsure")
-    assert verdict.reason.endswith("(chance 0.67)")
+    assert verdict.reason.endswith(f"(chance {chance:.2f})")
 
 
 def test_it_never_lowers_and_is_not_asked_beside_a_rule(bundle: PolicyBundle, triage: Triage) -> None:
@@ -105,8 +106,10 @@ def test_every_word_of_the_last_turn_is_read(turns: list[str]) -> None:
         assert read == [" | ".join(kept)]
 
 
-def test_the_shipped_weights_find_what_words_do_not_say(bundle: PolicyBundle, encoder: Encoder, triage: Triage) -> None:
-    learned = triage_of(bundle, encoder)
+def test_the_shipped_weights_find_what_words_do_not_say(
+    bundle: PolicyBundle, turn_encoder: TurnEncoder, triage: Triage
+) -> None:
+    learned = triage_of(bundle, turn_encoder)
     assert triage.assess([VEILED]).tier < Tier.URGENT
     verdict = learned.assess([VEILED])
     assert (verdict.tier, verdict.category) == (Tier.EMERGENCY, "suicide")
@@ -136,8 +139,8 @@ def copied(tmp_path: Path) -> Path:
     ("old", "new", "line_has", "said"),
     [
         ("threshold: 0.", "threshold: 1.", "threshold", "less than 1"),
-        ("unsure: 0.6", "unsure: 0.9", "threshold", "unsure must not be above"),
-        ("base: 5", "base: 6", "base", "another encoder"),
+        ("unsure: 0.8", "unsure: 0.9", "threshold", "unsure must not be above"),
+        ("base: ba7f", "base: 0000", "base", "another change of the encoder"),
         ("text: emergency_cardiac", "text: nowhere", "text", "not in texts"),
         ("  stroke:", "  strokes:", "strokes", "not in category_order"),
         ("  stroke:", "  strokes:", "categories", "nothing stands there for stroke"),

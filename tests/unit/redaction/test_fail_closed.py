@@ -115,9 +115,8 @@ def lexicon() -> Lexicon:
 
 
 @pytest.fixture(scope="module")
-def recognizers(lexicon: Lexicon, tmp_path_factory: pytest.TempPathFactory) -> list[EntityRecognizer]:
+def recognizers(lexicon: Lexicon, encoder: Encoder) -> list[EntityRecognizer]:
     """The service's own, the learned one among them."""
-    encoder = Encoder.load(tmp_path_factory.mktemp("encoder"))
     found = own_recognizers(lexicon, 20.0, encoder)
     assert {name_of(one) for one in found} >= {"contact", "numbers", "dates", "places", "learned"}
     return found

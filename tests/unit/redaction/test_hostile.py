@@ -82,9 +82,8 @@ HOSTILE: dict[str, str] = {
 
 
 @pytest.fixture(scope="module")
-def recognizers(tmp_path_factory: pytest.TempPathFactory) -> list[EntityRecognizer]:
+def recognizers(encoder: Encoder) -> list[EntityRecognizer]:
     """The service's own. The limit of a rule is far over what is asked of it here."""
-    encoder = Encoder.load(tmp_path_factory.mktemp("encoder"))
     return own_recognizers(Lexicon.load(), 60.0, encoder)
 
 

@@ -23,14 +23,14 @@ def sample() -> ItemSet:
 
 
 @pytest.fixture(scope="package")
-async def parts(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Parts]:
+async def parts(tmp_path_factory: pytest.TempPathFactory, encoder_folder: Path) -> AsyncIterator[Parts]:
     """The demonstration hospital with six articles, opened as the command does."""
     folder = tmp_path_factory.mktemp("evaluation")
     (folder / "site" / "articles").mkdir(parents=True)
     shutil.copy(ROOT / "demo" / "site.yaml", folder / "site")
     for name in ARTICLES:
         shutil.copy(ROOT / "demo" / "articles" / f"{name}.md", folder / "site" / "articles")
-    if (ROOT / "var" / "encoder").is_dir():  # spares some seconds; verified when it is loaded
-        shutil.copytree(ROOT / "var" / "encoder", folder / "state" / "encoder")
+    (folder / "state").mkdir()
+    (folder / "state" / "encoder").symlink_to(encoder_folder)
     async with opened(folder / "site", folder / "state") as built:
         yield built
