@@ -75,7 +75,7 @@ class EngineSetup:
 
 @dataclass(frozen=True, slots=True)
 class Encoders:
-    """What reads every turn: ``words`` for redaction, ``turns`` for the learned raise of triage."""
+    """What reads every turn: ``words`` for redaction and like questions, ``turns`` for the learned raise."""
 
     words: Encoder
     turns: TurnEncoder
@@ -187,7 +187,7 @@ def load_policies(settings: Settings, folder: Path | None = None) -> PolicyBundl
 
 
 def open_encoder(settings: Settings) -> Encoder:
-    """The encoder of redaction. Blocking; at first it writes its files."""
+    """The encoder of redaction and of like questions. Blocking; at first it writes its files."""
     return Encoder.load(settings.state / "encoder")
 
 

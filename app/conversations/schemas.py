@@ -49,10 +49,10 @@ class MessageView(BaseModel):
     author: Author
     author_name: str
     text: str
-    language: str = Field(
-        "en",
-        description="of the conversation; of a safety text the one that the patient wrote in: what stands around the "
-        "text, and the labels of `routes`, are in it",
+    language: str | None = Field(
+        None,
+        description="of a safety text, which is in the one that the patient wrote in: what stands around the text, and "
+        "the labels of `routes`, are in it; null on other messages, which are in that of the conversation",
     )
     status: Status
     kind: str = Field("", description="how a reply came about: answer, fallback, clarify, redirect, emergency, …")

@@ -26,7 +26,7 @@ from app.conversations.texts import text
 from app.db.cipher import TextCipher
 from app.guardrails.language import language_of
 
-_SAFETY = frozenset({ReplyKind.EMERGENCY, ReplyKind.HANDOFF})
+_SAFETY = frozenset({ReplyKind.EMERGENCY, ReplyKind.HANDOFF, ReplyKind.REDIRECT})
 """Kinds of reply whose fixed text may be in another language than the conversation."""
 
 
@@ -53,14 +53,14 @@ class Views:
     def reply(self, reply: Reply, language: str) -> dict[str, Any]:
         """What a message shows of a finished reply, beside what every message has."""
         asks = reply.clarification
-        language = _spoken(reply.kind, reply.text, language)
+        spoken = _spoken(reply.kind, reply.text, language)
         return {
             "text": reply.text,
-            "language": language,
+            "language": spoken,
             "kind": reply.kind.value,
             "tier": reply.tier.label,
             "category": reply.category,
-            "routes": self.routes(reply.routes, language),
+            "routes": self.routes(reply.routes, spoken or language),
             "citations": [] if asks else self.citations(reply.citations),
             "choices": [ChoiceView(article_id=c.article_id, title=c.title) for c in asks.choices] if asks else [],
         }
@@ -72,12 +72,14 @@ class Views:
             words = self._cipher.decrypt(row["text_encrypted"])
         else:
             words = shown if status == "streaming" else ""
-        return MessageView(**self._common(row, _spoken(row["kind"], words, language)), text=words)
+        spoken = _spoken(row["kind"], words, language)
+        return MessageView(**self._common(row, spoken or language), language=spoken, text=words)
 
     def staff_message(self, row: RowMapping) -> StaffMessageView:
         """For staff: the redacted text only."""
         return StaffMessageView(
-            **self._common(row, "en") | {"language": _spoken(row["kind"], row["text_redacted"], row["language"])},
+            **self._common(row, "en"),
+            language=_spoken(row["kind"], row["text_redacted"], row["language"]),
             text=row["text_redacted"],
             hits=[HitView(**hit) for hit in row["hits"]],
             adapter=row["adapter_version"],
@@ -126,7 +128,6 @@ class Views:
             "position": row["position"],
             "author": row["author"],
             "author_name": row["author_name"],
-            "language": language,
             "status": row["status"],
             "kind": row["kind"],
             "tier": row["tier"],
@@ -139,9 +140,9 @@ class Views:
         }
 
 
-def _spoken(kind: str, words: str, language: str) -> str:
-    """The language of a message: safety texts answer in the patient's, whatever the conversation was opened in."""
-    return language_of(words, language) if kind in _SAFETY else language
+def _spoken(kind: str, words: str, language: str) -> str | None:
+    """The language of a safety text, which is the patient's whatever the conversation's is; None for other messages."""
+    return language_of(words, language) if kind in _SAFETY else None
 
 
 def _articles(row: RowMapping) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class Encoder(Embedding):
 class TurnEncoder(Embedding):
     """The pinned weights tuned for triage: emergencies lie apart from what only sounds like them.
 
-    Its vectors are compared with nothing; the layers of a policy bundle read them, if their ``base`` is ``identity``.
+    Its vectors are compared with nothing; the layers of a policy bundle read them, whose ``base`` must be ``identity``.
     """
 
     def __init__(self, whole: ort.InferenceSession, tokenizer: Tokenizer, identity: str) -> None:

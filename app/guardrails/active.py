@@ -10,7 +10,7 @@ from app.errors import PolicyRefused
 from app.guardrails.catalogue import Catalogue
 from app.guardrails.examples import failing
 from app.guardrails.injection import Injection
-from app.guardrails.learned import Classifier, Embedder, LearnedRaise
+from app.guardrails.learned import Classifier, LearnedRaise, TurnReader
 from app.guardrails.output import OutputChecks
 from app.guardrails.policy import PolicyBundle
 from app.guardrails.scope import Scope
@@ -30,12 +30,12 @@ class Policies:
     loaded_at: datetime
 
 
-def compiled(bundle: PolicyBundle, site: Site, loaded_at: datetime, encoder: Embedder | None = None) -> Policies:
+def compiled(bundle: PolicyBundle, site: Site, loaded_at: datetime, encoder: TurnReader | None = None) -> Policies:
     """A bundle made ready for a site. Takes about a second: call it in a thread where chats are answered.
 
     Without an encoder the learned raise is left out.
 
-    Raises PolicyRefused where a text needs a number that the site does not give.
+    Raises PolicyRefused where a text needs a number that the site does not give, or the learned raise another encoder.
     """
     catalogue = Catalogue(bundle.texts)
     catalogue.require(site, bundle.version)
@@ -50,10 +50,16 @@ def compiled(bundle: PolicyBundle, site: Site, loaded_at: datetime, encoder: Emb
     )
 
 
-def triage_of(bundle: PolicyBundle, encoder: Embedder | None) -> Triage:
-    """The triage of a bundle: its rules and, given the encoder, its learned raise if it has one."""
+def triage_of(bundle: PolicyBundle, encoder: TurnReader | None) -> Triage:
+    """The triage of a bundle: its rules and, given the encoder, its learned raise if it has one.
+
+    Raises PolicyRefused where the raise was trained over another encoder: this one may be older than its files.
+    """
     if bundle.learned is None or encoder is None:
         return Triage(bundle)
+    if bundle.learned.base != encoder.identity:
+        reason = "learned.yaml: the layers were trained over another encoder than runs here: restart the service"
+        raise PolicyRefused(bundle.version, [reason])
     return Triage(bundle, LearnedRaise(bundle.learned, Classifier(bundle.learned_weights), encoder))
 
 

@@ -68,8 +68,16 @@ def _learned_faults(parts: Parts, header: BundleHeader) -> Iterator[Fault]:
     if parts.learned is None:
         return
     policy, file = parts.learned.policy, parts.learned.file
-    if policy.base != TurnDelta.load().sha256:
-        yield file.fault("base: the layers were trained over another change of the encoder; train both again", "base")
+    try:
+        base = TurnDelta.load().sha256
+        if policy.base != base:
+            said = (
+                "base: the layers were trained over another change of the encoder: copy learned.yaml and "
+                f"learned.safetensors of this version, or train both again (this version's is {base})"
+            )
+            yield file.fault(said, "base")
+    except ConfigurationError as error:
+        yield file.fault(f"base: {error}", "base")
     try:
         classes = Classifier(parts.learned.weights).classes
     except ConfigurationError as error:

@@ -39,6 +39,15 @@ class Embedder(Protocol):
         ...
 
 
+class TurnReader(Embedder, Protocol):
+    """The encoder as it was tuned for turns."""
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of its change; the ``base`` of the layers that may read its vectors."""
+        ...
+
+
 def _known_tier(value: str) -> str:
     Tier.of(value)
     return value

@@ -4,7 +4,7 @@
 
 The layers tell the categories of the policy bundle and ``none`` apart; the chance of an emergency is one minus that of
 ``none``. They are trained first, over the encoder as published, and then together with low-rank factors of its blocks
-(first the head, then all: Kumar et al. 2022). What is written are two files, float16, each with a card: the factors,
+(first the head, then all: Kumar et al. 2022). What is written are two files, float16: the factors with a card,
 which :mod:`app.encoder.delta` reads, and the layers, which :mod:`app.guardrails.learned` reads. The threshold is chosen
 with :mod:`training.encoder.triage_measure` and stands in the policy bundle, not in the weights.
 """
@@ -47,7 +47,7 @@ class Settings:
     """
 
     head_epochs: int = 15
-    epochs: int = 4
+    epochs: int = 5
     batch: int = 96
     rank: int = 32
     hidden: int = 512
@@ -99,7 +99,7 @@ class Head(torch.nn.Module):
 
 
 def train(found: Sequence[Message], categories: Sequence[str], settings: Settings, out: Path) -> Path:
-    """Train both; writes factors, layers and their cards into ``out`` and returns the path of the layers."""
+    """Train both; writes factors, their card and the layers into ``out`` and returns the path of the layers."""
     torch.manual_seed(settings.seed)
     rng = Random(settings.seed)
     classes = [NONE, *(name for name in categories if any(one.category == name for one in found))]

@@ -112,7 +112,7 @@ function draw() {
   const last = !saved.outbox[0] && conversation?.handler === "assistant" && log.list.at(-1);
   const node = (/** @type {import("./log.js").Message} */ m) => {
     const pick = m === last && m.kind === "clarify" && choose;
-    const sign = JSON.stringify([m.text, m.status, m.kind, m.routes, m.citations, language, pick]);
+    const sign = JSON.stringify([m.text, m.language, m.status, m.kind, m.routes, m.citations, language, pick]);
     if (drawn.get(m.id)?.sign !== sign) drawn.set(m.id, { sign, node: messageNode(m, { t, language, live, rate, pick }) });
     return drawn.get(m.id).node;
   };

@@ -70,7 +70,7 @@ const CARD = {
 /** @param {Message} m @param {object} props @param {any} t @param {string} language of the chat @param {boolean} live */
 function crisisNode(m, props, t, language, live) {
   const lang = m.language || language;
-  const [help, call, text, chat] = CARD[lang];
+  const [help, call, text, chat] = CARD[lang] || CARD.en;
   const card = h("div", { className: "card", lang, ...(live && { role: "alert" }) }, h("h2", {}, help), h("p", {}, m.text),
     h("div", {}, ...m.routes.flatMap((r) => [
       r.phone && h("a", { href: tel(r.phone) }, h("span", {}, call + r.phone), h("span", {}, r.label)),

@@ -116,6 +116,14 @@ def test_the_shipped_weights_find_what_words_do_not_say(
     assert learned.assess(["what are your visiting hours on sunday"]).tier is Tier.NONE
 
 
+def test_layers_are_not_read_over_another_encoder(bundle: PolicyBundle, turn_encoder: TurnEncoder) -> None:
+    assert bundle.learned is not None
+    other = bundle.learned.model_copy(update={"base": "0" * 64})
+    with pytest.raises(PolicyRefused, match="restart the service"):
+        triage_of(bundle.model_copy(update={"learned": other}), turn_encoder)
+    assert triage_of(bundle, turn_encoder).assess([VEILED]).tier is Tier.EMERGENCY
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
