@@ -270,6 +270,21 @@ async def test_labels_of_a_crisis_card_are_in_the_language_of_its_text(
         assert "Suicide and Crisis Lifeline" in [route.label for route in staff.messages[1].routes]
 
 
+async def test_labels_of_a_same_day_text_are_in_its_language_and_of_an_answer_in_the_chats(
+    database: Database, site: Site, cipher: TextCipher
+) -> None:
+    owner, _token = await add_patient(database, site)
+    async with hospital(database, site, cipher, ()) as it:
+        conversation = (await it.service.create(owner, "en")).id
+        for words in ("el perro del vecino mordió a mi hija", "where do I park"):
+            await it.service.post_message(owner, conversation, words)
+            await it.settled()
+        asked, bitten, _question, parking = (await it.service.messages(owner, conversation)).items
+        assert (asked.language, bitten.tier, bitten.language) == (None, "same_day", "es")
+        assert [route.label for route in bitten.routes] == [site.contacts["nurse_line"].label_in("es")]
+        assert parking.language != "es"
+
+
 async def test_without_the_adapter_pointer_other_questions_are_answered_without_the_model(
     database: Database, site: Site, cipher: TextCipher
 ) -> None:
