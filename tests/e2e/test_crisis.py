@@ -47,7 +47,7 @@ def test_abuse_told_in_spanish_to_an_english_chat(hospital: RunningService, open
     expect(card.get_by_role("heading")).to_have_text("Busque ayuda ahora")
     call = card.locator('a[href="tel:18007997233"]')
     expect(call).to_contain_text("Llamar al")
-    expect(call).to_contain_text("violencia")
+    expect(call).to_contain_text("Violencia Doméstica")
     chat.say("gracias, ¿dónde está el estacionamiento?")
     expect(chat.messages.last).to_contain_text("Ya avisamos a una persona")
     expect(chat.messages.last.get_by_role("link", name="911")).to_be_visible()
