@@ -149,7 +149,7 @@ def fit(vectors: Vectors, messages: Sequence[Message], classes: Sequence[str], s
         noisy = inputs[chosen] + torch.randn(HEAD_BATCH, inputs.shape[1]) * (settings.noise / SCALE)
         loss = functional.cross_entropy(head(noisy), wanted[chosen], label_smoothing=settings.smoothing)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         optimizer.step()
         rates.step()
     return head
@@ -172,7 +172,7 @@ def tune(
             logits = head(reader([views(one.turns)[-1] for one in batch]))
             loss = functional.cross_entropy(logits, wanted, label_smoothing=settings.smoothing)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             rates.step()
