@@ -193,6 +193,25 @@ def encoder_triage(
     typer.echo(f"Next: bedside-train encoder triage-evaluate {out} SET ...")
 
 
+@encoder.command("wishes")
+def encoder_wishes(
+    out: Annotated[Path, typer.Option(help="Folder for wishes.safetensors.")],
+    cache: Cache = CACHE,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
+) -> None:
+    """Train the learned wish for a person, over the shipped encoder of triage (about two minutes).
+
+    Writes wishes.safetensors (for the policy bundle); prints the `base` that wishes.yaml must name.
+    """
+    from app.encoder.delta import TurnDelta
+
+    typer.echo("Loading the training libraries ...", err=True)
+    from training.encoder.wishes import train
+
+    path = train(out, cache, seed)
+    typer.echo(f"{path} written. `base` of wishes.yaml: {TurnDelta.load().sha256}")
+
+
 @encoder.command("triage-evaluate")
 def encoder_triage_evaluate(
     weights: Annotated[Path, typer.Argument(help="Folder of turns.safetensors, its card and learned.safetensors.")],

@@ -28,7 +28,7 @@ from app.errors import InputError
 from app.guardrails.active import ActivePolicies, Policies
 from app.guardrails.injection import InjectionVerdict
 from app.guardrails.normalise import normalise
-from app.guardrails.scope import ScopeVerdict
+from app.guardrails.scope import LEARNED, ScopeVerdict
 from app.guardrails.triage import TriageVerdict
 from app.logging import logger
 from app.redaction.entities import Redacted
@@ -138,7 +138,8 @@ class Pipeline:
         scope = await steps.run("scope", ScopeVerdict, lambda: policies.scope.assess(text))
         for rule in scope.rules:
             draft.hit("scope", rule)
-        if scope.kind == "human":
+        said_today = triage.tier is Tier.SAME_DAY and LEARNED in scope.rules  # a guess does not replace that text
+        if scope.kind == "human" and not said_today:
             yield draft.handoff("patient_asked")
             return
         if triage.tier is Tier.SAME_DAY:

@@ -15,6 +15,7 @@ from app.guardrails.output import OutputChecks
 from app.guardrails.policy import PolicyBundle
 from app.guardrails.scope import Scope
 from app.guardrails.triage import Triage
+from app.guardrails.wishes import LearnedWish
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +34,16 @@ class Policies:
 def compiled(bundle: PolicyBundle, site: Site, loaded_at: datetime, encoder: TurnReader | None = None) -> Policies:
     """A bundle made ready for a site. Takes about a second: call it in a thread where chats are answered.
 
-    Without an encoder the learned raise is left out.
+    Without an encoder what is learned is left out.
 
-    Raises PolicyRefused where a text needs a number that the site does not give, or the learned raise another encoder.
+    Raises PolicyRefused where a text needs a number that the site does not give, or what is learned another encoder.
     """
     catalogue = Catalogue(bundle.texts)
     catalogue.require(site, bundle.version)
     return Policies(
         bundle=bundle,
         triage=triage_of(bundle, encoder),
-        scope=Scope(bundle),
+        scope=scope_of(bundle, encoder),
         injection=Injection(bundle),
         catalogue=catalogue,
         checks=OutputChecks(site, bundle.header.support_threshold),
@@ -57,10 +58,25 @@ def triage_of(bundle: PolicyBundle, encoder: TurnReader | None) -> Triage:
     """
     if bundle.learned is None or encoder is None:
         return Triage(bundle)
-    if bundle.learned.base != encoder.identity:
-        reason = "learned.yaml: the layers were trained over another encoder than runs here: restart the service"
-        raise PolicyRefused(bundle.version, [reason])
+    _require_base(bundle, "learned.yaml", bundle.learned.base, encoder)
     return Triage(bundle, LearnedRaise(bundle.learned, Classifier(bundle.learned_weights), encoder))
+
+
+def scope_of(bundle: PolicyBundle, encoder: TurnReader | None) -> Scope:
+    """The scope of a bundle: its rules and, given the encoder, its learned wish if it has one.
+
+    Raises PolicyRefused as :func:`triage_of` does.
+    """
+    if bundle.wishes is None or encoder is None:
+        return Scope(bundle)
+    _require_base(bundle, "wishes.yaml", bundle.wishes.base, encoder)
+    return Scope(bundle, LearnedWish(bundle.wishes, Classifier(bundle.wishes_weights), encoder))
+
+
+def _require_base(bundle: PolicyBundle, file: str, base: str, encoder: TurnReader) -> None:
+    if base != encoder.identity:
+        reason = f"{file}: the layers were trained over another encoder than runs here: restart the service"
+        raise PolicyRefused(bundle.version, [reason])
 
 
 def require_examples(policies: Policies, *, pause_s: float = 0.0) -> None:

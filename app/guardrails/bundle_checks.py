@@ -9,8 +9,9 @@ from datetime import date
 
 from app.encoder.delta import TurnDelta
 from app.errors import ConfigurationError
+from app.guardrails import wishes
 from app.guardrails.bundle_parts import Parts, Phrase, Placed, as_lists
-from app.guardrails.bundle_source import Fault
+from app.guardrails.bundle_source import Fault, YamlFile
 from app.guardrails.catalogue import FIELDS
 from app.guardrails.facts import FACTS
 from app.guardrails.learned import NONE, WEIGHTS_FILE, Classifier
@@ -39,6 +40,7 @@ def cross_faults(parts: Parts, header: BundleHeader) -> list[Fault]:
         for field, number, trigger in triggers_of(placed.rule):
             faults += [placed.fault(f"{said} in {trigger!r}", field, number) for said in _wrong(trigger, parts)]
     faults += _learned_faults(parts, header)
+    faults += _wish_faults(parts)
     known = set(header.category_order)
     for red_flag in parts.triage:
         if (category := red_flag.rule.category) not in known:
@@ -68,16 +70,7 @@ def _learned_faults(parts: Parts, header: BundleHeader) -> Iterator[Fault]:
     if parts.learned is None:
         return
     policy, file = parts.learned.policy, parts.learned.file
-    try:
-        base = TurnDelta.load().sha256
-        if policy.base != base:
-            said = (
-                "base: the layers were trained over another change of the encoder: copy learned.yaml and "
-                f"learned.safetensors of this version, or train both again (this version's is {base})"
-            )
-            yield file.fault(said, "base")
-    except ConfigurationError as error:
-        yield file.fault(f"base: {error}", "base")
+    yield from _base_faults(policy.base, WEIGHTS_FILE, file)
     try:
         classes = Classifier(parts.learned.weights).classes
     except ConfigurationError as error:
@@ -93,6 +86,37 @@ def _learned_faults(parts: Parts, header: BundleHeader) -> Iterator[Fault]:
             if text not in parts.texts:
                 said = f"category {name}: the text {text!r} is not in texts_*.yaml"
                 yield file.fault(said, "categories", name, field)
+
+
+def _base_faults(base: str, weights: str, file: YamlFile) -> Iterator[Fault]:
+    try:
+        ours = TurnDelta.load().sha256
+    except ConfigurationError as error:
+        yield file.fault(f"base: {error}", "base")
+        return
+    if base != ours:
+        said = (
+            f"base: the layers were trained over another change of the encoder: copy {file.name} and "
+            f"{weights} of this version, or train both again (this version's is {ours})"
+        )
+        yield file.fault(said, "base")
+
+
+def _wish_faults(parts: Parts) -> Iterator[Fault]:
+    if parts.wishes is None:
+        return
+    policy, file = parts.wishes.policy, parts.wishes.file
+    yield from _base_faults(policy.base, wishes.WEIGHTS_FILE, file)
+    try:
+        classes = Classifier(parts.wishes.weights).classes
+    except ConfigurationError as error:
+        yield Fault(wishes.WEIGHTS_FILE, None, str(error).replace(WEIGHTS_FILE, wishes.WEIGHTS_FILE))
+    else:
+        if classes != wishes.CLASSES:
+            said = f"its classes must be {' and '.join(wishes.CLASSES)}; train it again"
+            yield Fault(wishes.WEIGHTS_FILE, None, said)
+    if policy.text not in parts.texts:
+        yield file.fault(f"the text {policy.text!r} is not in texts_*.yaml", "text")
 
 
 def _together(placed: list[Placed[TriageRule]], field: str, said: str) -> list[Fault]:

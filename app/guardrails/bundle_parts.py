@@ -12,10 +12,13 @@ from app.guardrails.bundle_source import Fault, YamlFile, read_text, read_yaml
 from app.guardrails.context import CUE_KINDS
 from app.guardrails.learned import POLICY_FILE, WEIGHTS_FILE, LearnedPolicy
 from app.guardrails.rules import BundleHeader, InjectionRule, ScopeRule, TriageRule
+from app.guardrails.wishes import POLICY_FILE as WISHES_FILE
+from app.guardrails.wishes import WEIGHTS_FILE as WISHES_WEIGHTS
+from app.guardrails.wishes import WishPolicy
 
 R = TypeVar("R", TriageRule, ScopeRule, InjectionRule)
 M = TypeVar("M", bound=BaseModel)
-_KINDS = ("lexicon", "context", "triage_", "texts_", POLICY_FILE)
+_KINDS = ("lexicon", "context", "triage_", "texts_", POLICY_FILE, WISHES_FILE)
 _SINGLE = ("bundle.yaml", "scope.yaml", "injection.yaml")
 _CUES = frozenset({*CUE_KINDS, "release"})
 
@@ -60,10 +63,10 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
-    """The policy of the learned raise, and the bytes of its weights."""
+class Learned(Generic[M]):
+    """A policy of what is learned, and the bytes of its weights."""
 
-    policy: LearnedPolicy
+    policy: M
     weights: bytes
     file: YamlFile
 
@@ -80,7 +83,8 @@ class Parts:
     scope: list[Placed[ScopeRule]]
     injection: list[Placed[InjectionRule]]
     texts: dict[str, Text]
-    learned: Learned | None
+    learned: Learned[LearnedPolicy] | None
+    wishes: Learned[WishPolicy] | None
 
     @property
     def rules(self) -> list[Placed[Any]]:
@@ -120,19 +124,23 @@ def read_parts(files: Mapping[str, bytes], faults: list[Fault]) -> Parts:
         scope=[rule for file in _named(usable, "scope.yaml") for rule in _rules(ScopeRule, file, faults)],
         injection=[rule for file in _named(usable, "injection.yaml") for rule in _rules(InjectionRule, file, faults)],
         texts=_texts(_named(usable, "texts_"), faults),
-        learned=_learned(_named(usable, POLICY_FILE), files, faults),
+        learned=_learned(LearnedPolicy, _named(usable, POLICY_FILE), WEIGHTS_FILE, files, faults),
+        wishes=_learned(WishPolicy, _named(usable, WISHES_FILE), WISHES_WEIGHTS, files, faults),
     )
 
 
-def _learned(policies: list[YamlFile], files: Mapping[str, bytes], faults: list[Fault]) -> Learned | None:
-    """The learned raise: its policy and its weights, or neither."""
-    if WEIGHTS_FILE in files and not policies:
-        faults.append(Fault(WEIGHTS_FILE, None, f"{POLICY_FILE} is missing: it says when these weights raise a turn"))
+def _learned(
+    model: type[M], policies: list[YamlFile], weights: str, files: Mapping[str, bytes], faults: list[Fault]
+) -> Learned[M] | None:
+    """A learned part: its policy and its weights, or neither."""
+    if weights in files and not policies:
+        policy_file = weights.replace(".safetensors", ".yaml")
+        faults.append(Fault(weights, None, f"{policy_file} is missing: it says what these weights decide"))
     for file in policies:
-        if WEIGHTS_FILE not in files:
-            faults.append(file.fault(f"{WEIGHTS_FILE} is missing from the bundle"))
-        elif policy := _valid(LearnedPolicy, file, faults):
-            return Learned(policy, files[WEIGHTS_FILE], file)
+        if weights not in files:
+            faults.append(file.fault(f"{weights} is missing from the bundle"))
+        elif policy := _valid(model, file, faults):
+            return Learned(policy, files[weights], file)
     return None
 
 

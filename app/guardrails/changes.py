@@ -75,6 +75,7 @@ def compare(old: PolicyBundle, new: PolicyBundle) -> Changes:
             changes += _moved(list(before), list(after))
     changes += _changed("texts", old.texts, new.texts)
     changes += _changed("learned raise", _learned(old), _learned(new))
+    changes += _changed("learned wish", _wishes(old), _wishes(new))
     for section in ("lexicon", "context"):
         changes += _changed(section, _lists(getattr(old, section)), _lists(getattr(new, section)))
     was, now = ({"protected.txt": {"words": sorted(bundle.protected)}} for bundle in (old, new))
@@ -94,6 +95,13 @@ def _learned(bundle: PolicyBundle) -> dict[str, dict[str, Any]]:
     categories = {f"category {name}": entry for name, entry in fields.pop("categories").items()}
     weights = hashlib.sha256(bundle.learned_weights).hexdigest()
     return {"learned.yaml": {**fields, "sha256 of the weights": weights}, **categories}
+
+
+def _wishes(bundle: PolicyBundle) -> dict[str, dict[str, Any]]:
+    if bundle.wishes is None:
+        return {}
+    weights = hashlib.sha256(bundle.wishes_weights).hexdigest()
+    return {"wishes.yaml": {**_fields(bundle.wishes), "sha256 of the weights": weights}}
 
 
 def _by_id(rules: Sequence[Rule]) -> dict[str, dict[str, Any]]:

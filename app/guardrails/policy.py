@@ -22,6 +22,7 @@ from app.guardrails.bundle_parts import as_lists, as_rules, read_parts
 from app.guardrails.bundle_source import Fault, digest, read_files
 from app.guardrails.learned import LearnedPolicy
 from app.guardrails.rules import BundleHeader, InjectionRule, Rule, ScopeKind, ScopeRule, Source, TriageRule
+from app.guardrails.wishes import WishPolicy
 
 __all__ = [
     "BundleHeader",
@@ -60,6 +61,8 @@ class PolicyBundle(BaseModel):
     texts: dict[str, dict[str, str]]
     learned: LearnedPolicy | None = None
     learned_weights: bytes = Field(default=b"", repr=False)
+    wishes: WishPolicy | None = None
+    wishes_weights: bytes = Field(default=b"", repr=False)
     signature: signing.Signature = "unsigned"
     warnings: tuple[str, ...] = ()
 
@@ -117,6 +120,8 @@ def load_bundle(
         texts={name: text.forms for name, text in parts.texts.items()},
         learned=parts.learned.policy if parts.learned else None,
         learned_weights=parts.learned.weights if parts.learned else b"",
+        wishes=parts.wishes.policy if parts.wishes else None,
+        wishes_weights=parts.wishes.weights if parts.wishes else b"",
         signature=signature.state,
     )
     return bundle.model_copy(update={"warnings": _warnings(bundle, unsigned, late)})

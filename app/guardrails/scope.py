@@ -10,6 +10,10 @@ from dataclasses import dataclass
 
 from app.guardrails.policy import PolicyBundle, ScopeKind, ScopeRule
 from app.guardrails.reading import Reader, Reading
+from app.guardrails.wishes import LearnedWish
+
+LEARNED = "scope.learned_human"
+"""Stands for a rule's id where the learned wish decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +30,21 @@ class ScopeVerdict:
 class Scope:
     """Sorts one message. Pure and thread-safe."""
 
-    def __init__(self, bundle: PolicyBundle) -> None:
-        self._rules = bundle.scope
+    def __init__(self, bundle: PolicyBundle, wishes: LearnedWish | None = None) -> None:
+        self._rules, self._wishes = bundle.scope, wishes
         self._reader = Reader(bundle, [t for rule in bundle.scope for t in (*rule.triggers, *rule.unless)])
 
     def assess(self, text: str) -> ScopeVerdict:
-        """The first rule of the bundle that matches decides; none means in scope.
+        """The first rule of the bundle that matches decides; where none does, the learned wish for a person, if there
+        is one; else the message is in scope.
 
         A wish for a person is read without masks: "call me back" is a phrase in which "back" is no part of the body.
         """
         reading, unmasked = self._reader.read_both([text])
         matched = [rule for rule in self._rules if self._matches(rule, unmasked if rule.kind == "human" else reading)]
+        if not matched and self._wishes and self._wishes.wished(text):
+            policy = self._wishes.policy
+            return ScopeVerdict("human", "human", tuple(policy.routes), policy.text, (LEARNED,))
         if not matched:
             return ScopeVerdict("in_scope", "in_scope", (), "", ())
         first = matched[0]

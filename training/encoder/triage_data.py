@@ -45,8 +45,8 @@ def messages(bundle: PolicyBundle, development: Path | None, texts: Path | None,
     found = [*_examples(bundle), *_written(WRITTEN, bundle)]
     if development is not None:
         found += _development(development, bundle)
-    everyday = [*_everyday(seed), *(_public(texts) if texts is not None else ())]
-    found += [Message((text,), NONE, 0.25) for text in everyday]
+    harmless = [*everyday(seed), *(_public(texts) if texts is not None else ())]
+    found += [Message((text,), NONE, 0.25) for text in harmless]
     unique = {message.turns: message for message in reversed(found)}
     return sorted(unique.values(), key=lambda message: message.turns)
 
@@ -93,7 +93,7 @@ def _file(path: Path, bundle: PolicyBundle, default: str | None = None) -> Itera
         yield Message(tuple(part.strip() for part in text.split(TURN)), category)
 
 
-def _everyday(seed: int) -> Iterator[str]:
+def everyday(seed: int) -> Iterator[str]:
     """Patients' questions to the written pages of the demo model's invented hospitals."""
     rng = Random(seed)
     for item in [*load_pages(), *load_facts()]:

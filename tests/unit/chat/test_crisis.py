@@ -19,10 +19,15 @@ from app.contracts.site import Site, load_site
 from app.engine.protocol import Limits
 from app.errors import EngineUnavailable, RedactionFailed, RetrievalFailed
 from app.guardrails.active import ActivePolicies, Policies, compiled
+from app.guardrails.learned import Classifier
 from app.guardrails.policy import default_bundle_folder, load_bundle
+from app.guardrails.scope import Scope
+from app.guardrails.wishes import LearnedWish
 from app.redaction.entities import Redacted
 from app.redaction.vault import MemoryVault
 from tests.fakes_engine import ScriptedEngine
+from tests.unit.guardrails.test_learned import Stub
+from tests.unit.guardrails.test_wishes import two_classes
 
 pytestmark = pytest.mark.anyio
 
@@ -61,7 +66,9 @@ class Down:
         return fail
 
 
-def pipeline(down: Sequence[str] = (), site: Site = SITE) -> tuple[Pipeline, dict[str, Up | Down]]:
+def pipeline(
+    down: Sequence[str] = (), site: Site = SITE, scope: Scope = POLICIES.scope
+) -> tuple[Pipeline, dict[str, Up | Down]]:
     """A pipeline with these parts down, and its parts. Triage and the texts work."""
     errors = {
         "engine": EngineUnavailable("down"), "retrieval": RetrievalFailed("down"),
@@ -70,7 +77,7 @@ def pipeline(down: Sequence[str] = (), site: Site = SITE) -> tuple[Pipeline, dic
     parts: dict[str, Up | Down] = {name: Down(errors[name]) if name in down else Up() for name in PARTS}
     policies = Policies(
         bundle=POLICIES.bundle, triage=POLICIES.triage, catalogue=POLICIES.catalogue, checks=POLICIES.checks,
-        loaded_at=POLICIES.loaded_at, scope=parts["scope"] if "scope" in down else POLICIES.scope,
+        loaded_at=POLICIES.loaded_at, scope=parts["scope"] if "scope" in down else scope,
         injection=parts["injection"] if "injection" in down else POLICIES.injection,
     )  # fmt: skip
     made = Pipeline(
@@ -125,6 +132,17 @@ async def test_a_same_day_text_follows_the_message_too_and_other_texts_the_sessi
     reply = await reply_to("are you a robot", language="es")
     assert reply.kind is ReplyKind.DISCLOSE
     assert "Soy un asistente" in reply.text
+
+
+async def test_a_guessed_wish_for_a_person_is_handed_over_and_does_not_replace_a_same_day_text() -> None:
+    bundle = POLICIES.bundle
+    assert bundle.wishes is not None
+    scope = Scope(bundle, LearnedWish(bundle.wishes, Classifier(two_classes()), Stub(1)))
+    made, _ = pipeline(scope=scope)
+    reply = await reply_to("anybody awake back there in the building", made)
+    assert (reply.kind, reply.handoff) == (ReplyKind.HANDOFF, "patient_asked")
+    same_day = "di a luz hace un mes y me siento muy triste y lloro todo el tiempo"
+    assert (await reply_to(same_day, made)).kind is ReplyKind.REDIRECT
 
 
 @pytest.mark.parametrize("down", [*((name,) for name in PARTS), PARTS], ids=" ".join)

@@ -26,6 +26,7 @@ FROZEN = {
     "blind3_emergencies": "e79d04588b5ce160c36c20c259158d7429f2fa0568c0bca417a3b6ef70ccfd4b",
     "blind3_negatives": "71dd0044bf6b0d57da8c366887f9be0a59e65e9488dd6c77bbdc19fa095484f0",
     "blind3_routine": "c81ec60f788010b667602cd0a85c78d740f252b0b8c0b3ac374c405969e35532",
+    "blind_wishes": "81de4c1d27f9c5e7ea88291f0a003054cf7c7e83d4ed9c9ec7b8f43b3254f7df",
 }
 
 
