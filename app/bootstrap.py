@@ -28,6 +28,7 @@ from app.db.embedded import EmbeddedPostgres
 from app.db.migrate import upgrade
 from app.db.session import Database
 from app.encoder.encoder import Encoder, SearchEncoder, TurnEncoder
+from app.encoder.reranker import Reranker
 from app.encoder.weights import WEIGHTS_SHA256
 from app.engine.command import detect_device, engine_command, engine_environment, engine_socket
 from app.engine.launcher import EngineLauncher
@@ -206,6 +207,11 @@ def open_search_encoder(settings: Settings) -> SearchEncoder:
     return SearchEncoder.load(settings.state / "encoder")
 
 
+def open_reranker(settings: Settings) -> Reranker:
+    """The reranker of the search. Blocking; at first it writes its file."""
+    return Reranker.load(settings.state / "encoder")
+
+
 def prepare_policies(settings: Settings, site: Site, turns: TurnEncoder) -> Policies:
     """The policy bundle of this installation, ready to judge turns. Blocking (about a second)."""
     return compiled(load_policies(settings), site, datetime.now(UTC), turns)
@@ -257,6 +263,7 @@ async def runtime(
         say("loading the encoder")
         encoders = await asyncio.to_thread(open_encoders, settings)
     search_encoder = await asyncio.to_thread(open_search_encoder, settings)
+    reranker = await asyncio.to_thread(open_reranker, settings)
     if policies is None:
         policies = ActivePolicies(await asyncio.to_thread(prepare_policies, settings, site, encoders.turns))
     say("starting the database")
@@ -271,7 +278,7 @@ async def runtime(
             database, AdapterStore(settings.state / "adapters"), engine.replicas,
             base_config=config, base_sha256=digest, max_rank=settings.max_lora_rank,
         )  # fmt: skip
-        index = KnowledgeIndex(database, search_encoder, site.id)
+        index = KnowledgeIndex(database, search_encoder, reranker, site.id)
         pipeline = build_pipeline(settings, site, policies, detector, index, engine.front)
         yield Runtime(
             settings, site, policies, database, engine, adapters, knowledge, pipeline, redactor, encoders, index

@@ -3,8 +3,9 @@
 Run: ``python -m tests.bench_knowledge [--site FOLDER --questions FILE] [--weights FOLDER] [--write]``. The baselines
 run beside it: one vector per passage of the untuned encoder, words only, both together; then the search as it is, and
 without each of its parts. The hospital is ``tests/data/knowledge/rivermead``, which nothing was chosen on: its figures
-may be read, its questions may not (``--failures`` is for sets to develop on, such as ``--site demo``). ``--write`` puts
-the report between the markers in docs/measurements.md. Two cores; about four minutes.
+may be read, its questions may not. Sets to develop on are ``--site demo`` and ``--site
+tests/data/knowledge/tamarack.txt``; ``--failures`` lists what they miss. ``--write`` puts the report between the
+markers in docs/measurements.md. Two cores; about four minutes.
 """
 
 from __future__ import annotations
@@ -31,14 +32,16 @@ from app.contracts.site import load_site
 from app.db.embedded import EmbeddedPostgres
 from app.db.migrate import upgrade
 from app.db.session import Database
-from app.encoder.delta import Delta
+from app.encoder.delta import Delta, RerankDelta
 from app.encoder.encoder import Encoder, SearchEncoder
+from app.encoder.reranker import Reranker
 from app.encoder.text import TOKEN_WIDTH, Text
 from app.encoder.weights import WEIGHTS_SHA256
 from app.knowledge.index import KnowledgeIndex
 from app.knowledge.query import Lexicon
 from app.knowledge.ranking import Weights
 from app.knowledge.service import KnowledgeService
+from tests.hospital_site import write_site
 
 ROOT = Path(__file__).parents[1]
 HELD_OUT = ROOT / "tests" / "data" / "knowledge" / "rivermead"
@@ -117,7 +120,9 @@ class Untuned:
         return [Text(vector, none, none[:, 0]) for vector in self.embed(texts)]
 
 
-def methods(database: Database, encoder: SearchEncoder, plain: Untuned, site: str) -> dict[str, KnowledgeIndex]:
+def methods(
+    database: Database, encoder: SearchEncoder, reranker: Reranker, plain: Untuned, site: str
+) -> dict[str, KnowledgeIndex]:
     """The baselines (over the rows of :func:`untuned`), the search as it is, and it without one part each."""
     bare = Lexicon({}, {}, [])
     baselines = {
@@ -127,17 +132,20 @@ def methods(database: Database, encoder: SearchEncoder, plain: Untuned, site: st
     }
     made: dict[str, tuple[Weights, Lexicon]] = {
         "search": (NEW, Lexicon.load()),
+        "without reranker": (NEW, Lexicon.load()),
         "without tokens": (replace(NEW, tokens=0), Lexicon.load()),
         "without lay words": (NEW, Lexicon.load().without_lay()),
         "without spelling": (replace(NEW, spelling=False), Lexicon.load()),
         "without words": (replace(NEW, words=0), Lexicon.load()),
     }
     chosen = {
-        name: KnowledgeIndex(database, plain, untuned(site), weights=weights, lexicon=bare)
+        name: KnowledgeIndex(database, plain, None, untuned(site), weights=weights, lexicon=bare)
         for name, weights in baselines.items()
     }
     return chosen | {
-        name: KnowledgeIndex(database, encoder, site, weights=weights, lexicon=lexicon)
+        name: KnowledgeIndex(
+            database, encoder, None if name == "without reranker" else reranker, site, weights=weights, lexicon=lexicon
+        )
         for name, (weights, lexicon) in made.items()
     }
 
@@ -232,6 +240,7 @@ async def run(arguments: argparse.Namespace, url: str, store: Path) -> str:
     database = Database(url, pool=4)
     plain = Untuned(Encoder.load(store))
     encoder = SearchEncoder.load(store, Delta.load(arguments.weights) if arguments.weights else None)
+    reranker = Reranker.load(store, RerankDelta.load(arguments.reranker) if arguments.reranker else None)
     begun = time.perf_counter()
     report = await KnowledgeService(database, encoder, encoder.identity, site).import_folder(
         arguments.site / "articles", keep_going=True
@@ -247,7 +256,7 @@ async def run(arguments: argparse.Namespace, url: str, store: Path) -> str:
         f"{len(report.stored)} articles, {report.passages} passages indexed in {seconds:.0f} s, "
         f"{len(questions)} questions."
     ]
-    chosen = methods(database, encoder, plain, site.id)
+    chosen = methods(database, encoder, reranker, plain, site.id)
     if arguments.only:
         chosen = {name: index for name, index in chosen.items() if name in arguments.only}
     results = {name: await ask(index, questions) for name, index in chosen.items()}
@@ -281,9 +290,12 @@ def write(text: str) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--site", type=Path, default=HELD_OUT, help="folder with site.yaml and articles/")
+    parser.add_argument(
+        "--site", type=Path, default=HELD_OUT, help="folder with site.yaml and articles/, or a hospital's text file"
+    )
     parser.add_argument("--questions", type=Path, help="the site's questions.jsonl, or the development set")
     parser.add_argument("--weights", type=Path, help="folder with another search encoder than the shipped one")
+    parser.add_argument("--reranker", type=Path, help="folder with another reranker than the shipped one")
     parser.add_argument("--store", type=Path, help="folder for database and encoder; kept for the next run")
     parser.add_argument("--only", action="append", help="run only this method; may be given again")
     parser.add_argument("--failures", action="store_true", help="list the wrong ones; not for the held-out hospital")
@@ -293,9 +305,12 @@ def main() -> None:
         parser.error("the questions of the held-out hospital are not to be read; choose another --site")
     if arguments.failures and arguments.only and "search" not in arguments.only:
         parser.error("--failures are those of the search; add --only search")
-    own = arguments.site / "questions.jsonl"
-    arguments.questions = arguments.questions or (own if own.is_file() else DEVELOPMENT)
     with tempfile.TemporaryDirectory(prefix="bedside-bench-") as folder:
+        if arguments.site.is_file():
+            named = Path(folder) / arguments.site.stem
+            arguments.site = write_site(arguments.site, HELD_OUT / "site.yaml", named)
+        own = arguments.site / "questions.jsonl"
+        arguments.questions = arguments.questions or (own if own.is_file() else DEVELOPMENT)
         store = arguments.store or Path(folder)
         url = EmbeddedPostgres(store / "data", "knowledge").start()
         upgrade(url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import itertools
 import os
@@ -24,7 +25,12 @@ from app.db.embedded import EmbeddedPostgres
 from app.db.migrate import upgrade
 from app.db.session import Database
 from app.encoder.encoder import Encoder, SearchEncoder, TurnEncoder
+from app.encoder.reranker import Reranker
+from app.knowledge.service import KnowledgeService
 from app.logging import configure
+
+DEMO = Path(__file__).resolve().parent.parent / "demo"
+"""The demonstration hospital."""
 
 pytest_plugins = ["tests.browser_fixtures", "tests.engine_fixtures", "tests.live_service"]
 
@@ -97,6 +103,12 @@ def search_encoder(encoder_folder: Path) -> SearchEncoder:
 
 
 @pytest.fixture(scope="session")
+def reranker(encoder_folder: Path) -> Reranker:
+    """The reranker of the search as it is served."""
+    return Reranker.load(encoder_folder)
+
+
+@pytest.fixture(scope="session")
 def encoder(encoder_folder: Path) -> Encoder:
     """The encoder as it is served; it keeps nothing between calls."""
     return Encoder.load(encoder_folder)
@@ -120,6 +132,23 @@ def new_database(template_url: str) -> str:
     return url.set(database=name).render_as_string(hide_password=False)
 
 
+@pytest.fixture(scope="session")
+def stocked_url(template_url: str, search_encoder: SearchEncoder, site: Site) -> str:
+    """A migrated database with the articles of the demonstration hospital; copied, never written.
+
+    A service that starts on a copy finds its articles unchanged. Indexing them takes a minute on a slow machine.
+    """
+    url = new_database(template_url)
+
+    async def stock() -> None:
+        database = Database(url)
+        await KnowledgeService(database, search_encoder, search_encoder.identity, site).import_folder(DEMO / "articles")
+        await database.dispose()
+
+    asyncio.run(stock())
+    return url
+
+
 @pytest.fixture(scope="module")
 def database_url(template_url: str) -> str:
     """URL of a fresh, migrated database for the module."""
@@ -137,7 +166,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture(scope="session")
 def site() -> Site:
     """Cedar Valley Health."""
-    return load_site(Path(__file__).resolve().parent.parent / "demo")
+    return load_site(DEMO)
 
 
 @pytest.fixture(scope="session")

@@ -75,14 +75,14 @@ class Patient:
         return found
 
 
-def settings_for(template_url: str, state: Path, encoder_folder: Path, **changed: object) -> Settings:
-    """Settings of a test's service: a fresh database, a state folder of its own, no rate limit in the way.
+def settings_for(database_url: str, state: Path, encoder_folder: Path, **changed: object) -> Settings:
+    """Settings of a test's service: a copy of ``database_url``, a state folder of its own, no rate limit in the way.
 
     The encoders' files are those of the test session.
     """
     (state / "encoder").symlink_to(encoder_folder)
     values: dict[str, object] = {
-        "state": state, "database_url": SecretStr(new_database(template_url)), "requests_per_minute": 10_000,
+        "state": state, "database_url": SecretStr(new_database(database_url)), "requests_per_minute": 10_000,
         "log_level": "warning", "engine": "off",
     }  # fmt: skip
     return Settings(_env_file=None, **(values | changed))  # type: ignore[arg-type]
@@ -90,11 +90,11 @@ def settings_for(template_url: str, state: Path, encoder_folder: Path, **changed
 
 @pytest.fixture(scope="session")
 def service(
-    template_url: str, tmp_path_factory: pytest.TempPathFactory, encoder_folder: Path, vllm: RunningVllm
+    stocked_url: str, tmp_path_factory: pytest.TempPathFactory, encoder_folder: Path, vllm: RunningVllm
 ) -> Iterator[RunningService]:
     """The service of this test session, with the demo hospital, the demo model and the demo adapter."""
     state = tmp_path_factory.mktemp("state")
-    settings = settings_for(template_url, state, encoder_folder, engine="external", engine_url=f"unix:{vllm.socket}")
+    settings = settings_for(stocked_url, state, encoder_folder, engine="external", engine_url=f"unix:{vllm.socket}")
     with run(settings) as running:
         yield running
 

@@ -259,6 +259,27 @@ def encoder_retrieve(
     typer.echo(f"{path} written. Next: make bench-knowledge ARGS='--weights {out}'")
 
 
+@encoder.command("rerank")
+def encoder_rerank(
+    out: Annotated[Path, typer.Option(help="Folder for rerank.safetensors and its card.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with the public questions; without it they are left out.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Times that the whole articles are seen.")] = 2,
+    cache: Cache = CACHE,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
+) -> None:
+    """Train the reranker on questions to whole articles of invented hospitals (about 50 minutes on two cores).
+
+    The files are written after every epoch.
+    """
+    typer.echo("Loading the training libraries ...", err=True)
+    from training.encoder.rerank import Settings, train
+
+    path = train(out, cache, Settings(epochs=epochs, seed=seed), data)
+    typer.echo(f"{path} written. Next: make bench-knowledge ARGS='--reranker {out}'")
+
+
 @encoder.command("names")
 def encoder_names(
     out: Annotated[Path, typer.Option(help="Folder for names.safetensors, words.safetensors and their cards.")],

@@ -217,14 +217,14 @@ def explained(found: Explanation, bounds: Bounds, limit: int) -> dict[str, Any]:
         "added": list(found.query.added),
         "bounds": {"found": bounds.similarity, "sure": bounds.sure_similarity},
         "articles": [
-            _article(likeness, score, [pair for pair in found.passages if pair[0].article_id == name], bounds)
+            _article(likeness, score, [pair for pair in found.passages if pair[0].article_id == name], found, bounds)
             for name, likeness, score in found.articles[:limit]
         ],
     }
 
 
 def _article(
-    likeness: Likeness, score: float, passages: list[tuple[Passage, Likeness]], bounds: Bounds
+    likeness: Likeness, score: float, passages: list[tuple[Passage, Likeness]], found: Explanation, bounds: Bounds
 ) -> dict[str, Any]:
     best = passages[0][0]
     verdict = "sure" if score >= bounds.sure_similarity else "found" if score >= bounds.similarity else "not found"
@@ -236,6 +236,7 @@ def _article(
             {
                 "id": passage.passage_id, "heading": passage.heading, "text": passage.text,
                 "score": round(passage.score, 4), "likeness": _rounded(own),
+                "answers": round(found.logits[passage.passage_id], 2) if passage.passage_id in found.logits else None,
             }
             for passage, own in passages
         ],
@@ -270,7 +271,8 @@ def in_words(shown: dict[str, Any]) -> Iterable[str]:
             text = " ".join(passage["text"].split())
             cut = text if len(text) <= _CHARACTERS else text[:_CHARACTERS].rsplit(" ", 1)[0] + " ..."
             parts = {name: value for name, value in passage["likeness"].items() if name != "phrases"}
-            yield f"   {passage['score']:.2f} {passage['heading'] or '(no heading)'}  ({_likeness(parts)})"
+            read = "not read again" if passage["answers"] is None else f"answers {passage['answers']:+.2f}"
+            yield f"   {passage['score']:.2f} {passage['heading'] or '(no heading)'}  ({_likeness(parts)}  {read})"
             yield f"        {cut}"
 
 

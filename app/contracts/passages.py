@@ -12,8 +12,9 @@ class Passage:
 
     ``passage_id`` is ``<article_id>#<position>``; ``text`` is plain text without Markdown; ``score`` is the
     retriever's (higher is better, comparable within one search only); ``similarity`` is the likeness
-    of question and article, a weighted mean of cosines and shared words of about [-1, 1.2], for deciding whether
-    anything was found (chat.pipeline.Bounds); all passages of an article have the same.
+    of question and article, a weighted mean of cosines and shared words of about [-1, 1.2], for an article without
+    phrases also by whether the reranker finds the answer in it; for deciding whether anything was found
+    (chat.pipeline.Bounds). All passages of an article have the same.
     """
 
     passage_id: str

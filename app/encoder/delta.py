@@ -1,11 +1,12 @@
 """Changes of the pinned weights, as low-rank factors in small files: one makes the encoder a search encoder, one a
-reader of words, and one a reader of patients' turns for triage.
+reader of words, one a reader of patients' turns for triage, and one a reranker of question and passage.
 
 A file holds, as float16, for each changed weight its factors A (rank, in) and B (out, rank); the card beside it tells
 what they were trained on, and ``strength``, by which the factors' product is multiplied. ``search/`` also has the map
 from a token's last state to its vector (``tokens.weight``) and to what it weighs (``tokens.scale``, whose last number
-is the bias); the card of ``words/`` tells how many ``layers`` are run, and those of ``words/`` and ``turns/`` the hash
-of the file. They are written by ``bedside-train encoder``, its commands ``retrieve``, ``names`` and ``triage``.
+is the bias), ``rerank/`` the layer over first state and mean of states (``judge``, whose last number is the bias). The
+cards of ``words/`` and ``rerank/`` tell how many ``layers`` are run; all cards but that of ``search/`` have the hash of
+the file. They are written by ``bedside-train encoder``: ``retrieve``, ``names``, ``triage`` and ``rerank``.
 """
 
 from __future__ import annotations
@@ -33,8 +34,11 @@ WORDS_CARD = "words.json"
 TURNS_FOLDER = Path(__file__).parent / "turns"
 TURNS_FILE = "turns.safetensors"
 TURNS_CARD = "turns.json"
+RERANK_FOLDER = Path(__file__).parent / "rerank"
+RERANK_FILE = "rerank.safetensors"
+RERANK_CARD = "rerank.json"
 MOST_LAYERS = 6
-_TOKEN_MAP, _TOKEN_SCALE = "tokens.weight", "tokens.scale"
+_TOKEN_MAP, _TOKEN_SCALE, _JUDGE = "tokens.weight", "tokens.scale", "judge"
 
 Weights = dict[str, NDArray[np.float32]]
 
@@ -87,11 +91,9 @@ class WordDelta(Change):
     def load(cls, folder: Path = WORDS_FOLDER) -> WordDelta:
         """Read factors and card. Raises ConfigurationError if a file is missing, damaged or incomplete."""
         card, tensors, digest = _read(folder, WORDS_CARD, WORDS_FILE, pinned=True)
-        layers = card.get("layers")
-        if type(layers) is not int or not 1 < layers <= MOST_LAYERS:
-            raise ConfigurationError(f"{folder / WORDS_CARD}: layers must be a number from 2 to {MOST_LAYERS}")
         factors = _factors(folder / WORDS_FILE, tensors)
-        return cls(factors, _strength(folder / WORDS_CARD, card), digest, layers)
+        path = folder / WORDS_CARD
+        return cls(factors, _strength(path, card), digest, _layers(path, card))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,27 @@ class TurnDelta(Change):
         """Read factors and card. Raises ConfigurationError if a file is missing, damaged or incomplete."""
         card, tensors, digest = _read(folder, TURNS_CARD, TURNS_FILE, pinned=True)
         return cls(_factors(folder / TURNS_FILE, tensors), _strength(folder / TURNS_CARD, card), digest)
+
+
+@dataclass(frozen=True, slots=True)
+class RerankDelta(Change):
+    """The change for reading question and passage together. ``judge`` is (2 * width + 1): first state, mean, bias.
+    Only the first ``layers`` blocks are run.
+    """
+
+    layers: int
+    judge: NDArray[np.float32]
+
+    @classmethod
+    def load(cls, folder: Path = RERANK_FOLDER) -> RerankDelta:
+        """Read factors and card. Raises ConfigurationError if a file is missing, damaged or incomplete."""
+        card, tensors, digest = _read(folder, RERANK_CARD, RERANK_FILE, pinned=True)
+        judge = tensors.pop(_JUDGE, np.zeros(0, dtype=np.float32))
+        if judge.ndim != 1 or judge.size < 3 or judge.size % 2 == 0:
+            raise ConfigurationError(f"{folder / RERANK_FILE} has no layer that judges a pair ({_JUDGE})")
+        factors = _factors(folder / RERANK_FILE, tensors)
+        path = folder / RERANK_CARD
+        return cls(factors, _strength(path, card), digest, _layers(path, card), judge)
 
 
 def _read(folder: Path, card: str, file: str, *, pinned: bool = False) -> tuple[dict[str, Any], Weights, str]:
@@ -127,6 +150,13 @@ def _factors(path: Path, tensors: Weights) -> dict[str, tuple[NDArray[np.float32
     if not names or any(f"{name}.{part}" not in tensors for name in names for part in "AB"):
         raise ConfigurationError(f"{path} must hold factors A and B of each weight")
     return {name: (tensors[f"{name}.A"], tensors[f"{name}.B"]) for name in names}
+
+
+def _layers(path: Path, card: dict[str, Any]) -> int:
+    layers = card.get("layers")
+    if type(layers) is not int or not 1 < layers <= MOST_LAYERS:
+        raise ConfigurationError(f"{path}: layers must be a number from 2 to {MOST_LAYERS}")
+    return layers
 
 
 def _strength(path: Path, card: dict[str, Any]) -> float:

@@ -75,7 +75,7 @@ class Encoder(Embedding):
         folder = weights.model_folder()
         weights.verify(folder)
         whole, reader = (
-            open_session(_cached_graph(folder, cache_dir, wanted)) for wanted in (None, words or WordDelta.load())
+            open_session(cached_graph(folder, cache_dir, wanted)) for wanted in (None, words or WordDelta.load())
         )
         return cls(whole, reader, open_tokenizer(folder))
 
@@ -107,7 +107,7 @@ class TurnEncoder(Embedding):
         folder = weights.model_folder()
         weights.verify(folder)
         change = change or TurnDelta.load()
-        whole = open_session(_cached_graph(folder, cache_dir, change))
+        whole = open_session(cached_graph(folder, cache_dir, change))
         return cls(whole, open_tokenizer(folder), change.sha256)
 
 
@@ -129,7 +129,7 @@ class SearchEncoder(Embedding):
         folder = weights.model_folder()
         weights.verify(folder)
         delta = delta or Delta.load()
-        whole = open_session(_cached_graph(folder, cache_dir, delta, rounded=rounded))
+        whole = open_session(cached_graph(folder, cache_dir, delta, rounded=rounded))
         named = f"{weights.WEIGHTS_SHA256}:{delta.sha256}{_ROUNDED if rounded else ''}"
         identity = hashlib.sha256(named.encode()).hexdigest()
         return cls(whole, open_tokenizer(folder), identity)
@@ -162,7 +162,7 @@ def _run(session: ort.InferenceSession, outputs: list[str], encodings: Sequence[
     return found
 
 
-def _cached_graph(folder: Path, cache_dir: Path, change: Change | None = None, *, rounded: bool = False) -> Path:
+def cached_graph(folder: Path, cache_dir: Path, change: Change | None = None, *, rounded: bool = False) -> Path:
     """The ONNX file; its digest lies beside it, so that a damaged or half-written file is noticed and rebuilt."""
     kind = change.sha256 if change else "whole"
     what = f"{weights.WEIGHTS_SHA256}:{graph.GRAPH_VERSION}:{kind}{_ROUNDED if rounded else ''}"

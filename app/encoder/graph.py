@@ -8,7 +8,8 @@ Inputs: ``ids`` and ``mask``, int64 (batch, tokens). Outputs: of the graph for w
 (batch, 384), the mean of the last hidden states over the mask scaled to length 1; with a :class:`Delta` also ``tokens``
 (batch, tokens, 64), vectors of length 1, and ``weights`` (batch, tokens), what each token says; of the graph for words,
 ``states`` and ``middle`` float32 (batch, tokens, 384), the hidden states after the last block that it runs and after
-the one in the middle: its :class:`WordDelta` says how many it runs.
+the one in the middle: its :class:`WordDelta` says how many it runs; of the graph for pairs (:class:`RerankDelta`)
+``logits`` float32 (batch), the higher the better the second text answers the first.
 
 The graph for words, and one for whole texts on demand, multiply in 8-bit integers, half the time of float32:
 weights are rounded once for each column, activations for each product at run time. Weights use 7 of the 8 bits, because
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load_file
 
-from app.encoder.delta import Change, Delta, Weights, WordDelta
+from app.encoder.delta import Change, Delta, RerankDelta, Weights, WordDelta
 from app.encoder.text import TOKEN_WIDTH
 
 GRAPH_VERSION = 3
@@ -90,15 +91,15 @@ class _Graph:
 def build(folder: Path, change: Change | None = None, *, rounded: bool = False) -> onnx.ModelProto:
     """The graph with the weights of ``folder/model.safetensors`` and the ``change`` added to them.
 
-    With a :class:`WordDelta` it is the one for words, else one for whole texts; with a :class:`Delta` that one has the
-    vectors of tokens too, and with ``rounded`` it also multiplies in 8-bit integers. Raises ConfigurationError if the
-    change does not fit the weights.
+    With a :class:`WordDelta` it is the one for words, with a :class:`RerankDelta` the one for pairs, else one for whole
+    texts; with a :class:`Delta` that one has the vectors of tokens too. With ``rounded`` it multiplies in 8-bit
+    integers. Raises ConfigurationError if the change does not fit the weights.
     """
     weights: Weights = load_file(folder / "model.safetensors")
     if change:
         weights = change.applied(weights)
     words = change if isinstance(change, WordDelta) else None
-    layers = words.layers if words else LAYERS
+    layers = change.layers if isinstance(change, WordDelta | RerankDelta) else LAYERS
     graph = _Graph(rounded=rounded or words is not None)
     hidden = _embed(graph, weights)
     bias = _mask_bias(graph)
@@ -107,8 +108,11 @@ def build(folder: Path, change: Change | None = None, *, rounded: bool = False) 
         hidden = _block(graph, weights, f"encoder.layer.{layer}", hidden, bias, name=names.get(layer + 1, ""))
     states: list[int | str] = ["batch", "tokens", WIDTH]
     outputs: dict[str, list[int | str]] = {"middle": states, "states": states}
-    if words is None:
-        _pool(graph, hidden)
+    if isinstance(change, RerankDelta):
+        _judge(graph, hidden, change)
+        outputs = {"logits": ["batch"]}
+    elif words is None:
+        graph.add("LpNormalization", _mean(graph, hidden), name="embedding", axis=-1, p=2)
         outputs = {"embedding": ["batch", WIDTH]}
     if isinstance(change, Delta):
         _read_tokens(graph, hidden, change)
@@ -182,11 +186,18 @@ def _attention(graph: _Graph, weights: Weights, prefix: str, hidden: str, bias: 
     return graph.normalise(graph.add("Add", projected, hidden), weights, f"{prefix}.output.LayerNorm")
 
 
-def _pool(graph: _Graph, states: str) -> None:
+def _mean(graph: _Graph, states: str) -> str:
     mask = graph.add("Unsqueeze", graph.add("Cast", "mask", to=TensorProto.FLOAT), graph.integers(2))
     total = graph.add("ReduceSum", graph.add("Mul", states, mask), graph.integers(1), keepdims=0)
     count = graph.add("Max", graph.add("ReduceSum", mask, graph.integers(1), keepdims=0), graph.number(1e-9))
-    graph.add("LpNormalization", graph.add("Div", total, count), name="embedding", axis=-1, p=2)
+    return graph.add("Div", total, count)
+
+
+def _judge(graph: _Graph, states: str, change: RerankDelta) -> None:
+    first = graph.add("Gather", states, graph.constant("judge.first", np.array(0, dtype=np.int64)), axis=1)
+    both = graph.add("Concat", first, _mean(graph, states), axis=-1)
+    says = graph.add("MatMul", both, graph.constant("judge.kernel", change.judge[:-1]))
+    graph.add("Add", says, graph.number(float(change.judge[-1])), name="logits")
 
 
 def _read_tokens(graph: _Graph, states: str, delta: Delta) -> None:

@@ -116,7 +116,8 @@ _IN_ASKED = 1.0
 class Likeness:
     """Cosines of the question with the best passage, title-and-heading and phrases (the mean of the best ``PHRASES``);
     ``words`` is the word score, ``tokens`` the likeness of single words (:meth:`Text.likeness`), of passages only;
-    ``phrases`` that of the nearest phrase of the passage's article."""
+    ``phrases`` that of the nearest phrase of the passage's article. Without phrases (``has_phrases``, of articles only)
+    ``asked`` is the mean of the other two."""
 
     passage: float
     heading: float
@@ -124,6 +125,7 @@ class Likeness:
     words: float
     tokens: float = 0.0
     phrases: float = -1.0
+    has_phrases: bool = False
 
     @property
     def nearest(self) -> float:
@@ -177,6 +179,7 @@ class Candidates:
                 row.heading,
                 (row.passage + row.heading) / 2 if row.asked is None else row.asked,
                 float(row.words),
+                has_phrases=row.asked is not None,
             )
             for row in rows
         }

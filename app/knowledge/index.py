@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.contracts.passages import Passage
 from app.db.session import Database
 from app.encoder.text import Text
 from app.errors import RetrievalFailed, StoreUnavailable
 from app.knowledge.candidates import Candidates, Likeness, Terms
+from app.knowledge.passages import embedded_text
 from app.knowledge.query import Lexicon, Query, Speller
-from app.knowledge.ranking import Weights, best_articles, order, rarity
+from app.knowledge.ranking import Judgement, Weights, best_articles, judged, order, rarity, to_judge
+
+THREADS = 2
+"""The reranker keeps one core busy per call; a search uses two."""
 
 
 class Embedder(Protocol):
@@ -31,32 +36,47 @@ class Embedder(Protocol):
         ...
 
 
+class Judge(Protocol):
+    """Reads question and passage together."""
+
+    def judge(self, question: str, passages: Sequence[str]) -> NDArray[np.float32]:
+        """A logit for each passage: the higher, the likelier it answers the question."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """How a search came out. ``corrected`` has the words of the question that were respelled, as typed and as searched.
 
     ``articles`` are id, likeness and score of the best articles, ``passages`` all of theirs, both best first.
+    ``logits`` are the reranker's, by id of the passages that it read.
     """
 
     query: Query
     corrected: dict[str, str]
     articles: list[tuple[str, Likeness, float]]
     passages: list[tuple[Passage, Likeness]]
+    logits: dict[str, float]
 
 
 class KnowledgeIndex:
-    """Implements ``chat.protocols.Retriever`` for one site. Results are ranked by ``weights``."""
+    """Implements ``chat.protocols.Retriever`` for one site. Results are ranked by ``weights``; passages of articles
+    without phrases then by ``reranker``, if there is one.
+    """
 
     def __init__(
         self,
         database: Database,
         encoder: Embedder,
+        reranker: Judge | None,
         site_id: str,
         today: Callable[[], date] = date.today,
         *,
         weights: Weights | None = None,
         lexicon: Lexicon | None = None,
+        judgement: Judgement | None = None,
     ) -> None:
+        self._reranker, self._judgement = reranker, judgement or Judgement()
         self._database, self._encoder, self._site_id, self._today = database, encoder, site_id, today
         self._weights = weights or Weights()
         self._lexicon = lexicon or Lexicon.load()
@@ -78,12 +98,16 @@ class KnowledgeIndex:
                 articles = await candidates.articles(terms)
                 scores = best_articles(articles, self._weights)
                 passages = await candidates.passages(terms, list(scores))
+            ordered = order(scores, passages, self._weights)
+            bare = [name for name in scores if not articles[name].has_phrases]
+            logits = await self._judged(query.expanded, to_judge(ordered, bare))
         except StoreUnavailable as error:
             raise RetrievalFailed("the database of articles does not answer") from error
         except (RuntimeError, ValueError) as error:
             raise RetrievalFailed("the question could not be encoded") from error
         own = {passage.passage_id: likeness for passage, likeness in passages}
-        ordered = order(scores, passages, self._weights)
+        if logits:
+            ordered = judged(ordered, logits, bare, self._judgement)
         final = {passage.article_id: passage.similarity for passage in ordered}
         nearest = {name: max(k.nearest for p, k in passages if p.article_id == name) for name in final}
         return Explanation(
@@ -91,7 +115,22 @@ class KnowledgeIndex:
             spelling.corrected,
             [(name, replace(articles[name], tokens=nearest[name]), score) for name, score in final.items()],
             [(passage, own[passage.passage_id]) for passage in ordered],
+            logits,
         )
+
+    async def _judged(self, question: str, chosen: Sequence[Passage]) -> dict[str, float]:
+        """The reranker's logits of passages, by id; none without a reranker."""
+        if self._reranker is None:
+            return {}
+        judge = self._reranker.judge
+        shares = [share for start in range(THREADS) if (share := chosen[start::THREADS])]
+        texts = [[embedded_text(one.title, one.heading, one.text) for one in share] for share in shares]
+        found = await asyncio.gather(*(asyncio.to_thread(judge, question, share) for share in texts))
+        return {
+            one.passage_id: float(logit)
+            for share, logits in zip(shares, found, strict=True)
+            for one, logit in zip(share, logits, strict=True)
+        }
 
     async def _speller_of(self, candidates: Candidates) -> Speller:
         """The speller with the words of the site's articles as they are now."""

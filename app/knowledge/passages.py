@@ -19,6 +19,16 @@ class Piece:
     text: str
 
 
+def about(title: str, heading: str) -> str:
+    """What a passage is about: title and heading give a short one its subject."""
+    return f"{title}. {heading}." if heading else f"{title}."
+
+
+def embedded_text(title: str, heading: str, text: str) -> str:
+    """A passage as the encoders read it."""
+    return f"{about(title, heading)} {text}"
+
+
 def split(markdown: str, target: int = TARGET_CHARACTERS) -> list[Piece]:
     """The pieces of an article in order. A block longer than ``target`` stays whole: sentences are never cut."""
     pieces: list[Piece] = []

@@ -20,7 +20,7 @@ from app.knowledge.articles import ArticleHead, ArticleSource, Finding, parse_ar
 from app.knowledge.candidates import Candidates
 from app.knowledge.checks import sound_articles, warnings
 from app.knowledge.index import Embedder
-from app.knowledge.passages import Piece, split
+from app.knowledge.passages import Piece, about, embedded_text, split
 from app.knowledge.repository import ArticlePage, Entry, EntryKind, Version
 
 INDEX_VERSION = 3
@@ -61,7 +61,10 @@ def check_folder(folder: Path, hosts: Collection[str], today: date, reach: Calla
 
 
 def _embedded(article: ArticleSource) -> list[tuple[str, str]]:
-    return [(piece.heading, embedding_text(article, piece)) for piece in split(article.markdown)]
+    return [
+        (piece.heading, embedded_text(article.head.title, piece.heading, piece.text))
+        for piece in split(article.markdown)
+    ]
 
 
 class KnowledgeService:
@@ -199,20 +202,11 @@ def _rendered(page: ArticlePage, asked: list[str]) -> bytes:
     return render_article(ArticleHead.model_construct(**fields, asked=asked), markdown)
 
 
-def embedding_text(article: ArticleSource, piece: Piece) -> str:
-    """What is embedded for a passage: title and heading give a short passage its subject."""
-    return f"{_about(article, piece)} {piece.text}"
-
-
-def _about(article: ArticleSource, piece: Piece) -> str:
-    return f"{article.head.title}. {piece.heading}." if piece.heading else f"{article.head.title}."
-
-
 def _entry_texts(article: ArticleSource, pieces: list[Piece]) -> list[tuple[int, EntryKind, str, str]]:
     """Position, kind, text to keep and text to embed of all search entries of an article."""
     entries: list[tuple[int, EntryKind, str, str]] = []
     for position, piece in enumerate(pieces, start=1):
-        entries.append((position, "passage", "", embedding_text(article, piece)))
-        entries.append((position, "heading", "", _about(article, piece)))
+        entries.append((position, "passage", "", embedded_text(article.head.title, piece.heading, piece.text)))
+        entries.append((position, "heading", "", about(article.head.title, piece.heading)))
     entries.extend((0, "asked", phrase, phrase) for phrase in article.head.asked)
     return entries

@@ -16,6 +16,7 @@ from app.contracts.site import Site, load_site
 from app.db.cipher import TextCipher
 from app.db.session import Database
 from app.encoder.encoder import SearchEncoder
+from app.encoder.reranker import Reranker
 from app.guardrails.active import ActivePolicies, Policies, compiled
 from app.guardrails.policy import default_bundle_folder, load_bundle
 from app.knowledge.index import KnowledgeIndex
@@ -38,14 +39,19 @@ def policies() -> Policies:
 
 @pytest.fixture
 async def clinic(
-    database: Database, site: Site, cipher: TextCipher, search_encoder: SearchEncoder, tmp_path: Path
+    database: Database,
+    site: Site,
+    cipher: TextCipher,
+    search_encoder: SearchEncoder,
+    reranker: Reranker,
+    tmp_path: Path,
 ) -> AsyncIterator[House]:
     """A running service with the real pipeline."""
     for name in NAMES:
         shutil.copy(ARTICLES / f"{name}.md", tmp_path)
     pipeline = Pipeline(
         site=site, policies=ActivePolicies(policies()), redactor=Redactor(build_detector(site.own_details), "prompt"),
-        retriever=KnowledgeIndex(database, search_encoder, site.id), engine=None, leaks=lambda *_given: [],
+        retriever=KnowledgeIndex(database, search_encoder, reranker, site.id), engine=None, leaks=lambda *_given: [],
         bounds=Bounds(step_s=20.0, clarify_margin=0.1),
     )  # fmt: skip
     async with build_house(database, site, cipher, pipeline) as house:

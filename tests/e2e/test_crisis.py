@@ -20,10 +20,10 @@ WEATHER = "https://www.weather.gov/"
 
 @pytest.fixture(scope="module")
 def hospital(
-    template_url: str, tmp_path_factory: pytest.TempPathFactory, encoder_folder: Path
+    stocked_url: str, tmp_path_factory: pytest.TempPathFactory, encoder_folder: Path
 ) -> Iterator[RunningService]:
     """The service without an engine."""
-    with run(settings_for(template_url, tmp_path_factory.mktemp("state"), encoder_folder)) as running:
+    with run(settings_for(stocked_url, tmp_path_factory.mktemp("state"), encoder_folder)) as running:
         yield running
 
 

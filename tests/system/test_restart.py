@@ -60,9 +60,9 @@ def process(settings: Settings, port: int) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_sigterm_in_the_middle_of_a_reply(
-    template_url: str, tmp_path: Path, encoder_folder: Path, vllm: RunningVllm
+    stocked_url: str, tmp_path: Path, encoder_folder: Path, vllm: RunningVllm
 ) -> None:
-    settings = settings_for(template_url, tmp_path, encoder_folder, engine="external", engine_url=f"unix:{vllm.socket}")
+    settings = settings_for(stocked_url, tmp_path, encoder_folder, engine="external", engine_url=f"unix:{vllm.socket}")
     port = free_port()
     with process(settings, port) as running:
         patient = Patient(f"http://127.0.0.1:{port}", consent=True)

@@ -99,13 +99,13 @@ def emergencies(service: RunningService, count: int) -> list[float]:
 
 
 def test_emergencies_with_the_engine_stopped(
-    template_url: str, tmp_path: Path, encoder_folder: Path, capsys: pytest.CaptureFixture[str]
+    stocked_url: str, tmp_path: Path, encoder_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """100 emergencies, no engine: p99 under 100 ms in the service, and each has an escalation row.
 
     A neighbour on the machine can slow two of a hundred replies, so a slow round is measured again, at most twice.
     """
-    with run(settings_for(template_url, tmp_path, encoder_folder)) as stopped:
+    with run(settings_for(stocked_url, tmp_path, encoder_folder)) as stopped:
         rounds = [emergencies(stopped, 100)]
         queue = stopped.staff("maria").get("/v1/staff/escalations").json()["items"]
         assert len(queue) == 100

@@ -82,10 +82,18 @@ def factors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return found
 
 
-def write_change(model: torch.nn.Module, file: Path, card: Path, figures: Mapping[str, object]) -> Path:
-    """Write the factors and the card, which names the pinned weights and the file's hash; returns ``file``."""
+def write_change(
+    model: torch.nn.Module,
+    file: Path,
+    card: Path,
+    figures: Mapping[str, object],
+    more: Mapping[str, torch.Tensor] | None = None,
+) -> Path:
+    """Write the factors, ``more`` tensors and the card, which names the pinned weights and the file's hash; returns
+    ``file``.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_file(factors(model), str(file))
+    save_file({**factors(model), **(more or {})}, str(file))
     file.chmod(0o644)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     told = {"base": WEIGHTS_SHA256, "file_sha256": digest, "strength": STRENGTH, **figures}

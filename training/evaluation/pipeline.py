@@ -27,6 +27,7 @@ from app.db.embedded import EmbeddedPostgres
 from app.db.migrate import upgrade
 from app.db.session import Database
 from app.encoder.encoder import Encoder, SearchEncoder, TurnEncoder
+from app.encoder.reranker import Reranker
 from app.engine.protocol import Delta, Engine, EngineHealth, Finished, Limits
 from app.errors import AdapterNotLoaded, EngineError, EngineTimeout, EngineUnavailable, GuardrailFailed
 from app.guardrails.active import ActivePolicies, Policies, compiled
@@ -116,6 +117,7 @@ async def opened(
     encoder = await asyncio.to_thread(Encoder.load, state / "encoder")
     turns = await asyncio.to_thread(TurnEncoder.load, state / "encoder")
     search_encoder = await asyncio.to_thread(SearchEncoder.load, state / "encoder")
+    reranker = await asyncio.to_thread(Reranker.load, state / "encoder")
     bundle = load_bundle(policy_folder or default_bundle_folder())
     policies = await asyncio.to_thread(compiled, bundle, site, NOON, turns)
     detector = await asyncio.to_thread(functools.partial(build_detector, site.own_details, _PATIENT_S, encoder))
@@ -123,7 +125,7 @@ async def opened(
     try:
         knowledge = KnowledgeService(database, search_encoder, search_encoder.identity, site)
         await knowledge.import_folder(site_folder / "articles")
-        index = KnowledgeIndex(database, search_encoder, site.id)
+        index = KnowledgeIndex(database, search_encoder, reranker, site.id)
         yield Parts(site, policies, detector, index, setup or Setup(), content_of(site_folder))
     finally:
         await database.dispose()

@@ -168,6 +168,7 @@ def explanation(*scores: float, corrected: dict[str, str] | None = None) -> Expl
         corrected or {},
         [(name, LIKENESS, score) for name, score in zip(names, scores, strict=True)],
         [(passage, LIKENESS) for passage in passages],
+        {f"{name}#1": 1.5 for name in names},
     )
 
 
@@ -185,6 +186,7 @@ def test_an_explanation_has_likenesses_verdicts_and_versions() -> None:
     )  # fmt: skip
     assert first["likeness"] == {"passage": 0.5, "heading": 0.25, "phrases": 0.75, "words": 0.125, "tokens": 0.375}
     assert [passage["id"] for passage in first["passages"]] == [f"article-1#{n}" for n in range(1, 6)]
+    assert [passage["answers"] for passage in first["passages"]] == [1.5, None, None, None, None]
     bounds = Bounds(similarity=0.4, sure_similarity=0.6)
     on_the_bounds = explained(explanation(0.6, 0.4), bounds, limit=3)["articles"]
     assert [article["verdict"] for article in on_the_bounds] == ["sure", "found"]
@@ -198,6 +200,8 @@ def test_an_explanation_in_words_is_short_and_says_what_was_changed() -> None:
     assert "   article-1 v3, reviewed 2026-01-01, review by 2027-01-01" in lines
     assert "   passage 0.50  heading 0.25  phrases 0.75  words 0.12  tokens 0.38" in lines
     assert len([line for line in lines if line.endswith("word ...")]) == 3
+    assert len([line for line in lines if line.endswith("answers +1.50)")]) == 1
+    assert len([line for line in lines if line.endswith("not read again)")]) == 2
     assert max(map(len, lines)) < 180
 
 

@@ -175,7 +175,7 @@ PRIVATE = "Zebulon Quackenbush"
 async def hospital(database: Database, site: Site, cipher: TextCipher, down: Sequence[str]) -> AsyncIterator[Wired]:
     """Conversations over the real rules and texts, with these parts down."""
     encoder = Broken(RuntimeError("down"))
-    index = KnowledgeIndex(database, encoder, site.id)  # type: ignore[arg-type]
+    index = KnowledgeIndex(database, encoder, None, site.id)  # type: ignore[arg-type]
     pipeline = Pipeline(
         site=site, policies=ActivePolicies(POLICIES),
         redactor=Broken(RedactionFailed(PRIVATE)),  # type: ignore[arg-type]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from app.chat.pipeline import Bounds
 from app.contracts.site import Site
 from app.db.session import Database
 from app.encoder.encoder import SearchEncoder
 from app.encoder.text import Text
 from app.errors import ConfigurationError, NotFound, RetrievalFailed
 from app.knowledge.index import KnowledgeIndex
+from app.knowledge.ranking import Judgement
 from app.knowledge.service import KnowledgeService
 
 pytestmark = pytest.mark.anyio
@@ -85,12 +89,12 @@ async def test_search_finds_by_words_and_by_meaning_and_never_what_has_expired(
     knowledge: KnowledgeService, folder: Path, database: Database, search_encoder: SearchEncoder, own_site: Site
 ) -> None:
     await knowledge.import_folder(folder)
-    index = KnowledgeIndex(database, search_encoder, own_site.id, today=lambda: date(2026, 6, 1))
+    index = KnowledgeIndex(database, search_encoder, None, own_site.id, today=lambda: date(2026, 6, 1))
     assert (await index.search("garage"))[0].article_id == "parking"
     assert (await index.search("when can my family come and see me?"))[0].article_id == "visiting"
     found = await index.search("valet parking costs")
     assert "old" not in [passage.article_id for passage in found]
-    earlier = KnowledgeIndex(database, search_encoder, own_site.id, today=lambda: date(2025, 6, 1))
+    earlier = KnowledgeIndex(database, search_encoder, None, own_site.id, today=lambda: date(2025, 6, 1))
     assert (await earlier.search("valet parking costs"))[0].article_id == "old"
 
 
@@ -98,7 +102,7 @@ async def test_sites_do_not_see_each_others_articles(
     knowledge: KnowledgeService, folder: Path, database: Database, search_encoder: SearchEncoder
 ) -> None:
     await knowledge.import_folder(folder)
-    assert await KnowledgeIndex(database, search_encoder, "another-site").search("garage") == []
+    assert await KnowledgeIndex(database, search_encoder, None, "another-site").search("garage") == []
 
 
 async def test_another_encoder_indexes_everything_anew(
@@ -121,7 +125,7 @@ async def test_odd_questions_are_searched_without_error(
 ) -> None:
     await knowledge.import_folder(folder)
     assert isinstance(
-        await KnowledgeIndex(database, search_encoder, own_site.id).search(question.replace("\x00", "")), list
+        await KnowledgeIndex(database, search_encoder, None, own_site.id).search(question.replace("\x00", "")), list
     )
 
 
@@ -130,7 +134,7 @@ async def test_a_phrase_of_patients_finds_its_article_and_goes_with_it(
 ) -> None:
     write(folder, "rates", "Rates", "Zone C.", asked='["where do i set down my unicycle", "room for my one wheel"]')
     await knowledge.import_folder(folder)
-    index = KnowledgeIndex(database, search_encoder, own_site.id, today=lambda: date(2026, 6, 1))
+    index = KnowledgeIndex(database, search_encoder, None, own_site.id, today=lambda: date(2026, 6, 1))
     found = await index.search("i want to set down my unicycle somewhere")
     assert found[0].article_id == "rates"
     assert found[0].text == "Zone C."
@@ -152,7 +156,7 @@ async def test_the_passage_shown_is_the_one_that_answers(
     )
     write(folder, "parking", "Parking and rates", text)
     await knowledge.import_folder(folder)
-    index = KnowledgeIndex(database, search_encoder, own_site.id, today=lambda: date(2026, 6, 1))
+    index = KnowledgeIndex(database, search_encoder, None, own_site.id, today=lambda: date(2026, 6, 1))
     assert (await index.search("How much does parking cost?"))[0].text == "The garage costs $2 an hour."
     assert (await index.search("do you have valets"))[0].text.startswith("Valet")
     assert (await index.search("where should i park"))[0].text.startswith("Park in")
@@ -162,7 +166,7 @@ async def test_misspelled_words_are_found_as_soon_as_an_article_has_them(
     knowledge: KnowledgeService, folder: Path, database: Database, search_encoder: SearchEncoder, own_site: Site
 ) -> None:
     await knowledge.import_folder(folder)
-    index = KnowledgeIndex(database, search_encoder, own_site.id, today=lambda: date(2026, 6, 1))
+    index = KnowledgeIndex(database, search_encoder, None, own_site.id, today=lambda: date(2026, 6, 1))
     before = (await index.search("collonoscopie prep"))[0].similarity
     write(folder, "scope", "Colonoscopy", "Take the bowel prep the evening before your colonoscopy.")
     await knowledge.import_folder(folder)
@@ -176,7 +180,7 @@ async def test_an_explanation_is_of_the_very_search(
 ) -> None:
     write(folder, "garage", "Parking", "## Where?\n\nIn the garage.\n\n## Cost?\n\nThe garage costs $2 an hour.")
     await knowledge.import_folder(folder)
-    index = KnowledgeIndex(database, search_encoder, own_site.id, today=lambda: date(2026, 6, 1))
+    index = KnowledgeIndex(database, search_encoder, None, own_site.id, today=lambda: date(2026, 6, 1))
     for question in ["what does the garrage cost", "when may my family visit", "zzz"]:
         found = await index.explain(question)
         shown = await index.search(question, limit=50)
@@ -207,8 +211,70 @@ async def test_a_fault_is_one_of_the_search(
     database: Database, search_encoder: SearchEncoder, method: Callable[[KnowledgeIndex, str], Awaitable[object]]
 ) -> None:
     with pytest.raises(RetrievalFailed, match="encoded"):
-        await method(KnowledgeIndex(database, BrokenEncoder(), "any-site"), "garage")
+        await method(KnowledgeIndex(database, BrokenEncoder(), None, "any-site"), "garage")
     gone = Database("postgresql+psycopg://nobody@127.0.0.1:9/none")
     with pytest.raises(RetrievalFailed, match="does not answer"):
-        await method(KnowledgeIndex(gone, search_encoder, "any-site"), "garage")
+        await method(KnowledgeIndex(gone, search_encoder, None, "any-site"), "garage")
     await gone.dispose()
+
+
+class Judge:
+    """A reranker that finds the answer in the passages that hold a word, and keeps what it was given."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        self.seen: list[str] = []
+        self.questions: set[str] = set()
+
+    def judge(self, question: str, passages: Sequence[str]) -> NDArray[np.float32]:
+        self.questions.add(question)
+        self.seen += passages
+        return np.array([6.0 if self.word in text else -6.0 for text in passages], dtype=np.float32)
+
+
+async def test_the_reranker_reads_whole_passages_and_moves_the_order(
+    knowledge: KnowledgeService, folder: Path, database: Database, search_encoder: SearchEncoder, own_site: Site
+) -> None:
+    await knowledge.import_folder(folder)
+    judgement = Judgement(rank=0.2)
+    judge = Judge("8 p.m.")
+    index = KnowledgeIndex(
+        database, search_encoder, judge, own_site.id, today=lambda: date(2026, 6, 1), judgement=judgement
+    )
+    found = await index.search("how much is the garage")
+    assert [passage.article_id for passage in found] == ["visiting", "parking"]
+    assert found[0].similarity > Bounds().similarity > found[1].similarity
+    assert sorted(judge.seen) == [
+        "Parking. The garage costs $2 an hour.", "Visiting hours. Visitors may come from 8 a.m. to 8 p.m.",
+    ]  # fmt: skip
+    assert len(judge.questions) == 1
+    shown = await index.explain("how much is the garage")
+    assert {name: score for name, _, score in shown.articles} == {one.article_id: one.similarity for one in found}
+    assert set(shown.logits.values()) == {6.0, -6.0}
+
+
+async def test_articles_with_phrases_are_not_read_again(
+    knowledge: KnowledgeService, folder: Path, database: Database, search_encoder: SearchEncoder, own_site: Site
+) -> None:
+    write(folder, "parking", "Parking", "The garage costs $2 an hour.", asked="[what does it cost to leave the car]")
+    await knowledge.import_folder(folder)
+    judge, today = Judge("8 p.m."), lambda: date(2026, 6, 1)
+    found = await KnowledgeIndex(database, search_encoder, judge, own_site.id, today=today).search("garage")
+    plain = await KnowledgeIndex(database, search_encoder, None, own_site.id, today=today).search("garage")
+    assert judge.seen == ["Visiting hours. Visitors may come from 8 a.m. to 8 p.m."]
+    parking = [one for one in found if one.article_id == "parking"]
+    assert parking == [one for one in plain if one.article_id == "parking"]
+
+
+async def test_a_reranker_that_fails_is_a_fault_of_the_search(
+    knowledge: KnowledgeService, folder: Path, database: Database, search_encoder: SearchEncoder, own_site: Site
+) -> None:
+    class Broken:
+        def judge(self, question: str, passages: Sequence[str]) -> NDArray[np.float32]:
+            raise RuntimeError("no session")
+
+    await knowledge.import_folder(folder)
+    index = KnowledgeIndex(database, search_encoder, Broken(), own_site.id, today=lambda: date(2026, 6, 1))
+    with pytest.raises(RetrievalFailed, match="encoded"):
+        await index.search("garage")
+    assert await KnowledgeIndex(database, search_encoder, Broken(), "another-site").search("garage") == []
