@@ -180,6 +180,6 @@ def cached_graph(folder: Path, cache_dir: Path, change: Change | None = None, *,
     except OSError as error:
         raise ConfigurationError(
             f"The encoder's file cannot be kept in {cache_dir} ({error.strerror}); make the folder writable, "
-            "with 230 MB free"
+            "with 350 MB free"
         ) from error
     return path

@@ -2,8 +2,9 @@
 
 A bundle is a folder of YAML files: ``bundle.yaml`` (version, limits), ``lexicon*.yaml`` (concepts), ``context*.yaml``
 (cues), ``triage_*.yaml`` (red flags), ``scope.yaml``, ``injection.yaml`` and ``texts_*.yaml`` (what patients read);
-``learned.yaml`` with ``learned.safetensors`` (the learned raise), ``protected.txt`` (words that are never mended) and,
-where it is signed, ``bundle.sig`` lie beside them.
+``learned.yaml`` with ``learned.safetensors`` (the learned raise), ``wishes.yaml`` with ``wishes.safetensors`` (the
+learned wish for a person), ``protected.txt`` (words that are never mended) and, where it is signed, ``bundle.sig`` lie
+beside them.
 """
 
 from __future__ import annotations
