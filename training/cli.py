@@ -199,7 +199,7 @@ def encoder_wishes(
     cache: Cache = CACHE,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
 ) -> None:
-    """Train the learned wish for a person, over the shipped encoder of triage (about two minutes).
+    """Train the learned wish for a person, over the shipped encoder of triage (about three minutes).
 
     Writes wishes.safetensors (for the policy bundle); prints the `base` that wishes.yaml must name.
     """
@@ -269,7 +269,7 @@ def encoder_rerank(
     cache: Cache = CACHE,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
 ) -> None:
-    """Train the reranker on questions to whole articles of invented hospitals (about 50 minutes on two cores).
+    """Train the reranker on questions to whole articles of invented hospitals (about 55 minutes on two cores).
 
     The files are written after every epoch.
     """

@@ -138,8 +138,8 @@ class Pipeline:
         scope = await steps.run("scope", ScopeVerdict, lambda: policies.scope.assess(text))
         for rule in scope.rules:
             draft.hit("scope", rule)
-        said_today = triage.tier is Tier.SAME_DAY and LEARNED in scope.rules  # a guess does not replace that text
-        if scope.kind == "human" and not said_today:
+        guessed = LEARNED in scope.rules
+        if scope.kind == "human" and not guessed:
             yield draft.handoff("patient_asked")
             return
         if triage.tier is Tier.SAME_DAY:
@@ -155,6 +155,11 @@ class Pipeline:
             for rule in injection.rules:
                 draft.hit("injection", rule)
             yield draft.reply(ReplyKind.DECLINE, "decline_injection")
+            return
+
+        # a guess replaces no text of triage, and is no reply to a question of ours
+        if guessed and draft.safety_net() is None and turn.offered is None:
+            yield draft.handoff("patient_asked")
             return
 
         # 5. identifiers out

@@ -163,8 +163,8 @@ async def _one(
         return both, await _ask(retriever, both, limit)
     own = bare(alone) or alone
     by_itself, together = await asyncio.gather(_ask(retriever, own, limit), _ask(retriever, both, limit))
-    likeness = by_itself[0].similarity if by_itself else 0.0
-    if likeness >= sure and not (together and together[0].similarity >= likeness):
+    likeness = _likeness(by_itself)
+    if likeness >= sure and _likeness(together) < likeness:
         return alone, by_itself  # the topic has changed
     return both, together
 
@@ -183,7 +183,7 @@ async def _several(
         texts.append(search_text(question))
     lists = [_above(found, bound) for found in await asyncio.gather(*(_ask(retriever, text, limit) for text in texts))]
     # A part that finds something surely stands before one that does not.
-    best = sorted(lists[: len(parts)], key=lambda found: not (found and found[0].similarity >= sure))
+    best = sorted(lists[: len(parts)], key=lambda found: _likeness(found) < sure)
     leading = {found[0].passage_id for found in best if found}
     passages = interleave([*best, *lists[len(parts) :]], max(limit, len(parts)))
     partly = not all(best)
@@ -220,6 +220,11 @@ async def _chosen(
 
 async def _ask(retriever: Retriever, text: str, limit: int) -> list[Passage]:
     return list(await retriever.search(text, limit=limit))
+
+
+def _likeness(passages: Sequence[Passage]) -> float:
+    """That of the most alike article, which need not be the first; 0 if nothing is there."""
+    return max((passage.similarity for passage in passages), default=0.0)
 
 
 def _above(passages: Sequence[Passage], bound: float) -> tuple[Passage, ...]:

@@ -18,26 +18,26 @@ from app.encoder.sessions import open_session
 MOST_TOKENS = 128
 """Of a pair, its three marks included; the passage is cut."""
 MOST_ASKED = 48
-"""Tokens of the question that are read."""
+"""Tokens of the question that are read; of a longer one its beginning and its end."""
 
 
 def pair_ids(tokenizer: Tokenizer, question: str, passages: Sequence[str]) -> list[list[int]]:
     """Ids of each pair: mark, question, mark, passage, mark. ``tokenizer`` must neither cut nor pad."""
     begin, end = tokenizer.encode("").ids
-    head = [begin, *tokenizer.encode(question, add_special_tokens=False).ids[:MOST_ASKED], end]
+    asked = tokenizer.encode(question, add_special_tokens=False).ids
+    if len(asked) > MOST_ASKED:
+        asked = [*asked[: MOST_ASKED // 2], *asked[-(MOST_ASKED // 2) :]]
+    head = [begin, *asked, end]
     room = MOST_TOKENS - len(head) - 1
     found = tokenizer.encode_batch(list(passages), add_special_tokens=False)
     return [[*head, *one.ids[:room], end] for one in found]
 
 
 class Reranker:
-    """The pinned weights tuned as a cross-encoder, in 8-bit integers. Safe under concurrent use.
+    """The pinned weights tuned as a cross-encoder, in 8-bit integers. Safe under concurrent use."""
 
-    ``identity`` names the change: bounds were chosen for one.
-    """
-
-    def __init__(self, pairs: ort.InferenceSession, tokenizer: Tokenizer, identity: str) -> None:
-        self._pairs, self._tokenizer, self.identity = pairs, tokenizer, identity
+    def __init__(self, pairs: ort.InferenceSession, tokenizer: Tokenizer) -> None:
+        self._pairs, self._tokenizer = pairs, tokenizer
 
     @classmethod
     def load(cls, cache_dir: Path, change: RerankDelta | None = None, *, rounded: bool = True) -> Reranker:
@@ -51,7 +51,7 @@ class Reranker:
         tokenizer = open_tokenizer(folder)
         tokenizer.no_padding()
         tokenizer.no_truncation()
-        return cls(session, tokenizer, change.sha256)
+        return cls(session, tokenizer)
 
     def judge(self, question: str, passages: Sequence[str]) -> NDArray[np.float32]:
         """A logit for each passage, float32: above 0 it more likely answers the question than not."""

@@ -124,17 +124,22 @@ def read_parts(files: Mapping[str, bytes], faults: list[Fault]) -> Parts:
         scope=[rule for file in _named(usable, "scope.yaml") for rule in _rules(ScopeRule, file, faults)],
         injection=[rule for file in _named(usable, "injection.yaml") for rule in _rules(InjectionRule, file, faults)],
         texts=_texts(_named(usable, "texts_"), faults),
-        learned=_learned(LearnedPolicy, _named(usable, POLICY_FILE), WEIGHTS_FILE, files, faults),
-        wishes=_learned(WishPolicy, _named(usable, WISHES_FILE), WISHES_WEIGHTS, files, faults),
+        learned=_learned(LearnedPolicy, POLICY_FILE, WEIGHTS_FILE, usable, files, faults),
+        wishes=_learned(WishPolicy, WISHES_FILE, WISHES_WEIGHTS, usable, files, faults),
     )
 
 
 def _learned(
-    model: type[M], policies: list[YamlFile], weights: str, files: Mapping[str, bytes], faults: list[Fault]
+    model: type[M],
+    policy_file: str,
+    weights: str,
+    usable: list[YamlFile],
+    files: Mapping[str, bytes],
+    faults: list[Fault],
 ) -> Learned[M] | None:
     """A learned part: its policy and its weights, or neither."""
+    policies = _named(usable, policy_file)
     if weights in files and not policies:
-        policy_file = weights.replace(".safetensors", ".yaml")
         faults.append(Fault(weights, None, f"{policy_file} is missing: it says what these weights decide"))
     for file in policies:
         if weights not in files:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.contracts.site import Route
-from app.guardrails.learned import NONE, WINDOW, Classifier, Embedder
+from app.guardrails.learned import NONE, Classifier, Embedder, views
 
 POLICY_FILE, WEIGHTS_FILE = "wishes.yaml", "wishes.safetensors"
 HUMAN = "human"
@@ -18,8 +18,7 @@ CLASSES = [NONE, HUMAN]
 
 
 class WishPolicy(BaseModel):
-    """``wishes.yaml``: from which chance on a message is a wish for a person, and what it gets then.
-
+    """``wishes.yaml``: from which chance on a message is a wish for a person. ``routes`` and ``text`` are as of a rule;
     ``base`` is the SHA-256 of the encoder's change for turns over which the layers were trained.
     """
 
@@ -40,9 +39,8 @@ class LearnedWish:
         self._classifier, self._encoder = classifier, encoder
 
     def chance(self, text: str) -> float:
-        """The chance (0 to 1) that a person is wished for. Of a long text the beginning and the end are read."""
-        parts = [text[:WINDOW], text[-WINDOW:]] if len(text) > WINDOW else [text]
-        return float(self._classifier.chances(self._encoder.embed(parts))[:, 1].max())
+        """The chance (0 to 1) that a person is wished for, that of the likeliest window of a long text."""
+        return float(self._classifier.chances(self._encoder.embed(views([text])))[:, 1].max())
 
     def wished(self, text: str) -> bool:
         """Whether the message is handed over."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Protocol
@@ -21,7 +22,7 @@ from app.knowledge.query import Lexicon, Query, Speller
 from app.knowledge.ranking import Judgement, Weights, best_articles, judged, order, rarity, to_judge
 
 THREADS = 2
-"""The reranker keeps one core busy per call; a search uses two."""
+"""The reranker keeps one core busy per call; a search uses two, of its own: other work must not wait behind it."""
 
 
 class Embedder(Protocol):
@@ -77,6 +78,7 @@ class KnowledgeIndex:
         judgement: Judgement | None = None,
     ) -> None:
         self._reranker, self._judgement = reranker, judgement or Judgement()
+        self._readers = ThreadPoolExecutor(THREADS, "reranker")
         self._database, self._encoder, self._site_id, self._today = database, encoder, site_id, today
         self._weights = weights or Weights()
         self._lexicon = lexicon or Lexicon.load()
@@ -104,7 +106,7 @@ class KnowledgeIndex:
         except StoreUnavailable as error:
             raise RetrievalFailed("the database of articles does not answer") from error
         except (RuntimeError, ValueError) as error:
-            raise RetrievalFailed("the question could not be encoded") from error
+            raise RetrievalFailed("the question could not be encoded or compared") from error
         own = {passage.passage_id: likeness for passage, likeness in passages}
         if logits:
             ordered = judged(ordered, logits, bare, self._judgement)
@@ -125,7 +127,8 @@ class KnowledgeIndex:
         judge = self._reranker.judge
         shares = [share for start in range(THREADS) if (share := chosen[start::THREADS])]
         texts = [[embedded_text(one.title, one.heading, one.text) for one in share] for share in shares]
-        found = await asyncio.gather(*(asyncio.to_thread(judge, question, share) for share in texts))
+        loop = asyncio.get_running_loop()
+        found = await asyncio.gather(*(loop.run_in_executor(self._readers, judge, question, share) for share in texts))
         return {
             one.passage_id: float(logit)
             for share, logits in zip(shares, found, strict=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.errors import ConfigurationError
+from app.knowledge.passages import embedded_text
 
 FOLDER = Path(__file__).parent / "hospitals"
 
@@ -28,7 +29,7 @@ class Section:
     @property
     def passage(self) -> str:
         """The section as the service gives it to the encoder."""
-        return f"{self.title}. {self.heading}. {self.text}"
+        return embedded_text(self.title, self.heading, self.text)
 
 
 @dataclass(slots=True)

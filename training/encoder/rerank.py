@@ -1,6 +1,6 @@
 """Train the reranker: a cross-encoder over question and passage that tells how well one answers the other.
 
-    bedside-train encoder rerank --out DIR
+    bedside-train encoder rerank --out DIR --data PUBLIC
 
 The first blocks of the pinned encoder read both texts in one pass (Nogueira and Cho 2019), with low-rank factors on all
 their linear maps, and one linear layer over the first state and the mean of all gives a logit. Two losses learn

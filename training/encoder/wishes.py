@@ -4,7 +4,7 @@
 
 Messages lie in ``wishes/*.txt``, each file by another author who saw no rule: ``+`` a wish, ``-`` a message that only
 sounds like one. Everyday questions to invented hospitals are no wishes either. The encoder stays as it is: it was tuned
-for triage, and a message is read once for both.
+for triage.
 """
 
 from __future__ import annotations

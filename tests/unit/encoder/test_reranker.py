@@ -103,6 +103,13 @@ def test_no_text_is_too_long_or_too_odd(reranker_tokens: tuple[object, int, int]
     assert ids.index(end) <= MOST_ASKED + 1
 
 
+def test_of_a_long_question_beginning_and_end_are_read(reranker_tokens: tuple[object, int, int]) -> None:
+    tokenizer = reranker_tokens[0]
+    (ids,) = pair_ids(tokenizer, "zebra " + "word " * 200 + "lion", ["passage"])  # type: ignore[arg-type]
+    assert ids[1] == tokenizer.token_to_id("zebra")  # type: ignore[attr-defined]
+    assert ids[MOST_ASKED] == tokenizer.token_to_id("lion")  # type: ignore[attr-defined]
+
+
 @pytest.fixture(scope="module")
 def reranker_tokens() -> tuple[object, int, int]:
     """A tokenizer that neither cuts nor pads, and its two marks."""

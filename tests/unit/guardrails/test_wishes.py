@@ -11,14 +11,15 @@ import pytest
 from safetensors.numpy import load, save
 
 from app.encoder.encoder import TurnEncoder
-from app.errors import PolicyRefused
+from app.errors import ConfigurationError, PolicyRefused
 from app.guardrails.active import scope_of
 from app.guardrails.learned import WINDOW, Classifier
 from app.guardrails.policy import PolicyBundle, default_bundle_folder, load_bundle
 from app.guardrails.scope import LEARNED, Scope
 from app.guardrails.wishes import CLASSES, POLICY_FILE, WEIGHTS_FILE, LearnedWish
+from tests.bench_knowledge import read
 from tests.unit.guardrails.test_learned import Stub, weights
-from training.encoder.wishes import read_wishes
+from training.encoder.wishes import FOLDER, messages, read_wishes
 
 BLIND = Path(__file__).parents[2] / "data" / "guardrails" / "blind_wishes.txt"
 
@@ -60,22 +61,54 @@ def test_below_the_threshold_it_is_in_scope(bundle: PolicyBundle) -> None:
     assert wishing(bundle, Stub(1)).assess("   ").kind == "in_scope"
 
 
-def test_of_a_long_message_beginning_and_end_are_read(bundle: PolicyBundle) -> None:
-    encoder = Stub(0, 1)
-    verdict = wishing(bundle, encoder).assess("word " * 1_000 + "end")
+def test_every_word_of_a_long_message_is_read_and_the_likeliest_window_counts(bundle: PolicyBundle) -> None:
+    encoder = Stub(0, 0, 1, 0)
+    verdict = wishing(bundle, encoder).assess("word " * 300 + "middle " + "word " * 300)
     assert verdict.kind == "human"
-    assert [len(part) for part in encoder.asked] == [WINDOW, WINDOW]
-    assert encoder.asked[1].endswith("end")
+    assert any("middle" in part for part in encoder.asked)
+    assert all(len(part) <= WINDOW for part in encoder.asked)
+
+
+def test_everyday_questions_are_answered_and_not_handed_over(served: Scope, scope: Scope) -> None:
+    """Of questions to two hospitals, the held-out one among them, hardly any are taken for a wish."""
+    knowledge = BLIND.parents[1] / "knowledge"
+    paths = [knowledge / "dev.jsonl", knowledge / "second.jsonl", knowledge / "rivermead" / "questions.jsonl"]
+    texts = [question.text for path in paths for question in read(path)]
+    taken = [text for text in texts if LEARNED in served.assess(text).rules]
+    assert len(texts) == 1_028
+    assert len(taken) <= 8
+
+
+def trained_on() -> set[str]:
+    """The messages that the layers were trained on, in small letters."""
+    return {text.casefold() for path in FOLDER.glob("*.txt") for text, _ in read_wishes(path)}
+
+
+def test_nothing_of_the_held_out_half_is_trained_on() -> None:
+    rows = (BLIND.parent / "person_held_out.txt").read_text(encoding="utf-8").splitlines()
+    assert len(trained_on()) > 1_600
+    assert not trained_on() & {row.rpartition(" | ")[2].casefold() for row in rows}
+
+
+def test_a_faulty_line_of_the_training_messages_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "broken.txt"
+    path.write_text("+ somebody please\n\nno mark\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="line 3: must begin with"):
+        read_wishes(path)
+    made = messages(7)
+    assert {one.category for one in made} == set(CLASSES)
+    assert len({one.turns for one in made}) == len(made) > 5_000
 
 
 def test_the_blind_set(served: Scope, scope: Scope) -> None:
     """Not below what was measured when it was first met (docs/measurements.md); nearly twice what rules find."""
-    found = read_wishes(BLIND)
+    trained = trained_on()  # two people may well type "operator": what both wrote does not count
+    found = [(text, wish) for text, wish in read_wishes(BLIND) if text.casefold() not in trained]
     wished, others = ([text for text, wish in found if wish is kind] for kind in (True, False))
-    assert (len(wished), len(others)) == (200, 250)
-    assert sum(scope.assess(text).kind == "human" for text in wished) == 87
-    assert sum(served.assess(text).kind == "human" for text in wished) >= 153
-    assert sum(served.assess(text).kind == "human" for text in others) <= 13
+    assert (len(wished), len(others)) == (192, 242)
+    assert sum(scope.assess(text).kind == "human" for text in wished) == 80
+    assert sum(served.assess(text).kind == "human" for text in wished) >= 145
+    assert sum(served.assess(text).kind == "human" for text in others) <= 12
 
 
 def copied(tmp_path: Path) -> Path:

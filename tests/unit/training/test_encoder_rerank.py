@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -15,7 +16,8 @@ from app.encoder.reranker import Reranker
 from app.errors import ConfigurationError
 from app.knowledge.articles import read_folder
 from app.knowledge.query import Lexicon
-from training.encoder.hospitals import hospitals, read_hospital
+from tests.bench_knowledge import read
+from training.encoder.hospitals import HospitalArticle, hospitals, read_hospital
 from training.encoder.rerank import CrossReader, Settings, loss, write
 from training.encoder.rerank_data import NEAREST, UNANSWERED, Group, as_read, drawn, hospital_questions
 
@@ -58,8 +60,19 @@ def test_nothing_that_is_measured_is_in_it() -> None:
     folders = (ROOT / "demo" / "articles", knowledge / "rivermead" / "articles")
     whole = " ".join(" ".join(a.markdown.split()) for folder in folders for a in read_folder(folder)[0])
     assert not [text for text in own if text in whole]
-    tamarack = {section.text for article in read_hospital(knowledge / "tamarack.txt") for section in article.sections}
-    assert not own & tamarack
+    tamarack = read_hospital(knowledge / "tamarack.txt")
+    assert not own & {section.text for article in tamarack for section in article.sections}
+    everything = [article for articles in hospitals().values() for article in articles]
+    paths = (knowledge / "dev.jsonl", knowledge / "second.jsonl", knowledge / "rivermead" / "questions.jsonl")
+    measured = asked(tamarack) | {question.text.casefold() for path in paths for question in read(path)}
+    assert len(measured) > 1_400
+    assert len(asked(everything) & measured) <= 2  # two people may well type the same four words
+
+
+def asked(articles: Sequence[HospitalArticle]) -> set[str]:
+    """Every question to these articles."""
+    found = [question for article in articles for section in article.sections for question in section.questions]
+    return {text.casefold() for text in (*found, *(q for article in articles for q in article.unanswered))}
 
 
 def test_a_hospital_is_read_as_it_is_written(tmp_path: Path) -> None:
