@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer
 
 from app.encoder import weights
 from app.encoder.delta import RERANK_CARD, RERANK_FILE, RERANK_FOLDER, RerankDelta
@@ -51,7 +52,9 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("encoder")
 
 
-def test_it_gives_what_torch_gives_with_the_changed_weights(cache_dir: Path, tmp_path: Path) -> None:
+def test_it_gives_what_torch_gives_with_the_changed_weights(
+    cache_dir: Path, tmp_path: Path, tokenizer: Tokenizer
+) -> None:
     torch = pytest.importorskip("torch", reason="LOUD: torch is not installed, the reranker was NOT compared with it")
     transformers = pytest.importorskip("transformers", reason="LOUD: transformers is not installed")
     change = RerankDelta.load(written(tmp_path / "files"))
@@ -63,9 +66,6 @@ def test_it_gives_what_torch_gives_with_the_changed_weights(cache_dir: Path, tmp
     for name, (down, up) in change.factors.items():
         state[name] += STRENGTH * torch.from_numpy(up @ down)
     model.load_state_dict(state)
-    tokenizer = open_tokenizer(weights.model_folder())
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
     expected = []
     for ids in pair_ids(tokenizer, QUESTION, PASSAGES):
         with torch.no_grad():
@@ -95,28 +95,26 @@ def test_a_pair_is_judged_alike_alone_beside_others_and_at_the_same_time(reranke
 
 
 @given(st.text(max_size=900), st.text(max_size=2_000))
-def test_no_text_is_too_long_or_too_odd(reranker_tokens: tuple[object, int, int], question: str, passage: str) -> None:
-    tokenizer, begin, end = reranker_tokens
-    (ids,) = pair_ids(tokenizer, question, [passage])  # type: ignore[arg-type]
+def test_no_text_is_too_long_or_too_odd(tokenizer: Tokenizer, question: str, passage: str) -> None:
+    begin, end = tokenizer.encode("").ids
+    (ids,) = pair_ids(tokenizer, question, [passage])
     assert 3 <= len(ids) <= MOST_TOKENS
     assert (ids[0], ids[-1]) == (begin, end)
     assert ids.index(end) <= MOST_ASKED + 1
 
 
-def test_of_a_long_question_beginning_and_end_are_read(reranker_tokens: tuple[object, int, int]) -> None:
-    tokenizer = reranker_tokens[0]
-    (ids,) = pair_ids(tokenizer, "zebra " + "word " * 200 + "lion", ["passage"])  # type: ignore[arg-type]
-    assert ids[1] == tokenizer.token_to_id("zebra")  # type: ignore[attr-defined]
-    assert ids[MOST_ASKED] == tokenizer.token_to_id("lion")  # type: ignore[attr-defined]
+def test_of_a_long_question_beginning_and_end_are_read(tokenizer: Tokenizer) -> None:
+    (ids,) = pair_ids(tokenizer, "zebra " + "word " * 200 + "lion", ["passage"])
+    assert (ids[1], ids[MOST_ASKED]) == (tokenizer.token_to_id("zebra"), tokenizer.token_to_id("lion"))
 
 
 @pytest.fixture(scope="module")
-def reranker_tokens() -> tuple[object, int, int]:
-    """A tokenizer that neither cuts nor pads, and its two marks."""
+def tokenizer() -> Tokenizer:
+    """One that neither cuts nor pads."""
     tokenizer = open_tokenizer(weights.model_folder())
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return tokenizer, tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    return tokenizer
 
 
 def test_the_shipped_change_is_over_the_pinned_weights() -> None:

@@ -143,6 +143,16 @@ def copied(tmp_path: Path) -> Path:
     return Path(shutil.copytree(default_bundle_folder(), tmp_path / "bundle"))
 
 
+def refused_line(folder: Path, file: str, old: str, new: str, said: str) -> str:
+    """The line that a bundle's refusal names for what is ``said``, after ``old`` was replaced in one of its files."""
+    text = (folder / file).read_text(encoding="utf-8").replace(old, new)
+    (folder / file).write_text(text, encoding="utf-8")
+    with pytest.raises(PolicyRefused) as refused:
+        load_bundle(folder)
+    reason = next(reason for reason in refused.value.reasons if said in reason)
+    return text.splitlines()[int(reason.split(":")[1]) - 1]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line_has", "said"),
     [
@@ -155,14 +165,7 @@ def copied(tmp_path: Path) -> Path:
     ],
 )
 def test_a_faulty_policy_is_refused_with_its_line(tmp_path: Path, old: str, new: str, line_has: str, said: str) -> None:
-    folder = copied(tmp_path)
-    text = (folder / POLICY_FILE).read_text(encoding="utf-8").replace(old, new)
-    (folder / POLICY_FILE).write_text(text, encoding="utf-8")
-    with pytest.raises(PolicyRefused) as refused:
-        load_bundle(folder)
-    reason = next(reason for reason in refused.value.reasons if said in reason)
-    line = int(reason.split(":")[1])
-    assert line_has in text.splitlines()[line - 1]
+    assert line_has in refused_line(copied(tmp_path), POLICY_FILE, old, new, said)
 
 
 def test_strict_mode_refuses_a_raise_that_no_clinician_has_reviewed(tmp_path: Path) -> None:

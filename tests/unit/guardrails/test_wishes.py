@@ -18,7 +18,7 @@ from app.guardrails.policy import PolicyBundle, default_bundle_folder, load_bund
 from app.guardrails.scope import LEARNED, Scope
 from app.guardrails.wishes import CLASSES, POLICY_FILE, WEIGHTS_FILE, LearnedWish
 from tests.bench_knowledge import read
-from tests.unit.guardrails.test_learned import Stub, weights
+from tests.unit.guardrails.test_learned import Stub, copied, refused_line, weights
 from training.encoder.wishes import FOLDER, messages, read_wishes
 
 BLIND = Path(__file__).parents[2] / "data" / "guardrails" / "blind_wishes.txt"
@@ -111,10 +111,6 @@ def test_the_blind_set(served: Scope, scope: Scope) -> None:
     assert sum(served.assess(text).kind == "human" for text in others) <= 12
 
 
-def copied(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(default_bundle_folder(), tmp_path / "bundle"))
-
-
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -124,13 +120,7 @@ def copied(tmp_path: Path) -> Path:
     ],
 )
 def test_a_faulty_policy_is_refused_with_its_line(tmp_path: Path, old: str, new: str, said: str) -> None:
-    folder = copied(tmp_path)
-    text = (folder / POLICY_FILE).read_text(encoding="utf-8").replace(old, new)
-    (folder / POLICY_FILE).write_text(text, encoding="utf-8")
-    with pytest.raises(PolicyRefused) as refused:
-        load_bundle(folder)
-    reason = next(reason for reason in refused.value.reasons if said in reason)
-    assert new.split(":")[0] in text.splitlines()[int(reason.split(":")[1]) - 1]
+    assert new.split(":")[0] in refused_line(copied(tmp_path), POLICY_FILE, old, new, said)
 
 
 def test_faulty_weights_are_refused(tmp_path: Path) -> None:
