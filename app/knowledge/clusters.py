@@ -27,6 +27,8 @@ WORD_VECTOR = "words/1"
 
 DIMENSION = 384
 _BLOCK = 512
+_DIGITS = 5
+"""Of a likeness: in what is beyond, float32 sums of equal likenesses differ."""
 _STEM = 5
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _COMMON = frozenset(
@@ -70,7 +72,7 @@ def groups(points: Sequence[Point], threshold: float) -> list[list[str]]:
     found = []
     for place, leader in enumerate(leaders):
         members = [m for m in np.flatnonzero(chosen == place).tolist() if m != leader]
-        members.sort(key=lambda m: (-float(best[m]), stacks[m][0].text))
+        members.sort(key=lambda m: (-round(float(best[m]), _DIGITS), stacks[m][0].text))
         found.append([point.id for member in [leader, *members] for point in stacks[member]])
     return sorted(found, key=lambda ids: (-len(ids), ids[0]))
 

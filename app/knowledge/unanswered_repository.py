@@ -67,8 +67,11 @@ async def asked(session: AsyncSession, site_id: str, since: datetime, most: int)
 
 
 async def keep(session: AsyncSession, ids: Sequence[str], kinds: Sequence[str], vectors: Vectors) -> None:
-    """Keep vectors, float32 (len(ids), 384), of questions still there; ``kinds`` say what they compare with."""
-    values = ["[" + ",".join(f"{x:.7f}" for x in vector) + "]" for vector in vectors.tolist()]
+    """Keep vectors, float32 (len(ids), 384), of questions still there; ``kinds`` say what they compare with.
+
+    Nine digits give back the very same vectors: groups do not change between the first look and the next.
+    """
+    values = ["[" + ",".join(f"{x:.9g}" for x in vector) + "]" for vector in vectors.tolist()]
     await session.execute(_KEEP, {"ids": list(ids), "kinds": list(kinds), "embeddings": values})
 
 

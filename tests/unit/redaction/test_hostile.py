@@ -33,8 +33,10 @@ LEAST_MS = 40.0
 """Below this a ratio says nothing."""
 
 LEARNED = "learned"
-"""Its time is the encoder's, which does not depend on what the text is: it is measured on fewer texts."""
+"""Its time is the encoder's: hostile text may take it twice as long as prose does on the machine at hand."""
 FEW = frozenset({"digits", "mixed scripts", "names"})
+"""The texts that it is measured on: no rule of its own depends on what the text is."""
+PROSE = "I was told to come back on Tuesday if the swelling in my left knee has not gone down, but it hurts more now. "
 
 HOSTILE: dict[str, str] = {
     "digits": "7",
@@ -94,13 +96,21 @@ def milliseconds(recognizer: Any, text: str) -> float:
     return (time.thread_time() - began) * 1000
 
 
-def bounded(work: Callable[[str], float], piece: str) -> str | None:
-    """What is wrong with the time that ``work`` takes, or None; a slow figure is measured again before it counts."""
-    text = fold(piece * (LONG // len(piece) + 1)).text[:LONG]
+def filled(piece: str) -> str:
+    """Folded text of :data:`LONG` characters."""
+    return fold(piece * (LONG // len(piece) + 1)).text[:LONG]
+
+
+def bounded(work: Callable[[str], float], piece: str, most: float = MOST_MS) -> str | None:
+    """What is wrong with the time that ``work`` takes, or None; a slow figure is measured again before it counts.
+
+    ``most``: milliseconds for 1,000 characters.
+    """
+    text = filled(piece)
     long = work(text)
-    if long > MOST_MS * LONG / 1000:
+    if long > most * LONG / 1000:
         long = min(long, work(text))
-    if long > MOST_MS * LONG / 1000:
+    if long > most * LONG / 1000:
         return f"{long * 1000 / LONG:.0f} ms per 1,000 characters"
     if long < LEAST_MS:
         return None
@@ -126,7 +136,10 @@ def test_no_recognizer_is_slow_or_grows_faster_than_the_text(kind: str, recogniz
     for one in recognizers:
         if one.name == LEARNED and kind not in FEW:
             continue
-        fault = bounded(partial(milliseconds, one), HOSTILE[kind])
+        most = MOST_MS
+        if one.name == LEARNED:
+            most = 2 * min(milliseconds(one, filled(PROSE)) for _ in range(2)) * 1000 / LONG
+        fault = bounded(partial(milliseconds, one), HOSTILE[kind], most)
         if fault is not None:
             faults[one.name] = fault
     assert faults == {}
