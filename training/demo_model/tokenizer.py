@@ -53,12 +53,15 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return Tokenizer.from_file(str(folder / "tokenizer.json"))
 
 
-def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write the files with which transformers and vLLM load the tokenizer, the chat template among them."""
+def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, pad: str = PAD, longest: int = 1024) -> None:
+    """Write the files with which transformers and vLLM load the tokenizer, the chat template among them.
+
+    ``longest``: tokens of a conversation that the model can read.
+    """
     from transformers import PreTrainedTokenizerFast
 
     folder.mkdir(parents=True, exist_ok=True)
     make: Any = PreTrainedTokenizerFast
-    wrapped = make(tokenizer_object=tokenizer, bos_token=START, eos_token=END, pad_token=PAD, model_max_length=1024)
+    wrapped = make(tokenizer_object=tokenizer, bos_token=START, eos_token=END, pad_token=pad, model_max_length=longest)
     wrapped.chat_template = Path(__file__).with_name("chat_template.jinja").read_text(encoding="utf-8")
     wrapped.save_pretrained(str(folder))

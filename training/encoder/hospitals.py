@@ -2,18 +2,22 @@
 
 They lie in ``hospitals/*.txt``. A line begins with what it is: ``#`` a title, ``##`` the heading of a section, no mark
 its text, ``?`` a question that the section answers, ``!?`` one near the article's subject that no section answers.
+``?2`` or ``?1,3`` says which of the section's sentences (from 1) answer it, by readers who were not the authors.
 The authors saw neither the demonstration hospital, nor the word lists, nor what the search is measured with.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.errors import ConfigurationError
 from app.knowledge.passages import embedded_text
+from training.finetune.sentences import split_sentences
 
+_QUESTION = re.compile(r"\?((?:[1-9]\d?(?:,[1-9]\d?)*)?)")
 FOLDER = Path(__file__).parent / "hospitals"
 
 
@@ -25,6 +29,13 @@ class Section:
     heading: str
     text: str = ""
     questions: list[str] = field(default_factory=list)
+    answers: list[tuple[int, ...]] = field(default_factory=list)
+    """For each question the places (from 0) of the :attr:`sentences` that answer it; empty where none does alone."""
+
+    @property
+    def sentences(self) -> list[str]:
+        """The text, sentence by sentence."""
+        return split_sentences(self.text)
 
     @property
     def passage(self) -> str:
@@ -65,8 +76,9 @@ def read_hospital(path: Path) -> list[HospitalArticle]:
             articles[-1].unanswered.append(text)
         elif not articles[-1].sections:
             raise ConfigurationError(f"{place}: a heading (## ...) must come before the text of a section")
-        elif mark == "?":
+        elif answer := _QUESTION.fullmatch(mark):
             articles[-1].sections[-1].questions.append(text)
+            articles[-1].sections[-1].answers.append(tuple(int(n) - 1 for n in answer[1].split(",") if n))
         else:
             section = articles[-1].sections[-1]
             section.text = f"{section.text} {line}".strip()
@@ -91,3 +103,6 @@ def _complete(path: Path, articles: Sequence[HospitalArticle]) -> None:
         for section in article.sections:
             if not section.text or not section.questions:
                 raise ConfigurationError(f"{path}: {article.title!r}, {section.heading!r} lacks its text or questions")
+            last = max((place for answer in section.answers for place in answer), default=0)
+            if last >= len(section.sentences):
+                raise ConfigurationError(f"{path}: {article.title!r}, {section.heading!r} has no sentence {last + 1}")

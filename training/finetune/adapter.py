@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from training.finetune.config import SERVED_RANKS, FinetuneConfig
 from training.finetune.data import dataset_versions, files_hash
 from training.finetune.trainer import Trained, library_versions
 
+_MEASURED, _LIMITS = "## Measured", "## Limits"
+
 
 def base_hash(base_model: str) -> str:
     """SHA-256 (hex) of a local base model's weights, or of the hub id when the model is not a folder."""
@@ -31,27 +34,45 @@ def base_hash(base_model: str) -> str:
 
 
 def write_adapter(trained: Trained, config: FinetuneConfig) -> AdapterManifest:
-    """Write the folder ``config.output``, replacing it only when everything is written. Returns its manifest.
+    """Write the folder ``config.output`` of a fine-tuning run. Returns its manifest."""
+    return save_adapter(
+        trained.model,
+        config.output,
+        config.base_id,
+        manifest=lambda folder: _manifest(folder, trained, config),
+        card=lambda manifest: card(manifest, config),
+    )
 
-    The weights are rounded to bfloat16 here, so that what is measured is, bit for bit, what is served.
+
+def save_adapter(
+    model: Any,
+    output: Path,
+    base_id: str,
+    *,
+    manifest: Callable[[Path], AdapterManifest],
+    card: Callable[[AdapterManifest], str],
+) -> AdapterManifest:
+    """Write an adapter's folder, replacing it only when everything is written. Returns its manifest.
+
+    ``manifest`` is made of the folder with the weights in it, ``card`` of the manifest. The weights are rounded to
+    bfloat16 here, so that what is measured is, bit for bit, what is served.
     """
-    output = config.output
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".adapter-") as folder:
         part = Path(folder) / "part"
-        trained.model.save_pretrained(str(part))
+        model.save_pretrained(str(part))
         _round_weights(part / "adapter_model.safetensors")
-        _settle_config(part / "adapter_config.json", config)
+        _settle_config(part / "adapter_config.json", base_id)
         for extra in part.iterdir():
             if extra.name not in WEIGHT_FILES:
                 extra.unlink()
-        manifest = _manifest(part, trained, config)
-        write_json(manifest, part / "manifest.json")
-        (part / "README.md").write_text(card(manifest, config), encoding="utf-8")
+        made = manifest(part)
+        write_json(made, part / "manifest.json")
+        (part / "README.md").write_text(card(made), encoding="utf-8")
         if output.exists():
             shutil.rmtree(output)
         part.rename(output)
-    return manifest
+    return made
 
 
 def read_manifest(folder: Path) -> AdapterManifest:
@@ -75,8 +96,8 @@ def read_manifest(folder: Path) -> AdapterManifest:
     return manifest
 
 
-def card(manifest: AdapterManifest, config: FinetuneConfig, measured: list[str] | None = None) -> str:
-    """The adapter's README.md. ``measured`` are the table rows that the gate adds."""
+def card(manifest: AdapterManifest, config: FinetuneConfig) -> str:
+    """The adapter's README.md, not measured yet."""
     lora, training, versions = config.lora, config.training, manifest.dataset_versions
     rows = [
         ("version", f"`{manifest.version}`"),
@@ -102,29 +123,47 @@ def card(manifest: AdapterManifest, config: FinetuneConfig, measured: list[str] 
         ("seed", str(training.seed)),
         ("libraries", ", ".join(f"{name} {version}" for name, version in sorted(manifest.libraries.items()))),
     ]
-    lines = [
-        f"# Adapter `{manifest.name}`",
-        "",
+    about = [
         f"A LoRA adapter over {manifest.base_id} for {config.site}. It was trained to answer a question with the",
         "sentences of the given passage that fit, word for word, and to write a fixed sentence when the passage holds",
         "no answer. The figures below say how well it does either.",
+    ]
+    limits = ["The held-out articles also chose the best state during training, so the figures are slightly hopeful."]
+    return card_text(manifest, about, rows, limits)
+
+
+def card_text(
+    manifest: AdapterManifest, about: Sequence[str], rows: Sequence[tuple[str, str]], limits: Sequence[str]
+) -> str:
+    """A card: what the adapter is, a table of how it was made, room for the gate's figures, and its limits."""
+    lines = [
+        f"# Adapter `{manifest.name}`",
+        "",
+        *about,
         "",
         "| | |",
         "|---|---|",
         *(f"| {name} | {value} |" for name, value in rows),
         "",
-        "## Measured",
+        _MEASURED,
         "",
-        *(measured or ["Not gated yet: run `bedside-train gate` on this folder."]),
+        "Not gated yet: run `bedside-train gate` on this folder.",
         "",
-        "## Limits",
+        _LIMITS,
         "",
         "It knows only what the passage says, and it can still pick a sentence that does not answer the question.",
-        "The held-out articles also chose the best state during training, so the figures are slightly hopeful.",
+        *limits,
         "Every answer passes the service's output checks before a patient sees it. The figures hold for English.",
         "",
     ]
     return "\n".join(lines)
+
+
+def measured_card(text: str, rows: Sequence[str]) -> str:
+    """The card with the gate's ``rows`` under "Measured", in the place of what stood there."""
+    before, _, rest = text.partition(f"{_MEASURED}\n")
+    _, _, after = rest.partition(f"{_LIMITS}\n")
+    return "\n".join([f"{before.rstrip()}\n", _MEASURED, "", *rows, "", f"{_LIMITS}\n{after}"])
 
 
 def _beginning(config: FinetuneConfig) -> str:
@@ -146,9 +185,9 @@ def _round_weights(path: Path) -> None:
     save_file(weights, str(path), metadata={"format": "pt"})
 
 
-def _settle_config(path: Path, config: FinetuneConfig) -> None:
+def _settle_config(path: Path, base_id: str) -> None:
     fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    fields["base_model_name_or_path"] = config.base_id
+    fields["base_model_name_or_path"] = base_id
     fields["inference_mode"] = True
     fields["target_modules"] = sorted({name.rsplit(".", 1)[-1] for name in fields["target_modules"]})
     path.write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.contracts.adapters import GateReport, write_json
-from training.finetune.adapter import base_hash, card, read_manifest
+from training.finetune.adapter import base_hash, measured_card, read_manifest
 from training.finetune.config import FinetuneConfig
 from training.finetune.data import files_hash, load_dialogues
 from training.finetune.gate import Answers, Thresholds, judge
@@ -39,7 +39,9 @@ def run_gate(
     # 4. Report and card lie beside the weights.
     if limit is None:
         write_json(report, adapter / "gate_report.json")
-        (adapter / "README.md").write_text(card(manifest, config, table(report)), encoding="utf-8")
+        card = adapter / "README.md"
+        text = card.read_text(encoding="utf-8") if card.is_file() else ""
+        card.write_text(measured_card(text, table(report)), encoding="utf-8")
     return report
 
 
