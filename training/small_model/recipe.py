@@ -13,6 +13,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -30,7 +31,7 @@ from app.contracts.prompt import PROMPT_VERSION, template_hash
 from app.errors import ConfigurationError
 from training.demo_model.batches import Batch, Row, collate, encode
 from training.demo_model.exercises import PAGES, ExerciseMaker
-from training.demo_model.loop import AnswerLosses, answer_losses
+from training.demo_model.loop import answer_losses
 from training.demo_model.sources import Texts, read
 from training.demo_model.tokenizer import load_tokenizer
 from training.encoder.hospitals import FOLDER as HOSPITALS
@@ -39,7 +40,7 @@ from training.finetune.adapter import base_hash, card_text, save_adapter
 from training.finetune.data import files_hash
 from training.finetune.trainer import library_versions
 from training.small_model.attention import ATTENTION, Layout, laid_out
-from training.small_model.package import BASE_ID, PAD
+from training.small_model.package import BASE_ID
 from training.small_model.readings import HospitalReadings, MixedReadings
 
 NAME = "reader"
@@ -74,6 +75,15 @@ class SmallModelSettings(BaseModel):
         """Learning rate when ``share`` of the time is used: warm-up, flat, then falling to 2 % on a straight line."""
         decay = 1.0 if share < self.decay_from else max(0.02, (1 - share) / (1 - self.decay_from))
         return self.learning_rate * min(1.0, (step + 1) / self.warmup_steps) * decay
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Of one row: the weighted sum of its losses, their weight, and the mean loss of the answers' first tokens."""
+
+    loss: float
+    weight: float
+    first: float
 
 
 class ReadingLoop:
@@ -112,15 +122,14 @@ class ReadingLoop:
         torch.save(state, part)
         os.replace(part, self._folder / CHECKPOINT)
 
-    def run(self, rows: Iterator[Row], pad: int, *, show: bool = True) -> None:
+    def run(self, rows: Iterator[Row], *, show: bool = True) -> None:
         """Train until the minutes are used up. ``rows`` goes on where the checkpoint ended."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         total = self._settings.minutes * 60
         columns = (BarColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn())
         with Progress(*columns, disable=not show) as bar:
             task = bar.add_task("reading", total=total, completed=int(self.seconds), note="")
             while self.seconds < total:
-                self._step([collate([row], pad, early=self._settings.early) for row in self._next(rows)])
+                self._step(list(islice(rows, self._settings.readings)))
                 bar.update(task, completed=self.seconds, note=f"loss {self.loss:.3f}, first token {self.first:.3f}")
                 if self.step % 10 == 0:
                     self._log()
@@ -128,40 +137,37 @@ class ReadingLoop:
                     self.save()
         self.save()
 
-    def _next(self, rows: Iterator[Row]) -> list[Row]:
-        self._rows = list(islice(rows, self._settings.readings))
-        return self._rows
-
-    def _step(self, batches: list[Batch]) -> None:
+    def _step(self, rows: list[Row]) -> None:
         began = time.perf_counter()
-        weight = sum(float(batch.weights[batch.labels >= 0].sum()) for batch in batches if batch.weights is not None)
-        loss, firsts = 0.0, []
-        for row, batch in zip(self._rows, batches, strict=True):
-            length = len(row)
-            narrow = Batch(
-                batch.tokens[:, :length], batch.labels[:, :length], batch.positions[:, :length], None,
-                None if batch.weights is None else batch.weights[:, :length],
-            )  # fmt: skip
-            with laid_out(Layout(len(row.head), [len(branch.ids) for branch in row.branches])):
-                found: AnswerLosses = answer_losses(self._model.base_model.model, narrow)
-                part = (found.losses * found.weights).sum() / weight
-                torch.autograd.backward(part)
-            loss += float(part.detach())
-            firsts.append(float(found.first()))
-            self.tokens += length
-            self.asked += len(row.branches)
+        found = [self._losses(row) for row in rows]  # one after another: each gives its part of the gradient at once
+        for weight in self._weights:
+            if weight.grad is not None:
+                weight.grad /= sum(part.weight for part in found)
         torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
-        share = self.seconds / (self._settings.minutes * 60)
         for group in self._optimizer.param_groups:
-            group["lr"] = self._settings.rate(share, self.step)
+            group["lr"] = self._settings.rate(self.seconds / (self._settings.minutes * 60), self.step)
         self._optimizer.step()
         self._optimizer.zero_grad()
+        loss = sum(part.loss for part in found) / sum(part.weight for part in found)
         if not math.isfinite(loss):
             raise ConfigurationError("The loss is not a number any more; lower `learning_rate` and begin anew.")
         self.loss = _mean(self.loss, loss)
-        self.first = _mean(self.first, sum(firsts) / len(firsts))
+        self.first = _mean(self.first, sum(part.first for part in found) / len(found))
+        self.tokens += sum(map(len, rows))
+        self.asked += sum(len(row.branches) for row in rows)
         self.step += 1
         self.seconds += time.perf_counter() - began
+
+    def _losses(self, row: Row) -> _Part:
+        """Read one row and add the gradient of its weighted losses."""
+        batch, length = collate([row], 0, early=self._settings.early), len(row)
+        tokens, labels, positions = (part[:, :length] for part in (batch.tokens, batch.labels, batch.positions))
+        weights = None if batch.weights is None else batch.weights[:, :length]
+        with laid_out(Layout(len(row.head), [len(branch.ids) for branch in row.branches])):
+            found = answer_losses(self._model.base_model.model, Batch(tokens, labels, positions, None, weights))
+            loss = (found.losses * found.weights).sum()
+            torch.autograd.backward(loss)
+        return _Part(float(loss.item()), float(found.weights.sum().item()), float(found.first().item()))
 
     def _log(self) -> None:
         row = {name: getattr(self, name) for name in ("step", "seconds", "tokens", "asked", "loss", "first")}
@@ -216,7 +222,7 @@ def train(base: Path, data: Path, out: Path, settings: SmallModelSettings, *, sh
     out.mkdir(parents=True, exist_ok=True)
     loop.resume()
     stream = rows(mixed, tokenizer, settings, loop.step * settings.readings)
-    loop.run(stream, tokenizer.token_to_id(PAD) or 0, show=show)
+    loop.run(stream, show=show)
     return save_adapter(
         model,
         out / NAME,
