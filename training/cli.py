@@ -183,15 +183,20 @@ def small_model_train(
     data: Annotated[Path, typer.Option(help="Folder with the .jsonl.gz files.")],
     out: Annotated[Path, typer.Option(help="Folder for the run; the adapter becomes its folder `reader`.")],
     base: Annotated[Path, typer.Option(help="Folder of the model.")] = SMALL_MODEL,
-    minutes: Annotated[float, typer.Option(min=0.01, help="Training time.")] = 75.0,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Training time.")] = 60.0,
+    learning_rate: Annotated[float, typer.Option(min=1e-6, max=0.1, help="Highest learning rate.")] = 1.5e-3,
 ) -> None:
-    """Train the reading adapter of the small model on the hospitals and pages of this repository and public text."""
-    typer.echo("Loading the training libraries ...", err=True)
-    from training.small_model.recipe import SmallModelSettings, train
+    """Train the reading adapter of the small model on the hospitals and pages of this repository and public text.
 
-    manifest = train(base, data, out, SmallModelSettings(minutes=minutes))
-    typer.echo(f"{manifest.version}: {out}")
-    typer.echo("Next: bedside-train demo-model-evaluate MODEL --adapter FOLDER, then bedside-train gate FOLDER")
+    A stopped run goes on with the same command.
+    """
+    typer.echo("Loading the training libraries ...", err=True)
+    from training.small_model.recipe import NAME, SmallModelSettings, train
+
+    manifest = train(base, data, out, SmallModelSettings(minutes=minutes, learning_rate=learning_rate))
+    typer.echo(f"{manifest.version}: {out / NAME}")
+    typer.echo(f"Next: bedside-train demo-model-evaluate {base} --adapter {out / NAME}")
+    typer.echo(f"      bedside-train gate {out / NAME} --config demo/small_model/support.yaml")
 
 
 encoder = typer.Typer(no_args_is_help=True, help="Heads on the shared encoder.")

@@ -160,6 +160,21 @@ def collate(rows: list[Row], pad: int, *, early: float = 1.0) -> Batch:
     return Batch(tokens, labels, positions, mask[:, None], weights, aims)
 
 
+def alone(row: Row, *, early: float = 1.0) -> Batch:
+    """One row as :func:`collate` makes it, without padding, mask and aims: its parts are attended to one by one."""
+    tokens, labels, positions = list(row.head), [IGNORED] * len(row.head), list(range(len(row.head)))
+    weights = [1.0] * len(row.head)
+    for one in row.branches:
+        answer = one.ids[one.start :]
+        tokens += one.ids
+        labels += [IGNORED] * one.start + answer
+        positions += range(len(row.head), len(row.head) + len(one.ids))
+        weights += [1.0] * one.start + [early] * len(answer[:EARLY]) + [1.0] * len(answer[EARLY:])
+    return Batch(
+        torch.tensor([tokens]), torch.tensor([labels]), torch.tensor([positions]), None, torch.tensor([weights])
+    )
+
+
 def _aim_line(aims: dict[str, torch.Tensor], index: int, first: int, last: int) -> None:
     """Its words look at the first token of a line, and at all of the line so far."""
     aims["line"][index, first:last] = torch.tensor((first, first + 1))

@@ -148,10 +148,11 @@ def through_vllm(
     """Greedy answers of a model folder, with an adapter's if one is given, through its own vLLM; and how fast one
     stream is. ``done`` after each answer.
     """
+    from training.finetune.adapter import read_manifest
     from training.serving import answer_all, served
 
-    adapters = {} if adapter is None else {adapter.name: adapter}
-    name = None if adapter is None else adapter.name
+    name = None if adapter is None else read_manifest(adapter).version
+    adapters = {} if adapter is None or name is None else {name: adapter}
 
     async def run() -> tuple[list[str], Speed]:
         async with served(model, adapters) as engine:

@@ -39,7 +39,7 @@ _ASK = (
     "how {}?", "is it true {}", "question on {} please", "when {}?", "where {}?", "who {}", "do i need {}", "can i {}",
     "why {}?", "should I {}", "what is {}", "i want to know about {}", "info on {}",
 )  # fmt: skip
-PAGES = Path(__file__).with_name("pages")
+PAGES, DESK_FACTS = Path(__file__).with_name("pages"), Path(__file__).with_name("desk_facts.yaml")
 CHARACTERS = {1: 1_100, 2: 900, 3: 750, 4: 640}
 """Number of passages -> characters of each at most, so that a prompt stays within about 800 tokens."""
 
@@ -293,7 +293,7 @@ def user_message(passages: tuple[str, ...], question: str) -> str:
 
 def load_facts(path: Path | None = None) -> list[dict[str, Any]]:
     """The desk facts: sentences with slots (``a``) and questions about them (``q``)."""
-    path = path or Path(__file__).with_name("desk_facts.yaml")
+    path = path or DESK_FACTS
     facts: list[dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return facts
 

@@ -167,7 +167,7 @@ class Loop:
                 "The loss is not a number any more; lower `learning_rate` and run the command again: it goes on from "
                 "the last checkpoint."
             )
-        now.loss = _mean(now.loss, value)
+        now.loss = running_mean(now.loss, value)
         now.step += 1
         now.tokens += batch.tokens.numel()
         now.seconds += time.perf_counter() - began
@@ -179,9 +179,9 @@ class Loop:
         with watching(self._model, batch.aims) as watch:
             losses = answer_losses(self._model, batch, self._read)
         now = self.progress
-        now.first = _mean(now.first, float(losses.first().item()))
+        now.first = running_mean(now.first, float(losses.first().item()))
         for name, value in watch.losses.items():
-            now.guides[name] = _mean(now.guides.get(name, math.nan), float(value.item()))
+            now.guides[name] = running_mean(now.guides.get(name, math.nan), float(value.item()))
         return losses.mean() + self._schedule.guided * watch.loss()
 
     def _publish(self) -> None:
@@ -195,7 +195,7 @@ class Loop:
             out.write(json.dumps(row) + "\n")
 
 
-def _mean(old: float, new: float) -> float:
+def running_mean(old: float, new: float) -> float:
     """A running mean that begins with its first value."""
     return new if math.isnan(old) else 0.98 * old + 0.02 * new
 

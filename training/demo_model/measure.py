@@ -19,6 +19,7 @@ from training.demo_model.evaluation import (
     table,
     through_vllm,
 )
+from training.finetune.adapter import require_base
 
 
 def measure(
@@ -32,13 +33,14 @@ def measure(
 ) -> str:
     """The table for ``model`` (with ``adapter`` on it), the models beside it and the two baselines; every N-th item.
 
-    Raises ConfigurationError for a folder that is no model, or no adapter, before anything is started.
+    Raises ConfigurationError for a folder that is no model, and AdapterInvalid for one that holds no adapter of it,
+    before anything is started.
     """
     for folder in (model, *against):
         if not (folder / "config.json").is_file():
             raise ConfigurationError(f"{folder} is not a model folder: it has no config.json")
-    if adapter is not None and not (adapter / "adapter_config.json").is_file():
-        raise ConfigurationError(f"{adapter} is not an adapter folder: it has no adapter_config.json")
+    if adapter is not None:
+        require_base(adapter, str(model))
     asked = items(data)[::every]
     results, speeds = {}, []
     if answers is not None:

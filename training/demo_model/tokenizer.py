@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 PAD, START, END = "<pad>", "<|im_start|>", "<|im_end|>"
 SPECIAL = (PAD, START, END)
+TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 
 
 def conversation(prompt: str, answer: str | None = None) -> str:
@@ -63,5 +64,5 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, pad: str = PAD, longes
     folder.mkdir(parents=True, exist_ok=True)
     make: Any = PreTrainedTokenizerFast
     wrapped = make(tokenizer_object=tokenizer, bos_token=START, eos_token=END, pad_token=pad, model_max_length=longest)
-    wrapped.chat_template = Path(__file__).with_name("chat_template.jinja").read_text(encoding="utf-8")
+    wrapped.chat_template = TEMPLATE.read_text(encoding="utf-8")
     wrapped.save_pretrained(str(folder))

@@ -76,14 +76,25 @@ def read_hospital(path: Path) -> list[HospitalArticle]:
             articles[-1].unanswered.append(text)
         elif not articles[-1].sections:
             raise ConfigurationError(f"{place}: a heading (## ...) must come before the text of a section")
-        elif answer := _QUESTION.fullmatch(mark):
+        elif mark.startswith("?"):
             articles[-1].sections[-1].questions.append(text)
-            articles[-1].sections[-1].answers.append(tuple(int(n) - 1 for n in answer[1].split(",") if n))
+            articles[-1].sections[-1].answers.append(_answer(mark, place))
+        elif mark.startswith(("!", "#")):
+            raise ConfigurationError(f"{place}: {mark} marks nothing; write #, ##, ?, ?1,3 or !? and a blank")
         else:
             section = articles[-1].sections[-1]
             section.text = f"{section.text} {line}".strip()
     _complete(path, articles)
     return articles
+
+
+def _answer(mark: str, place: str) -> tuple[int, ...]:
+    """The sentences that ``?1,3`` names, counted from 0."""
+    named = _QUESTION.fullmatch(mark)
+    found = tuple(int(number) - 1 for number in named[1].split(",") if number) if named else ()
+    if named is None or list(found) != sorted(set(found)):
+        raise ConfigurationError(f"{place}: write ? or ?1,3 (sentences from 1, rising), a blank, and the question")
+    return found
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:

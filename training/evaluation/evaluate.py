@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.contracts.adapters import AdapterManifest
 from app.engine.protocol import Engine
-from app.errors import AdapterInvalid, ConfigurationError
+from app.errors import ConfigurationError
 from training.evaluation.answers import Answered, Identity, Kept, Run, complete, write_run
 from training.evaluation.items import Item, ItemSet, content_hash, load_items
 from training.evaluation.pipeline import Parts, Setup, answer_items, opened
@@ -68,10 +68,12 @@ async def evaluate(plan: Plan, started: Started = quiet) -> Evaluation:
     Raises ConfigurationError, AdapterInvalid (an adapter is broken or made for another base), DependencyError (engine,
     database or a step of the pipeline failed: what was answered is kept, run it again).
     """
+    from training.finetune.adapter import require_base
+
     # 1. Everything that can be wrong is read before anything slow starts.
     items = limited(load_items(plan.items, plan.site / "articles"), plan.limit)
-    candidate = _manifest(plan.candidate, plan.base_model)
-    champion = None if plan.champion is None else _manifest(plan.champion, plan.base_model)
+    candidate = require_base(plan.candidate, plan.base_model)
+    champion = None if plan.champion is None else require_base(plan.champion, plan.base_model)
     async with opened(plan.site, plan.state, plan.setup, plan.policies) as parts:
         # 2. Three systems answer the same items.
         systems = {BASE: None, "champion": champion, "candidate": candidate}
@@ -89,15 +91,6 @@ def limited(items: ItemSet, limit: int | None) -> ItemSet:
         return items
     kept = items.items[:limit]
     return ItemSet(kept, content_hash(kept))
-
-
-def _manifest(folder: Path, base_model: str) -> AdapterManifest:
-    from training.finetune.adapter import base_hash, read_manifest
-
-    manifest = read_manifest(folder)
-    if manifest.base_sha256 != base_hash(base_model):
-        raise AdapterInvalid(f"{folder} was trained over other base weights than those of {base_model}")
-    return manifest
 
 
 async def _runs(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -96,6 +97,17 @@ def read_manifest(folder: Path) -> AdapterManifest:
     return manifest
 
 
+def require_base(folder: Path, base_model: str) -> AdapterManifest:
+    """The manifest of a sound adapter folder that was trained over this base model. Raises AdapterInvalid."""
+    manifest = read_manifest(folder)
+    if manifest.base_sha256 != base_hash(base_model):
+        raise AdapterInvalid(
+            f"{folder} was trained over other base weights than those of {base_model}: name the base model that its "
+            f"manifest.json does ({manifest.base_id}), for the gate in the file of --config"
+        )
+    return manifest
+
+
 def card(manifest: AdapterManifest, config: FinetuneConfig) -> str:
     """The adapter's README.md, not measured yet."""
     lora, training, versions = config.lora, config.training, manifest.dataset_versions
@@ -162,8 +174,9 @@ def card_text(
 def measured_card(text: str, rows: Sequence[str]) -> str:
     """The card with the gate's ``rows`` under "Measured", in the place of what stood there."""
     before, _, rest = text.partition(f"{_MEASURED}\n")
-    _, _, after = rest.partition(f"{_LIMITS}\n")
-    return "\n".join([f"{before.rstrip()}\n", _MEASURED, "", *rows, "", f"{_LIMITS}\n{after}"])
+    heading = re.search(r"^## ", rest, re.MULTILINE)
+    after = rest[heading.start() :] if heading else ""
+    return "\n".join([f"{before.rstrip()}\n", _MEASURED, "", *rows, "", after])
 
 
 def _beginning(config: FinetuneConfig) -> str:
@@ -183,6 +196,7 @@ def _dataset_versions(config: FinetuneConfig) -> list[str]:
 def _round_weights(path: Path) -> None:
     weights = {name: tensor.to(torch.bfloat16).clone() for name, tensor in load_file(str(path)).items()}
     save_file(weights, str(path), metadata={"format": "pt"})
+    path.chmod(0o644)  # the service and the engine may run as other users
 
 
 def _settle_config(path: Path, base_id: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.contracts.adapters import GateReport, write_json
-from training.finetune.adapter import base_hash, measured_card, read_manifest
+from training.finetune.adapter import base_hash, measured_card, require_base
 from training.finetune.config import FinetuneConfig
 from training.finetune.data import files_hash, load_dialogues
 from training.finetune.gate import Answers, Thresholds, judge
@@ -20,7 +20,7 @@ def run_gate(
     With ``limit`` nothing is written: a report must bind to the whole evaluation set.
     """
     # 1. The folder is what its manifest says.
-    manifest = read_manifest(adapter)
+    manifest = require_base(adapter, config.base_model)
     # 2. Base and candidate answer the same dialogues. An adapter with foreign shapes fails to load here.
     dialogues = load_dialogues(config.held_out)[:limit]
     answerer = Answerer(config.base_model, adapter, config.site, precision=config.training.precision)

@@ -22,9 +22,9 @@ ATTENTION = "branches"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A row's parts: the length of the passages, then the length of each branch, in tokens."""
+    """A row's parts: the length of the passages (prefix), then the length of each branch, in tokens."""
 
-    head: int
+    prefix: int
     branches: Sequence[int]
 
 
@@ -51,21 +51,25 @@ def _attention(
     scaling: float,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Shapes ``[1, heads, length, size]`` in, ``[1, length, heads, size]`` out."""
+    """Shapes ``[1, heads, length, size]`` in, ``[1, length, heads, size]`` out; RuntimeError without a layout."""
+    if not _layout:
+        raise RuntimeError("a model with attention by branches reads only within laid_out()")
     layout = _layout[-1]
     groups = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    head, sizes = layout.head, list(layout.branches)
+    prefix, sizes = layout.prefix, list(layout.branches)
     passages = functional.scaled_dot_product_attention(
-        query[:, :, :head], key[:, :, :head], value[:, :, :head], is_causal=True, scale=scaling
+        query[:, :, :prefix], key[:, :, :prefix], value[:, :, :prefix], is_causal=True, scale=scaling
     )
     if not sizes:
         return passages.transpose(1, 2), None
-    asked = _apart(query[0, :, head:], sizes)
-    keys = torch.cat([key[:, :, :head].expand(len(sizes), -1, -1, -1), _apart(key[0, :, head:], sizes)], dim=2)
-    values = torch.cat([value[:, :, :head].expand(len(sizes), -1, -1, -1), _apart(value[0, :, head:], sizes)], dim=2)
+    asked = _apart(query[0, :, prefix:], sizes)
+    keys = torch.cat([key[:, :, :prefix].expand(len(sizes), -1, -1, -1), _apart(key[0, :, prefix:], sizes)], dim=2)
+    values = torch.cat(
+        [value[:, :, :prefix].expand(len(sizes), -1, -1, -1), _apart(value[0, :, prefix:], sizes)], dim=2
+    )
     longest = max(sizes)
-    seen = torch.ones(longest, head + longest, dtype=torch.bool).tril(head)
+    seen = torch.ones(longest, prefix + longest, dtype=torch.bool).tril(prefix)
     answered = functional.scaled_dot_product_attention(asked, keys, values, attn_mask=seen, scale=scaling)
     together = torch.cat([branch[:, :size] for branch, size in zip(answered, sizes, strict=True)], dim=1)
     return torch.cat([passages[0], together], dim=1).transpose(0, 1)[None], None

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from random import Random
 
-from app.contracts.prompt import NOT_IN_ARTICLES
+from app.contracts.prompt import NOT_IN_ARTICLES, PromptLimits
 from training.demo_model.exercises import Asked, ExerciseMaker, Reading
 from training.demo_model.slots import redraw_digits
 from training.encoder.hospitals import HospitalArticle, Section
 from training.wording import as_patient
 
-MOST_CHARACTERS = 1_100
-"""Of a passage, as :class:`app.contracts.prompt.PromptLimits` cuts it."""
+MOST_CHARACTERS = PromptLimits().passage_characters
 
 
 class HospitalReadings:
@@ -29,11 +28,15 @@ class HospitalReadings:
     def draw(self, rng: Random, *, passages: int, questions: int) -> Reading:
         """One reading of so many passages with at most ``questions`` questions, about a fifth of them unanswerable."""
         articles = rng.choices(self._hospitals, self._weights)[0]
-        chosen = [_joined(section, articles, rng) for section in _sections(articles, passages, rng)]
+        chosen = _joined(_sections(articles, passages, rng), articles, rng)
         redrawn = rng.random() < 0.3
         lines = [_lines(section, rng, redrawn=redrawn) for section in chosen]
         asked = [
-            Asked(_worded(question, rng), f"{' '.join(lines[at][n] for n in answer)} [{at + 1}]", (at, answer[0], 1))
+            Asked(
+                _worded(question, rng),
+                f"{' '.join(lines[at][n] for n in answer)} [{at + 1}]",
+                (at, answer[0], answer[-1] - answer[0] + 1),
+            )
             for at, section in enumerate(chosen)
             for question, answer in zip(section.questions, section.answers, strict=True)
             if answer and not (redrawn and any(map(str.isdigit, question)))
@@ -56,21 +59,26 @@ def _sections(articles: Sequence[HospitalArticle], wanted: int, rng: Random) -> 
     return chosen
 
 
-def _joined(section: Section, articles: Sequence[HospitalArticle], rng: Random) -> Section:
-    """The section, at times with another of its article: served passages are of one to six sentences or more."""
-    article = next(one for one in articles if section in one.sections)
-    others = [one for one in article.sections if one is not section]
-    if not others or rng.random() < 0.6:
-        return section
-    both = [section, rng.choice(others)]
-    if sum(len(one.text) + 1 for one in both) > MOST_CHARACTERS:
-        return section
-    rng.shuffle(both)
-    first, second = both
+def _joined(chosen: Sequence[Section], articles: Sequence[HospitalArticle], rng: Random) -> list[Section]:
+    """The sections, some with another of their article that is not shown yet: served passages differ in length."""
+    free = {article.title: [one for one in article.sections if one not in chosen] for article in articles}
+    found = []
+    for section in chosen:
+        others = [one for one in free[section.title] if len(one.text) + len(section.text) < MOST_CHARACTERS]
+        if not others or rng.random() < 0.6:
+            found.append(section)
+            continue
+        other = rng.choice(others)
+        free[section.title].remove(other)
+        found.append(_together(*rng.sample([section, other], 2)))
+    return found
+
+
+def _together(first: Section, second: Section) -> Section:
     shift = len(first.sentences)
     moved = [tuple(place + shift for place in answer) for answer in second.answers]
     text = f"{first.text} {second.text}"
-    return Section(section.title, section.heading, text, first.questions + second.questions, first.answers + moved)
+    return Section(first.title, first.heading, text, first.questions + second.questions, first.answers + moved)
 
 
 def _lines(section: Section, rng: Random, *, redrawn: bool) -> list[str]:
