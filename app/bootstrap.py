@@ -21,7 +21,8 @@ from typing import Any
 
 from app.adapters.service import AdaptersService
 from app.adapters.store import AdapterStore
-from app.chat.pipeline import Bounds, Pipeline
+from app.audit.service import SYSTEM, AuditLog
+from app.chat.pipeline import Bounds, Pipeline, utc_now
 from app.contracts.prompt import PromptLimits
 from app.contracts.site import Site, load_site
 from app.db.embedded import EmbeddedPostgres
@@ -275,7 +276,7 @@ async def runtime(
         knowledge = KnowledgeService(database, search_encoder, search_encoder.identity, site)
         config, digest = await asyncio.to_thread(model_facts, settings.base_model)
         adapters = AdaptersService(
-            database, AdapterStore(settings.state / "adapters"), engine.replicas,
+            database, AdapterStore(settings.state / "adapters"), engine.replicas, AuditLog(utc_now),
             base_config=config, base_sha256=digest, max_rank=settings.max_lora_rank,
         )  # fmt: skip
         index = KnowledgeIndex(database, search_encoder, reranker, site.id)
@@ -336,7 +337,7 @@ async def register_shipped_adapters(adapters: AdaptersService, folder: Path, say
     versions = []
     for manifest in await asyncio.to_thread(lambda: sorted(folder.glob("*/manifest.json"))):
         try:
-            versions.append((await adapters.add(manifest.parent)).version)
+            versions.append((await adapters.add(manifest.parent, SYSTEM)).version)
         except AdapterInvalid as error:
             say(f"adapter {manifest.parent.name} left out: {error}")
     return versions
@@ -348,7 +349,7 @@ async def promote_first(adapters: AdaptersService, versions: list[str], say: Say
         return
     for version in versions:
         try:
-            await adapters.promote(version, actor="first start")
+            await adapters.promote(version, actor=SYSTEM)
             say(f"adapter {version} is live")
             return
         except BedsideError as error:

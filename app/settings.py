@@ -55,7 +55,10 @@ class Settings(BaseSettings):
     engine_arguments: str = Field("", description="more arguments for vLLM, as on its command line")
     max_lora_rank: int = Field(64, description="highest adapter rank that the engine is started for")
     prompt_passages: int = Field(
-        1, ge=1, le=8, description="passages put before the model; 1 for the demo model, 4 for larger ones"
+        1,
+        ge=1,
+        le=8,
+        description="passages put before the model: 1 for the demo model, 3 for the small real one, 4 for larger ones",
     )
     max_tokens: int = Field(192, ge=16, le=2048, description="tokens of one answer")
     max_message_characters: int = Field(4_000, ge=200, le=20_000, description="longest patient message")

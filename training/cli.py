@@ -156,9 +156,15 @@ def demo_model_evaluate(
     adapter: Annotated[Path | None, typer.Option(help="An adapter on the model (not on those beside it).")] = None,
 ) -> None:
     """Measure how a model reads: held-out passages and questions, through vLLM; prints a table."""
+    from training.demo_model.evaluation import Adapter
     from training.demo_model.measure import measure
 
-    typer.echo(measure(model, data, against or [], every=every, answers=answers, adapter=adapter))
+    on_it = None
+    if adapter is not None:
+        from training.finetune.adapter import require_base
+
+        on_it = Adapter(require_base(adapter, str(model)).version, adapter)
+    typer.echo(measure(model, data, against or [], every=every, answers=answers, adapter=on_it))
 
 
 small_model = typer.Typer(no_args_is_help=True, help="A real small model without a model hub (SmolLM2-135M).")

@@ -13,8 +13,11 @@ from app.contracts.adapters import AdapterManifest, GateReport
 from app.db.models import AdapterRow, EngineReplica, GateReportRow, Rollout, now
 
 
-async def add(session: AsyncSession, manifest: AdapterManifest, path: str, report: GateReport | None) -> None:
-    """Register a version, or bring its gate report up to date."""
+async def add(session: AsyncSession, manifest: AdapterManifest, path: str, report: GateReport | None) -> bool:
+    """Register a version, or bring its gate report up to date. Returns whether either was new."""
+    known = await get(session, manifest.version)
+    data = None if report is None else report.model_dump(mode="json")
+    fresh = known is None or (data is not None and (known[1] is None or known[1].report != data))
     values: dict[str, Any] = {
         "version": manifest.version, "name": manifest.name, "content_sha256": manifest.content_sha256, "path": path,
         "manifest": manifest.model_dump(mode="json"), "status": "candidate" if report is None else "gated",
@@ -25,12 +28,12 @@ async def add(session: AsyncSession, manifest: AdapterManifest, path: str, repor
         .on_conflict_do_update(index_elements=["version"], set_={"status": values["status"]})
     )
     if report is not None:
-        data = report.model_dump(mode="json")
         await session.execute(
             insert(GateReportRow)
             .values(adapter_version=manifest.version, verdict=report.verdict, report=data)
             .on_conflict_do_update(index_elements=["adapter_version"], set_={"verdict": report.verdict, "report": data})
         )
+    return fresh
 
 
 async def get(session: AsyncSession, version: str) -> tuple[AdapterRow, GateReportRow | None] | None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from app.adapters import repository
 from app.adapters.store import AdapterStore, read_gate_report, read_manifest
+from app.audit.service import AuditLog
 from app.contracts.adapters import AdapterManifest, GateReport
 from app.contracts.passages import Passage
 from app.contracts.prompt import PROMPT_VERSION, render, template_hash
@@ -64,6 +65,7 @@ class AdaptersService:
     """``engines`` are all replicas by address; a command that changes what is served talks to each of them directly.
 
     ``base_config`` is the base model's config.json, ``base_sha256`` the digest of its weights; None for a hub model.
+    What changes is audited in the transaction of the change, whoever asked for it: admin, command line or first start.
     """
 
     def __init__(
@@ -71,12 +73,13 @@ class AdaptersService:
         database: Database,
         store: AdapterStore,
         engines: Mapping[str, Engine],
+        audit: AuditLog,
         *,
         base_config: Mapping[str, Any] | None,
         base_sha256: str | None,
         max_rank: int,
     ) -> None:
-        self._database, self._store, self._engines = database, store, engines
+        self._database, self._store, self._engines, self._audit = database, store, engines, audit
         self._base_config, self._base_sha256, self._max_rank = base_config, base_sha256, max_rank
         self._log = logger("adapters")
         self._left_out: set[str] = set()
@@ -100,10 +103,10 @@ class AdaptersService:
             found = None if live.version is None else await repository.get(session, live.version)
         return live if found is None or self._servable(found[0]) else replace(live, version=None)
 
-    async def add(self, folder: Path) -> AdapterView:
+    async def add(self, folder: Path, actor: str) -> AdapterView:
         """Validate and register the adapter in ``folder``; registering the same content again is not an error.
 
-        Raises AdapterInvalid with the rule that it breaks.
+        Audited if the version or its gate report is new. Raises AdapterInvalid with the rule that it breaks.
         """
         manifest = await asyncio.to_thread(self._checked, folder)
         report = read_gate_report(folder)
@@ -113,7 +116,9 @@ class AdaptersService:
             )
         path = await asyncio.to_thread(self._store.publish, folder, manifest)
         async with self._database.session() as session:
-            await repository.add(session, manifest, str(path), report)
+            if await repository.add(session, manifest, str(path), report):
+                verdict = "none" if report is None else report.verdict
+                await self._audit.append(session, actor, "adapter.add", manifest.version, {"gate": verdict})
         return await self.get(manifest.version)
 
     def _checked(self, folder: Path) -> AdapterManifest:
@@ -176,7 +181,7 @@ class AdaptersService:
         self._refuse_foreign(row)
         await asyncio.to_thread(self._store.verify, row.content_sha256)
         await self._bring_up(version, row.path, keep={before.version, before.previous})
-        return await self._move(version, before, actor)
+        return await self._move(version, before, actor, "adapter.promote")
 
     async def rollback(self, actor: str) -> Live:
         """Give patients the previous version again (or the base model, if there was none).
@@ -193,13 +198,14 @@ class AdaptersService:
                 raise NotFound(f"no adapter {before.previous} is registered")
             self._refuse_foreign(found[0])
             await self._bring_up(before.previous, found[0].path, keep={before.version, before.previous})
-        return await self._move(before.previous, before, actor)
+        return await self._move(before.previous, before, actor, "adapter.rollback")
 
-    async def _move(self, version: str | None, before: Live, actor: str) -> Live:
+    async def _move(self, version: str | None, before: Live, actor: str, action: str) -> Live:
         async with self._database.session() as session:
             if not await repository.swap(session, CHANNEL, before.epoch, version, actor):
                 raise VersionConflict("the live adapter was changed by somebody else; look again before promoting")
             await notify(session, CHANGED)
+            await self._audit.append(session, actor, action, version or "base", {"epoch": before.epoch + 1})
         self._log.info("adapter pointer moved", adapter=version or "base", epoch=before.epoch + 1)
         return await self.live()
 

@@ -11,7 +11,6 @@ from app.adapters.service import Live
 from app.api.deps import AdminDep, Services, ServicesDep
 from app.api.errors import documented
 from app.api.schemas import AdapterIn, AdapterList, AdapterOut, Empty, LiveOut, Moved, PromoteIn
-from app.auth.staff import Staff
 from app.errors import (
     AdapterInvalid,
     EngineUnavailable,
@@ -44,8 +43,7 @@ def build_router() -> APIRouter:
     )  # fmt: skip
     async def add(body: AdapterIn, services: ServicesDep, admin: AdminDep) -> AdapterOut:
         """Register the adapter in a folder of the server, under one of the allowed import folders."""
-        found = await services.adapters.add(_allowed(services, body.path))
-        await _audit(services, admin, "adapter.add", found.version)
+        found = await services.adapters.add(_allowed(services, body.path), admin.username)
         return AdapterOut(**asdict(found))
 
     @router.post(
@@ -54,9 +52,7 @@ def build_router() -> APIRouter:
     )  # fmt: skip
     async def rollback(services: ServicesDep, admin: AdminDep, body: Empty | None = None) -> Moved:
         """Give patients the version that was live before; replies that have begun end as they began."""
-        live = await services.adapters.rollback(admin.username)
-        await _audit(services, admin, "adapter.rollback", live.version or "base", epoch=live.epoch)
-        return _moved(live)
+        return _moved(await services.adapters.rollback(admin.username))
 
     @router.post(
         "/{version}/promote", summary="Make a version live", response_model=Moved,
@@ -65,9 +61,7 @@ def build_router() -> APIRouter:
     async def promote(version: str, services: ServicesDep, admin: AdminDep, body: PromoteIn | None = None) -> Moved:
         """Needs a passing gate report; every replica loads it and answers a canary prompt first."""
         expected = body.expected_epoch if body is not None else None
-        live = await services.adapters.promote(_known_form(version), admin.username, expected)
-        await _audit(services, admin, "adapter.promote", version, epoch=live.epoch)
-        return _moved(live)
+        return _moved(await services.adapters.promote(_known_form(version), admin.username, expected))
 
     return router
 
@@ -88,8 +82,3 @@ def _allowed(services: Services, path: str) -> Path:
     if not any(folder.is_relative_to(root.resolve()) for root in services.import_folders):
         raise InvalidContent("adapters are imported from the server's import folders only; copy it there first")
     return folder
-
-
-async def _audit(services: Services, admin: Staff, action: str, version: str, **details: int) -> None:
-    async with services.database.session() as session:
-        await services.audit.append(session, admin.username, action, version, dict(details))

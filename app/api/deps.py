@@ -58,8 +58,8 @@ class Adapters(Protocol):
         """All versions and the pointer."""
         ...
 
-    async def add(self, folder: Path) -> AdapterView:
-        """Register the adapter in a folder. Raises AdapterInvalid."""
+    async def add(self, folder: Path, actor: str) -> AdapterView:
+        """Register the adapter in a folder, audited. Raises AdapterInvalid."""
         ...
 
     async def promote(self, version: str, actor: str, expected_epoch: int | None = None) -> Live:

@@ -17,6 +17,9 @@ from typing import Any
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+SYSTEM = "system"
+"""The actor of what the service does by itself."""
+
 GENESIS = "0" * 64
 """``prev_hash`` of the first entry."""
 
@@ -49,7 +52,7 @@ class AuditLog:
     async def append(
         self, session: AsyncSession, actor: str, action: str, subject: str, details: dict[str, Any] | None = None
     ) -> None:
-        """Add an entry in the caller's transaction. ``actor`` is a username or ``system``; ``subject`` an id."""
+        """Add an entry in the caller's transaction. ``actor`` is a username or :data:`SYSTEM`; ``subject`` an id."""
         await session.execute(_LOCK)
         previous = (await session.execute(_LAST)).scalar() or GENESIS
         entry = {"at": self._now(), "actor": actor, "action": action, "subject": subject, "details": details or {}}

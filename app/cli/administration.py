@@ -91,7 +91,7 @@ def adapters_add(
     """Validate an adapter and register it as an immutable version."""
 
     async def work(parts: Runtime) -> None:
-        view = await parts.adapters.add(folder)
+        view = await parts.adapters.add(folder, actor())
         print(f"registered {view.version}  gate: {view.gate['verdict'] if view.gate else 'not gated'}")
 
     with_runtime(work)

@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app import logging as app_logging
+from app.audit.service import SYSTEM
 from app.bootstrap import Say
 from app.errors import ConfigurationError
 from app.logging import logger
@@ -113,7 +114,7 @@ class ClosingServer(uvicorn.Server):
 
     async def _reload_policies(self) -> None:
         try:
-            await self._served().state.services.policies.reload("system")
+            await self._served().state.services.policies.reload(SYSTEM)
         except ConfigurationError:
             pass  # refused; the service has logged and audited why
         except Exception as error:

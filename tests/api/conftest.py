@@ -74,7 +74,7 @@ class FakeAdapters:
     async def list(self) -> tuple[list[AdapterView], Live]:
         return [AdapterView("support@aa", "support", "aa" * 32, "candidate", utc_now(), {}, None)], self.pointer
 
-    async def add(self, folder: Path) -> AdapterView:
+    async def add(self, folder: Path, actor: str) -> AdapterView:
         return (await self.list())[0][0]
 
     async def promote(self, version: str, actor: str, expected_epoch: int | None = None) -> Live:

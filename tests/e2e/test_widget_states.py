@@ -405,6 +405,20 @@ def test_choices_are_reached_by_keyboard_and_survive_a_reload(hospital: Hospital
     expect(chat.messages.nth(3)).to_contain_text(ANSWER)
 
 
+def test_a_reply_longer_than_the_view_is_read_from_its_beginning(hospital: Hospital, open_page: OpenPage) -> None:
+    chat = WidgetPage(open_page(hospital.url, viewport={"width": 390, "height": 700})).open()
+    chat.accept()
+    hospital.service.pause_s = 0.0
+    chat.say("a long answer please")
+    expect(chat.messages.nth(1)).to_contain_text("Getting ready for a CT scan")
+    top = "li => li.getBoundingClientRect().top - document.querySelector('main').getBoundingClientRect().top"
+    assert 0 <= chat.messages.nth(1).evaluate(top) < 40
+    chat.say("where do I park")
+    expect(chat.messages.nth(3)).to_contain_text("Getting ready for a CT scan")
+    bottom = "li => li.getBoundingClientRect().bottom - document.querySelector('main').getBoundingClientRect().bottom"
+    assert chat.messages.nth(3).evaluate(bottom) <= 0
+
+
 @pytest.mark.parametrize("handler", ["waiting", "closed"])
 def test_choices_go_when_the_assistant_no_longer_speaks(hospital: Hospital, chat: WidgetPage, handler: str) -> None:
     chat.say("near neighbours")

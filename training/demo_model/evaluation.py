@@ -135,6 +135,14 @@ def random_passage(asked: Sequence[Item]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Adapter:
+    """An adapter that was trained over the measured model: its served name (``<name>@<12 hex>``) and its folder."""
+
+    version: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Speed:
     """Tokens a second of one stream alone, through vLLM: the median of ``streams``."""
 
@@ -143,16 +151,15 @@ class Speed:
 
 
 def through_vllm(
-    model: Path, asked: Sequence[Item], done: Callable[[], None], adapter: Path | None = None
+    model: Path, asked: Sequence[Item], done: Callable[[], None], adapter: Adapter | None = None
 ) -> tuple[list[str], Speed]:
-    """Greedy answers of a model folder, with an adapter's if one is given, through its own vLLM; and how fast one
+    """Greedy answers of a model folder, with an adapter on it if one is given, through its own vLLM; and how fast one
     stream is. ``done`` after each answer.
     """
-    from training.finetune.adapter import read_manifest
     from training.serving import answer_all, served
 
-    name = None if adapter is None else read_manifest(adapter).version
-    adapters = {} if adapter is None or name is None else {name: adapter}
+    name = None if adapter is None else adapter.version
+    adapters = {} if adapter is None else {adapter.version: adapter.folder}
 
     async def run() -> tuple[list[str], Speed]:
         async with served(model, adapters) as engine:

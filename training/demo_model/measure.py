@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from app.errors import ConfigurationError
 from training.demo_model.evaluation import (
+    Adapter,
     Item,
     first_passage,
     items,
@@ -19,7 +20,6 @@ from training.demo_model.evaluation import (
     table,
     through_vllm,
 )
-from training.finetune.adapter import require_base
 
 
 def measure(
@@ -29,25 +29,22 @@ def measure(
     *,
     every: int = 1,
     answers: Path | None = None,
-    adapter: Path | None = None,
+    adapter: Adapter | None = None,
 ) -> str:
     """The table for ``model`` (with ``adapter`` on it), the models beside it and the two baselines; every N-th item.
 
-    Raises ConfigurationError for a folder that is no model, and AdapterInvalid for one that holds no adapter of it,
-    before anything is started.
+    Raises ConfigurationError for a folder that is no model, before anything is started.
     """
     for folder in (model, *against):
         if not (folder / "config.json").is_file():
             raise ConfigurationError(f"{folder} is not a model folder: it has no config.json")
-    if adapter is not None:
-        require_base(adapter, str(model))
     asked = items(data)[::every]
     results, speeds = {}, []
     if answers is not None:
         answers.write_text("", encoding="utf-8")
     with Progress() as bar:
         for folder, on_it in ((model, adapter), *((other, None) for other in against)):
-            name = str(folder) if on_it is None else f"{folder} with {on_it.name}"
+            name = str(folder) if on_it is None else f"{folder} with {on_it.version}"
             task = bar.add_task(name, total=len(asked))
             said, speed = through_vllm(folder, asked, partial(bar.advance, task), on_it)
             results[name] = judge(asked, said)

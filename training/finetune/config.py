@@ -143,6 +143,6 @@ def require_start(config: FinetuneConfig) -> None:
     """Raise ConfigurationError when ``start_from`` is no adapter folder. Only training needs it, the gate does not."""
     if config.start_from is not None and not (config.start_from / "adapter_config.json").is_file():
         raise ConfigurationError(
-            f"start_from: {config.start_from} holds no adapter_config.json; make it (demo/adapters/README.md) "
+            f"start_from: {config.start_from} holds no adapter_config.json; make it (see the README beside the config) "
             "or remove the line to begin at zero"
         )

@@ -66,9 +66,9 @@ function atEnd() {
   return box.scrollHeight - box.scrollTop - box.clientHeight < 120;
 }
 function toEnd() {
-  $("scroll").scrollTop = $("scroll").scrollHeight;
-  // At 400 % zoom the page itself scrolls.
-  scrollTo(0, document.body.scrollHeight);
+  $("scroll").scrollTop = $("log").lastChild?.offsetTop;
+  // Long messages show their top. At 400 % the page itself scrolls.
+  scrollTo(0, 9e9);
 }
 
 /* ---------- drawing ---------- */
@@ -103,7 +103,7 @@ function header() {
   $("transcript").disabled = !conversation;
 }
 
-/** Nodes by message id, each with what it was drawn from: an unchanged message is never redrawn (or announced) again. */
+/** Message id -> node, and what it was drawn from: unchanged ones are not drawn (or announced) again. */
 const drawn = new Map();
 
 function draw() {
@@ -305,8 +305,8 @@ function typing(who, on) {
   const stick = atEnd();
   const text = who === "assistant" ? t.replying : fill(t.typing, { who: conversation?.staff_name || who });
   $("typing").hidden = !on;
-  $("typing").replaceChildren(...(on ? [dots(), text] : []));
   if (!on) return;
+  $("typing").replaceChildren(dots(), text);
   if (who === "assistant") announce(text);
   if (stick) toEnd();
 }

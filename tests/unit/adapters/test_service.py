@@ -12,10 +12,11 @@ import pytest
 
 from app.adapters.service import AdaptersService
 from app.adapters.store import AdapterStore
+from app.audit.service import AuditLog
 from app.contracts.adapters import AdapterManifest, GateReport, GateRule, content_hash, write_json
 from app.contracts.prompt import PROMPT_VERSION, template_hash
 from app.db.session import Database
-from app.errors import AdapterInvalid, EngineUnavailable, NotFound, NotPromotable, VersionConflict
+from app.errors import AdapterInvalid, EngineUnavailable, NotFound, NotPromotable, StoreUnavailable, VersionConflict
 from tests.adapter_files import adapter_config, adapter_tensors, demo_config, write_adapter
 from tests.conftest import new_database
 from tests.fakes_engine import Scripted, ScriptedEngine
@@ -90,6 +91,7 @@ class Setup:
             database,
             AdapterStore(root / "store"),
             self.engines,
+            AuditLog(lambda: datetime.now(UTC)),
             base_config=demo_config(),
             base_sha256=BASE,
             max_rank=64,
@@ -101,8 +103,48 @@ async def setup(fresh: Database, tmp_path: Path) -> Setup:
     return Setup(fresh, tmp_path)
 
 
+async def audited(database: Database) -> list[tuple[str, str, str, dict[str, object]]]:
+    """Actor, action, subject and details of every entry, oldest first."""
+    async with database.session() as session:
+        rows = await AuditLog(lambda: datetime.now(UTC)).newest(session)
+    return [(row["actor"], row["action"], row["subject"], row["details"]) for row in reversed(rows)]
+
+
+async def test_every_change_is_audited_once_with_who_made_it(setup: Setup, fresh: Database, tmp_path: Path) -> None:
+    folder = make_adapter(tmp_path / "a", 1, verdict=None)
+    version = (await setup.service.add(folder, "system")).version
+    await setup.service.add(folder, "system")
+    with pytest.raises(NotPromotable):
+        await setup.service.promote(version, "ana")
+    make_adapter(tmp_path / "gated", 1)
+    assert (await setup.service.add(tmp_path / "gated", "cli:ben")).version == version
+    await setup.service.add(tmp_path / "gated", "cli:ben")
+    await setup.service.promote(version, "ana")
+    await setup.service.rollback("cli:ben")
+    assert await audited(fresh) == [
+        ("system", "adapter.add", version, {"gate": "none"}),
+        ("cli:ben", "adapter.add", version, {"gate": "pass"}),
+        ("ana", "adapter.promote", version, {"epoch": 1}),
+        ("cli:ben", "adapter.rollback", "base", {"epoch": 2}),
+    ]
+
+
+async def test_a_change_that_cannot_be_audited_is_not_made(
+    setup: Setup, fresh: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = await setup.service.add(make_adapter(tmp_path / "a", 1), "ana")
+
+    async def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(AuditLog, "append", full)
+    with pytest.raises(StoreUnavailable):
+        await setup.service.promote(view.version, "ana")
+    assert (await setup.service.live()).version is None
+
+
 async def test_promotion_loads_every_replica_then_moves_the_pointer(setup: Setup, tmp_path: Path) -> None:
-    view = await setup.service.add(make_adapter(tmp_path / "a", 1))
+    view = await setup.service.add(make_adapter(tmp_path / "a", 1), "ana")
     live = await setup.service.promote(view.version, "ana")
     assert (live.version, live.previous, live.epoch) == (view.version, None, 1)
     assert all(view.version in engine.adapters for engine in setup.engines.values())
@@ -110,8 +152,8 @@ async def test_promotion_loads_every_replica_then_moves_the_pointer(setup: Setup
 
 
 async def test_rollback_gives_the_version_before(setup: Setup, tmp_path: Path) -> None:
-    first = await setup.service.add(make_adapter(tmp_path / "a", 1))
-    second = await setup.service.add(make_adapter(tmp_path / "b", 2))
+    first = await setup.service.add(make_adapter(tmp_path / "a", 1), "ana")
+    second = await setup.service.add(make_adapter(tmp_path / "b", 2), "ana")
     await setup.service.promote(first.version, "ana")
     await setup.service.promote(second.version, "ana")
     live = await setup.service.rollback("ben")
@@ -129,14 +171,14 @@ async def test_rollback_before_any_promotion_is_refused(setup: Setup) -> None:
 async def test_without_a_passing_gate_nothing_is_promoted(
     setup: Setup, tmp_path: Path, verdict: str | None, said: str
 ) -> None:
-    view = await setup.service.add(make_adapter(tmp_path / "a", 1, verdict=verdict))
+    view = await setup.service.add(make_adapter(tmp_path / "a", 1, verdict=verdict), "ana")
     with pytest.raises(NotPromotable, match=said):
         await setup.service.promote(view.version, "ana")
     assert (await setup.service.live()).version is None
 
 
 async def test_one_replica_that_fails_leaves_the_pointer_and_unloads_the_others(setup: Setup, tmp_path: Path) -> None:
-    view = await setup.service.add(make_adapter(tmp_path / "a", 1))
+    view = await setup.service.add(make_adapter(tmp_path / "a", 1), "ana")
     setup.engines["two"].script(Scripted("", fault="down"))
     with pytest.raises(EngineUnavailable):
         await setup.service.promote(view.version, "ana")
@@ -145,14 +187,14 @@ async def test_one_replica_that_fails_leaves_the_pointer_and_unloads_the_others(
 
 
 async def test_a_silent_canary_is_refused(setup: Setup, tmp_path: Path) -> None:
-    view = await setup.service.add(make_adapter(tmp_path / "a", 1))
+    view = await setup.service.add(make_adapter(tmp_path / "a", 1), "ana")
     setup.engines["one"].script(Scripted(""))
     with pytest.raises(EngineUnavailable, match="no words"):
         await setup.service.promote(view.version, "ana")
 
 
 async def test_changed_files_are_refused(setup: Setup, tmp_path: Path) -> None:
-    view = await setup.service.add(make_adapter(tmp_path / "a", 1))
+    view = await setup.service.add(make_adapter(tmp_path / "a", 1), "ana")
     stored = tmp_path / "store" / view.content_sha256 / "adapter_model.safetensors"
     stored.chmod(0o644)
     stored.write_bytes(stored.read_bytes()[:-1] + b"x")
@@ -176,12 +218,12 @@ async def test_faulty_adapters_are_not_registered(setup: Setup, tmp_path: Path) 
         cases.values(), ["hash", "base model", "template", "manifest", "another adapter"], strict=True
     ):
         with pytest.raises(AdapterInvalid, match=said):
-            await setup.service.add(folder)
+            await setup.service.add(folder, "ana")
     assert (await setup.service.list())[0] == []
 
 
 async def test_of_many_promotions_at_once_one_wins_each_epoch(setup: Setup, tmp_path: Path) -> None:
-    views = [await setup.service.add(make_adapter(tmp_path / str(n), n)) for n in range(1, 4)]
+    views = [await setup.service.add(make_adapter(tmp_path / str(n), n), "ana") for n in range(1, 4)]
     results = await asyncio.gather(
         *(setup.service.promote(view.version, "ana", expected_epoch=0) for view in views), return_exceptions=True
     )
@@ -190,7 +232,7 @@ async def test_of_many_promotions_at_once_one_wins_each_epoch(setup: Setup, tmp_
 
 
 async def test_reconciling_loads_what_a_restarted_replica_lost(setup: Setup, tmp_path: Path) -> None:
-    view = await setup.service.add(make_adapter(tmp_path / "a", 1))
+    view = await setup.service.add(make_adapter(tmp_path / "a", 1), "ana")
     await setup.service.promote(view.version, "ana")
     setup.engines["two"].adapters.clear()
     await setup.service.reconcile()
@@ -198,7 +240,7 @@ async def test_reconciling_loads_what_a_restarted_replica_lost(setup: Setup, tmp
 
 
 async def test_a_replica_without_the_files_leaves_the_others_in_step(setup: Setup, tmp_path: Path) -> None:
-    view = await setup.service.add(make_adapter(tmp_path / "a", 1))
+    view = await setup.service.add(make_adapter(tmp_path / "a", 1), "ana")
     await setup.service.promote(view.version, "ana")
     setup.engines["two"].adapters.clear()
     setup.engines["one"] = Folderless()
@@ -207,7 +249,7 @@ async def test_a_replica_without_the_files_leaves_the_others_in_step(setup: Setu
 
 
 async def test_a_failed_promotion_unloads_what_was_still_loading(setup: Setup, tmp_path: Path) -> None:
-    view = await setup.service.add(make_adapter(tmp_path / "a", 1))
+    view = await setup.service.add(make_adapter(tmp_path / "a", 1), "ana")
     setup.engines |= {"one": Slow(), "two": Folderless()}
     with pytest.raises(AdapterInvalid, match="no adapter in this folder"):
         await setup.service.promote(view.version, "ana")
@@ -219,8 +261,8 @@ async def test_a_failed_promotion_unloads_what_was_still_loading(setup: Setup, t
 async def test_after_a_change_of_the_base_model_the_base_model_serves(
     setup: Setup, fresh: Database, tmp_path: Path
 ) -> None:
-    first = await setup.service.add(make_adapter(tmp_path / "a", 1))
-    second = await setup.service.add(make_adapter(tmp_path / "b", 2))
+    first = await setup.service.add(make_adapter(tmp_path / "a", 1), "ana")
+    second = await setup.service.add(make_adapter(tmp_path / "b", 2), "ana")
     await setup.service.promote(first.version, "ana")
     await setup.service.promote(second.version, "ana")
     assert (await setup.service.served()).version == second.version
@@ -229,6 +271,7 @@ async def test_after_a_change_of_the_base_model_the_base_model_serves(
         fresh,
         AdapterStore(tmp_path / "store"),
         {"one": engine},
+        AuditLog(lambda: datetime.now(UTC)),
         base_config=demo_config(),
         base_sha256="c" * 64,
         max_rank=64,

@@ -10,7 +10,9 @@ import pytest
 
 from app.adapters.service import AdaptersService
 from app.adapters.store import AdapterStore
+from app.audit.service import AuditLog
 from app.bootstrap import EngineSetup, Runtime, quiet
+from app.chat.pipeline import utc_now
 from app.db.session import Database
 from app.main import Started, _cancel, _start_engine
 from app.settings import Settings
@@ -21,7 +23,9 @@ pytestmark = pytest.mark.anyio
 
 async def test_nothing_reconciles_after_a_stop_during_the_start(database: Database, tmp_path: Path) -> None:
     engine = ScriptedEngine(state="starting")
-    adapters = AdaptersService(database, AdapterStore(tmp_path), {}, base_config=None, base_sha256=None, max_rank=64)
+    adapters = AdaptersService(
+        database, AdapterStore(tmp_path), {}, AuditLog(utc_now), base_config=None, base_sha256=None, max_rank=64
+    )
     unused = cast(Any, None)
     settings = Settings(_env_file=None, adapters=tmp_path)
     parts = Runtime(
