@@ -71,8 +71,8 @@ class Draft:
         return self._make(kind, self._safety(text_id) if judged else self._text(text_id), routes=routes)
 
     def handoff(self, reason: str) -> Reply:
-        """A person takes over, on request."""
-        text = self._text("handoff_open" if self._people_here else "handoff_closed")
+        """A person takes over, on request: said in the language of the request."""
+        text = self._safety("handoff_open" if self._people_here else "handoff_closed")
         return self._make(ReplyKind.HANDOFF, text, routes=("human",), handoff=reason)
 
     def safe(self, stage: str) -> Reply:
@@ -120,7 +120,7 @@ class Draft:
         return "".join(f"\n\n{text}" for text in (part, net) if text)
 
     def _safety(self, text_id: str) -> str:
-        """A text of triage in the language that the patient writes in now, in both where she mixes them.
+        """A text in the language that the patient writes in now, in both where she mixes them.
 
         A message that tells no language ("911?") is taken to be in that of her last one that does, else in the chat's.
         """

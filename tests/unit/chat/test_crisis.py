@@ -19,6 +19,7 @@ from app.contracts.site import Site, load_site
 from app.engine.protocol import Limits
 from app.errors import EngineUnavailable, RedactionFailed, RetrievalFailed
 from app.guardrails.active import ActivePolicies, Policies, compiled
+from app.guardrails.language import languages
 from app.guardrails.learned import Classifier
 from app.guardrails.policy import default_bundle_folder, load_bundle
 from app.guardrails.scope import Scope
@@ -132,6 +133,23 @@ async def test_a_same_day_text_follows_the_message_too_and_other_texts_the_sessi
     reply = await reply_to("are you a robot", language="es")
     assert reply.kind is ReplyKind.DISCLOSE
     assert "Soy un asistente" in reply.text
+
+
+@pytest.mark.parametrize(
+    ("message", "session", "spoken"),
+    [
+        ("quiero hablar con una persona", "en", ("es",)),
+        ("I want to talk to a person", "es", ("en",)),
+        ("I want to talk con una persona por favor", "en", ("es", "en")),
+    ],
+)
+async def test_who_asks_for_a_person_is_answered_in_her_own_language(
+    message: str, session: str, spoken: tuple[str, ...]
+) -> None:
+    reply = await reply_to(message, language=session)
+    assert reply.kind is ReplyKind.HANDOFF
+    assert languages(reply.text.split("\n\n")[0]) == spoken[:1]
+    assert len(reply.text.split("\n\n")) == len(spoken)
 
 
 async def test_a_guessed_wish_for_a_person_is_handed_over_and_does_not_replace_a_same_day_text() -> None:
