@@ -20,7 +20,7 @@ RUN apt-get update \
 WORKDIR /srv/bedside
 COPY --from=build /opt/bedside /opt/bedside
 COPY app/__init__.py app/errors.py app/
-COPY app/engine/__init__.py app/engine/command.py app/engine/
+COPY app/engine/__init__.py app/engine/command.py app/engine/lora_on_cpu.py app/engine/
 COPY docker/start_engine.py docker/
 COPY demo/model/ demo/model/
 # vLLM pins its threads to cores by itself; inside a container that needs rights that it does not get, so: nobind.

@@ -25,7 +25,9 @@ from training.demo_model.sources import read
 from training.demo_model.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from training.encoder.hospitals import HospitalArticle, Section, hospitals
 from training.finetune.adapter import base_hash, measured_card, read_manifest, require_base
+from training.finetune.config import load_config, require_start
 from training.small_model.attention import ATTENTION, Layout, laid_out
+from training.small_model.package import BASE_ID, WEIGHTS_SHA256
 from training.small_model.readings import HospitalReadings, MixedReadings
 from training.small_model.recipe import CHECKPOINT, ReadingLoop, SmallModelSettings, rows, train
 
@@ -223,3 +225,12 @@ def test_the_gate_writes_its_figures_into_the_card_and_again() -> None:
     assert once == card.replace("Not gated yet.", "Gate: **pass**")
     assert measured_card("# Adapter\n", ["Gate: **fail**"]).count("Gate: **fail**") == 1
     assert measured_card(once, ["Gate: **fail**"]) == card.replace("Not gated yet.", "Gate: **fail**")
+
+
+def test_the_shipped_reader_is_whole_and_belongs_to_the_fetched_model() -> None:
+    config = load_config(Path("demo/small_model/support.yaml"))
+    assert config.start_from is not None
+    require_start(config)
+    manifest = read_manifest(config.start_from)
+    assert (manifest.base_id, manifest.base_sha256) == (BASE_ID, WEIGHTS_SHA256)
+    assert (manifest.base_id, manifest.rank, manifest.alpha) == (config.base_id, config.lora.rank, config.lora.alpha)
