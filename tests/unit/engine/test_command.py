@@ -12,7 +12,6 @@ import pytest
 
 from app.engine.command import (
     TARGET_MODULES,
-    cpu_dtype,
     detect_device,
     engine_command,
     engine_environment,
@@ -34,41 +33,20 @@ def option(command: list[str], name: str) -> str:
 
 
 def test_cpu_command() -> None:
-    command = engine_command("demo/model", SOCKET, served_name="base", dtype="float32", python="/venv/bin/python")
+    command = engine_command("demo/model", SOCKET, served_name="base", python="/venv/bin/python")
     assert command[:3] == ["/venv/bin/python", "-m", "vllm.entrypoints.openai.api_server"]
     assert option(command, "--model") == "demo/model"
     assert option(command, "--uds") == str(SOCKET)
     assert option(command, "--served-model-name") == "base"
     assert option(command, "--max-loras") == "4"
     assert option(command, "--max-lora-rank") == "64"
-    assert option(command, "--dtype") == "float32"
-    assert option(engine_command("demo/model", SOCKET, served_name="base"), "--dtype") == cpu_dtype()
+    assert option(command, "--dtype") == "bfloat16"
     at = command.index("--lora-target-modules") + 1
     assert tuple(command[at : at + 8]) == (*TARGET_MODULES, "--shutdown-timeout")
     assert "--enforce-eager" in command
     assert {"--no-enable-log-requests", "--disable-uvicorn-access-log", "--enable-lora"} <= set(command)
     assert "--host" not in command
     assert "--port" not in command
-
-
-@pytest.mark.parametrize(
-    ("cpuinfo", "dtype"),
-    [
-        ("processor : 0\nflags\t\t: fma avx2 avx512f\n", "float32"),
-        ("processor : 0\nflags\t\t: fma avx2 avx512_bf16 amx_tile\n", "bfloat16"),
-        ("Features\t: fp asimd sve svebf16\n", "bfloat16"),
-        ("Features\t: fp asimd\n", "float32"),
-        ("nothing of the kind", "bfloat16"),
-        (None, "bfloat16"),
-    ],
-)
-def test_a_cpu_computes_in_the_type_that_it_has_instructions_for(
-    tmp_path: Path, cpuinfo: str | None, dtype: str
-) -> None:
-    if cpuinfo is not None:
-        (tmp_path / "proc").mkdir()
-        (tmp_path / "proc/cpuinfo").write_text(cpuinfo)
-    assert cpu_dtype(tmp_path) == dtype
 
 
 def test_gpu_command() -> None:
