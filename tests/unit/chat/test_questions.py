@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.chat.questions import MOST, bare, split
+from tests.cost import seconds
 
 QUESTIONS = [
     "where do I park", "can my kids come in", "how much is the garage", "what time do you close", "is there wifi",
@@ -94,6 +93,4 @@ def test_lists_of_symptoms_stay_whole(symptoms: list[str]) -> None:
 
 @pytest.mark.parametrize("message", ["? " * 2_000, "and where is it? " * 235, "where is it and " * 250])
 def test_a_hostile_message_is_read_in_little_time(message: str) -> None:
-    began = time.process_time()
-    split(message)
-    assert time.process_time() - began < 0.2
+    assert seconds(lambda: split(message), most=0.2) < 0.2

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from time import perf_counter
 
 import pytest
 
 from app.contracts.site import load_site
+from tests.cost import grows, seconds
 from training.curate.clauses import clauses
 from training.curate.contradictions import Contradictions
 from training.curate.disagreements import Disagreements, Said
@@ -177,14 +177,11 @@ def test_an_answer_is_supported_sentence_by_sentence() -> None:
 
 
 def test_stance_takes_time_in_step_with_length() -> None:
-    def seconds(times: int) -> float:
-        begun = perf_counter()
+    def read(times: int) -> None:
         for unit in ("not ", "no x, ", "without a ", "insurance will ", "may also ", "that not "):
             opposed(unit * times, unit * times + "x")
-        return perf_counter() - begun
 
-    seconds(10)
-    assert seconds(4000) < 40 * seconds(400)
+    assert grows(lambda times: seconds(lambda: read(times)), 400, 4000, most=40) < 40
 
 
 def test_a_sentence_has_clauses() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import perf_counter
 
 import pytest
 
 from app.contracts.site import load_site
+from tests.cost import grows, seconds
 from training.curate.contradictions import Contradictions
 from training.curate.disagreements import Disagreements, Said
 from training.curate.meaning import Meanings, vectors_of
@@ -130,14 +130,11 @@ def test_only_an_answer_without_limits_affirms() -> None:
 
 
 def test_replies_take_time_in_step_with_length() -> None:
-    def seconds(times: int) -> float:
-        begun = perf_counter()
+    def read(times: int) -> None:
         for unit in ("oh ,, ", "not ", "no sense ", "never a small ", "send you ", "so but "):
             replied("Can I?", unit * times + "!")
-        return perf_counter() - begun
 
-    seconds(10)
-    assert seconds(4000) < 40 * seconds(400)
+    assert grows(lambda times: seconds(lambda: read(times)), 400, 4000, most=40) < 40
 
 
 def pairs(truth: Truth, meanings: Meanings, *answers: tuple[str, str]) -> list[tuple[int, int]]:
