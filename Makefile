@@ -50,6 +50,7 @@ mutate-policies: setup ## weaken each safety rule in turn; every time a test of 
 	@$(BIN)/python -m tests.mutate_policies $(ARGS)
 
 train: setup ## curate the demo transcripts, fine-tune the demo adapter, gate it, say whether it may be promoted
+	@$(BIN)/bedside-train dialogues
 	@$(BIN)/bedside-train curate demo/curate.yaml
 	@$(BIN)/bedside-train finetune demo/adapters/curated.yaml
 	@$(BIN)/bedside-train gate var/training/support --config demo/adapters/curated.yaml

@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# Training and the gate: `bedside-train ...`. Runs once and ends; it needs no network.
+# Training and the gate: `bedside-train ...`. Runs once and ends; it needs no network. The gate starts vLLM and a database.
 #   docker build -f docker/training.Dockerfile -t bedside-training .                          (CPU)
 #   docker build -f docker/training.Dockerfile -t bedside-training --build-arg LOCK=gpu .     (NVIDIA GPU)
 # A registry or proxy of your own: add --secret id=pip,src=pip.conf (and --build-arg HTTPS_PROXY=...).
@@ -16,7 +16,11 @@ RUN /opt/bedside/bin/python -m pip install -q --no-deps --no-build-isolation -e 
     && /opt/bedside/bin/python -m compileall -q app training
 
 FROM python:3.11-slim-bookworm
-RUN groupadd --gid 10001 bedside \
+# The gate asks vLLM, whose CPU kernels are linked against libnuma; the slim image lacks it.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libnuma1 \
+    && rm -rf /var/lib/apt/lists/* \
+    && groupadd --gid 10001 bedside \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/cache/training --shell /usr/sbin/nologin bedside \
     && install -d -o 10001 -g 10001 -m 0750 /var/cache/training /srv/bedside/var/training
 WORKDIR /srv/bedside

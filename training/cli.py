@@ -22,7 +22,7 @@ cli.command()(curation.curate)
 cli.command("demo-sources")(curation.demo_sources)
 cli.add_typer(curation.data, name="data")
 cli.command()(evaluation.evaluate)
-cli.command()(evaluation.judge)
+cli.command()(evaluation.gate)
 cli.add_typer(clinicians.panel, name="panel")
 cli.add_typer(clinicians.signoff, name="signoff")
 
@@ -44,34 +44,8 @@ def finetune(
     trained = train(settings, resume=resume)
     manifest = write_adapter(trained, settings)
     typer.echo(f"{manifest.version} written to {settings.output}")
-    typer.echo(f"held-out loss {trained.metrics['held_out_loss']:.3f}; next: bedside-train gate {settings.output}")
-
-
-@cli.command()
-def gate(
-    adapter: Annotated[Path, typer.Argument(help="The adapter's folder.")],
-    config: Annotated[Path, typer.Option(help="The config it was trained with.")] = Path("demo/adapters/support.yaml"),
-    thresholds: Annotated[Path | None, typer.Option(help="Other bounds than the shipped ones.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N dialogues (for a trial).")] = None,
-) -> None:
-    """Answer the held-out dialogues with base and adapter, apply the rules, write gate_report.json.
-
-    Exit status 0: pass; 2: fail or inconclusive.
-    """
-    from training.finetune.config import load_config
-    from training.finetune.gate import THRESHOLDS, load_thresholds
-
-    settings = load_config(config)
-    policy = load_thresholds(thresholds or THRESHOLDS)
-    typer.echo("Loading the training libraries ...", err=True)
-    from training.finetune.gating import run_gate
-
-    report = run_gate(adapter, settings, *policy, limit=limit)
-    for rule in report.rules:
-        typer.echo(f"{'pass' if rule.passed else 'FAIL'}  {rule.name}: {rule.value:g} ({rule.bound}) {rule.detail}")
-    typer.echo(f"verdict: {report.verdict}")
-    if report.verdict != "pass":
-        raise typer.Exit(2)
+    typer.echo(f"held-out loss {trained.metrics['held_out_loss']:.3f}")
+    typer.echo(f"next: bedside-train gate {settings.output} --config {config}")
 
 
 @cli.command("gate-calibrate")
@@ -95,7 +69,7 @@ def gate_calibrate(
 def dialogues(
     articles: Annotated[Path, typer.Option(help="Folder of the hospital's articles.")] = Path("demo/articles"),
     written: Annotated[Path, typer.Option(help="Questions written by people.")] = Path("demo/dialogues/questions.yaml"),
-    out: Annotated[Path, typer.Option(help="Folder for train.jsonl and held_out.jsonl.")] = Path("demo/dialogues"),
+    out: Annotated[Path, typer.Option(help="Folder for train.jsonl and held_out.jsonl.")] = Path("var/dialogues"),
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
 ) -> None:
     """Build training and held-out dialogues from articles and written questions; whole articles are held out."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from app.contracts.prompt import PromptMessage
@@ -54,6 +54,24 @@ async def served(model: Path | str, adapters: Mapping[str, Path] | None = None) 
                 await engine.aclose()
         finally:
             await launcher.stop()
+
+
+Starting = Callable[[], Awaitable[Engine]]
+"""Gives the engine; the first call starts it."""
+
+
+@asynccontextmanager
+async def on_demand(model: Path | str) -> AsyncIterator[Starting]:
+    """An engine for ``model`` that is started by whoever needs it first, and stopped at the end. Raises as served."""
+    running: list[Engine] = []
+    async with AsyncExitStack() as stack:
+
+        async def engine() -> Engine:
+            if not running:
+                running.append(await stack.enter_async_context(served(model)))
+            return running[0]
+
+        yield engine
 
 
 async def answer_all(

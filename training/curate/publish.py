@@ -1,7 +1,8 @@
 """Publish: training dialogues out of curated records, in the form that fine-tuning reads.
 
-The wanted answer is never what the staff said but the one to three sentences of an approved passage that say the same:
-in service every answer cites an article. What no passage supports is left out and counted.
+The wanted answer is never what the staff said but the one to three sentences of an approved passage that say the same,
+and after them what else it says: in service every answer cites an article. What no passage supports is left out and
+counted.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from training.curate.stages import RECORDS, Context, StageReport
 from training.curate.streams import mapped
 from training.curate.support import Bounds, Found, Support
 from training.finetune.data import Dialogue
-from training.finetune.dialogues import Section, held_out
+from training.finetune.dialogues import Section, held_out, whole_answer
 
 Side = Literal["train", "validation", "held_out"]
 SIDES: tuple[Side, ...] = ("train", "validation", "held_out")
@@ -154,7 +155,7 @@ class Dialogues:
             return "leaning_question"
         found = self._support.find(exchange.question, exchange.said)
         if isinstance(found, Found):
-            sentences = " ".join(found.section.sentences[place] for place in found.places)
+            sentences = " ".join(whole_answer(found.section.sentences, found.places))
             return _made(record, exchange, found.section, f"{sentences} [1]", "answer")
         if not exchange.declined or not asks(exchange.question):
             return found

@@ -99,8 +99,15 @@ def _failures(rule: FailuresRule, context: Context) -> RuleResult:
     detail += _listed(" in", [context.table.items[place] for place in failed])
     if cases < rule.min_cases:
         detail += f"; {rule.min_cases} cases are needed"
-    champion = len({context.clusters[place] for place in before})
-    return _result(rule, named, bound, outcome, detail, candidate=float(events), champion=float(champion))
+    theirs = {context.clusters[place] for place in before}
+    added = [place for place in failed if context.clusters[place] not in theirs]
+    inherited = False
+    if rule.inherited and outcome == "fail":
+        own = len({context.clusters[place] for place in added})
+        detail += f"; {own} of them not under the champion" + _listed(":", [context.table.items[n] for n in added])
+        inherited = own <= rule.max_failures and cases >= rule.min_cases
+    made = _result(rule, named, bound, outcome, detail, candidate=float(events), champion=float(len(theirs)))
+    return _inherited(made) if inherited else made
 
 
 def _cases(metrics: Sequence[Metric], columns: Sequence[Values], context: Context) -> tuple[int, list[int]]:
@@ -140,10 +147,21 @@ def _bound(rule: BoundRule, context: Context) -> RuleResult:
         return _unmeasured(rule, rule.measured, bound, context, rule.metric or rule.labels)
     outcome: Outcome = "pass" if _holds(compared.candidate, rule.min, rule.max) else "fail"
     detail = _told(compared)
+    made = _result(rule, rule.measured, bound, outcome, detail, compared=compared)
     if compared.difference.n < rule.min_items:
-        outcome = "inconclusive"
-        detail += f"; {rule.min_items} items are needed"
-    return _result(rule, rule.measured, bound, outcome, detail, compared=compared)
+        needed = f"{detail}; {rule.min_items} items are needed"
+        return made.model_copy(update={"outcome": "inconclusive", "detail": needed})
+    if outcome == "fail" and rule.inherited is not None and not _holds(compared.champion, rule.min, rule.max):
+        oriented = compared.difference if rule.min is not None else -compared.difference
+        if non_inferiority(oriented, rule.inherited) == "pass":
+            return _inherited(made)
+    return made
+
+
+def _inherited(made: RuleResult) -> RuleResult:
+    """A missed bound that the champion misses as well, and that the candidate does not make worse."""
+    detail = f"{made.detail}; inherited: the champion misses the bound too"
+    return made.model_copy(update={"outcome": "pass", "inherited": True, "detail": detail})
 
 
 def _not_worse(rule: NotWorseRule, context: Context) -> RuleResult:
@@ -182,7 +200,13 @@ def _flips(rule: FlipsRule, context: Context) -> RuleResult:
     if not enough:
         detail += f"; {rule.min_pairs} pairs are needed"
     champion = len(before) / compared if compared else None
-    return _result(rule, named, bound, outcome, detail, candidate=share, champion=champion)
+    made = _result(rule, named, bound, outcome, detail, candidate=share, champion=champion)
+    if rule.inherited and outcome == "fail" and enough:
+        own = [pair for pair in flipped if pair not in before]
+        told = f"{detail}; {len(own)} of them not under the champion{_listed(':', own)}"
+        made = made.model_copy(update={"detail": told})
+        return _inherited(made) if len(own) / pairs <= rule.max else made
+    return made
 
 
 def _flipped(rule: FlipsRule, context: Context, *, champion: bool) -> tuple[list[str], int]:

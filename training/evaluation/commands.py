@@ -1,4 +1,4 @@
-"""``bedside-train evaluate``: what an administrator types, and what she reads when it is done."""
+"""``bedside-train evaluate`` and ``gate``: what an administrator types, and what she reads when it is done."""
 
 from __future__ import annotations
 
@@ -15,37 +15,43 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from training.evaluation.evaluate import Evaluation
+    from training.evaluation.gating import Gated
     from training.evaluation.table import Metric
 
 ITEMS = Path(__file__).with_name("items")
 """The evaluation set of the project."""
 
+Against = Annotated[str, typer.Option(help="The champion's folder, or base for the base model alone.")]
+Items = Annotated[Path, typer.Option(help="Folder of evaluation items.", show_default="the shipped set")]
+SiteFolder = Annotated[Path, typer.Option(help="Folder with site.yaml and articles/.")]
+Bundle = Annotated[Path | None, typer.Option(help="Another policy bundle than the shipped one.")]
+State = Annotated[Path, typer.Option(help="Folder for the search index and the encoder's file.")]
+Passages = Annotated[int, typer.Option(min=1, max=8, help="Passages put before the model.")]
+AtOnce = Annotated[int, typer.Option(min=1, max=256, help="Items that are answered at the same time.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first N items (for a trial).")]
+
 
 def evaluate(
     adapter: Annotated[Path, typer.Argument(help="The candidate's folder.")],
     out: Annotated[Path, typer.Option(help="Folder for runs, scores and answers; a stopped evaluation in it goes on.")],
-    against: Annotated[str, typer.Option(help="The champion's folder, or base for the base model alone.")] = "base",
-    items: Annotated[Path, typer.Option(help="Folder of evaluation items.", show_default="the shipped set")] = ITEMS,
+    against: Against = "base",
+    items: Items = ITEMS,
     base_model: Annotated[str, typer.Option(help="The base model of both, a folder or a hub id.")] = "demo/model",
-    site: Annotated[Path, typer.Option(help="Folder with site.yaml and articles/.")] = Path("demo"),
-    policies: Annotated[Path | None, typer.Option(help="Another policy bundle than the shipped one.")] = None,
-    state: Annotated[Path, typer.Option(help="Folder for the search index and the encoder's file.")] = Path("var"),
+    site: SiteFolder = Path("demo"),
+    policies: Bundle = None,
+    state: State = Path("var"),
     canaries: Annotated[Path | None, typer.Option(help="Texts planted in training data, one a line.")] = None,
-    passages: Annotated[int, typer.Option(min=1, max=8, help="Passages put before the model.")] = 1,
+    passages: Passages = 1,
     max_tokens: Annotated[int, typer.Option(min=16, max=2048, help="Tokens of one answer.")] = 192,
-    at_once: Annotated[int, typer.Option(min=1, max=256, help="Items that are answered at the same time.")] = 16,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N items (for a trial).")] = None,
+    at_once: AtOnce = 16,
+    limit: Limit = None,
 ) -> None:
     """Answer the evaluation items with base, champion and candidate as patients would be answered, and score them."""
     import asyncio
 
     from rich.console import Console
 
-    from app.logging import configure
-
-    configure("error", "text")
-    console = Console(stderr=True)
-    console.print("Loading the encoder, the policies and the articles ...")
+    console = _console()
     from training.evaluation.evaluate import BASE, Plan
     from training.evaluation.evaluate import evaluate as run
     from training.evaluation.pipeline import Setup
@@ -64,41 +70,89 @@ def evaluate(
         at_once=at_once,
         limit=limit,
     )
+    from training.serving import on_demand
+
+    async def answered(progress: Progress) -> Evaluation:
+        async with on_demand(base_model) as engine:
+            return await run(plan, engine, _bars(progress))
+
     with _progress(console) as progress:
-        evaluation = asyncio.run(run(plan, _bars(progress)))
+        evaluation = asyncio.run(answered(progress))
     Console().print(_summary(evaluation))
-    typer.echo(f"scores: {out / 'scores.json'}; next: bedside-train judge {out} {adapter}")
+    typer.echo(f"scores: {out / 'scores.json'}; next: bedside-train gate {adapter}")
 
 
-def judge(
-    evaluation: Annotated[Path, typer.Argument(help="The folder that `bedside-train evaluate` wrote.")],
-    adapter: Annotated[Path, typer.Argument(help="The candidate's folder.")],
-    trained_on: Annotated[
-        list[Path] | None, typer.Option(help="A file of dialogues that it learnt from; may be repeated.")
+def gate(
+    adapter: Annotated[Path, typer.Argument(help="The adapter's folder.")],
+    config: Annotated[Path, typer.Option(help="The config it was trained with.")] = Path("demo/adapters/support.yaml"),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for answers and report; a stopped gate in it goes on.")
     ] = None,
-    metrics: Annotated[Path | None, typer.Option(help="metrics.jsonl of its training, for the curves.")] = None,
+    against: Against = "base",
     thresholds: Annotated[Path | None, typer.Option(help="Another policy than the shipped one.")] = None,
-    items: Annotated[Path, typer.Option(help="Folder of evaluation items.", show_default="the shipped set")] = ITEMS,
-    site: Annotated[Path, typer.Option(help="Folder with site.yaml and articles/.")] = Path("demo"),
+    items: Items = ITEMS,
+    site: SiteFolder = Path("demo"),
+    policies: Bundle = None,
+    state: State = Path("var"),
+    passages: Passages = 1,
+    at_once: AtOnce = 16,
+    limit: Limit = None,
 ) -> None:
-    """Apply the gate's policy to an evaluation and write report.html and report.json beside it.
+    """Answer the evaluation items with base, champion and candidate, apply the policy, write gate_report.json.
 
     Exit status 0: pass; 2: fail or inconclusive.
     """
-    from training.evaluation.judging import judge_evaluation
-    from training.evaluation.rules import THRESHOLDS, load_policy
+    import asyncio
 
+    from training.evaluation.rules import THRESHOLDS, load_policy
+    from training.finetune.config import load_config
+
+    settings = load_config(config)
     policy, digest = load_policy(thresholds or THRESHOLDS)
-    judged = judge_evaluation(
-        evaluation, adapter, policy, items=items, articles=site / "articles", trained_on=trained_on or (),
-        metrics=metrics, thresholds_sha256=digest,
-    )  # fmt: skip
-    for reason in judged.decision.reasons:
-        typer.echo(reason)
-    typer.echo(f"report: {judged.report}")
-    typer.echo(f"verdict: {judged.decision.verdict}")
-    if judged.decision.verdict != "pass":
+    out = out or Path("var/evaluation") / adapter.resolve().name
+    console = _console()
+    from training.evaluation.evaluate import BASE, Plan
+    from training.evaluation.gating import last_line, run_gate
+    from training.evaluation.pipeline import Setup
+
+    plan = Plan(
+        candidate=adapter,
+        champion=None if against == BASE else Path(against),
+        items=items,
+        out=out,
+        base_model=settings.base_model,
+        site=site,
+        state=state,
+        policies=policies,
+        setup=Setup(prompt_passages=passages),
+        at_once=at_once,
+        limit=limit,
+    )
+    from training.serving import on_demand
+
+    async def judged(progress: Progress) -> Gated:
+        async with on_demand(settings.base_model) as engine:
+            return await run_gate(plan, settings, policy, digest, engine, _bars(progress))
+
+    with _progress(console) as progress:
+        gated = asyncio.run(judged(progress))
+    for rule in gated.report.rules:
+        typer.echo(f"{'pass' if rule.passed else 'FAIL'}  {rule.name}: {rule.value:g} ({rule.bound}) {rule.detail}")
+    typer.echo(f"report: {gated.judged.report}")
+    typer.echo(last_line(gated, adapter))
+    if gated.judged.decision.verdict != "pass":
         raise typer.Exit(2)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    from app.logging import configure
+
+    configure("error", "text")
+    console = Console(stderr=True)
+    console.print("Loading the encoder, the policies and the articles ...")
+    return console
 
 
 def _lines(path: Path | None) -> tuple[str, ...]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.contracts.adapters import AdapterManifest
-from app.engine.protocol import Engine
 from app.errors import ConfigurationError
 from training.evaluation.answers import Answered, Identity, Kept, Run, complete, write_run
 from training.evaluation.items import Item, ItemSet, content_hash, load_items
@@ -16,7 +14,7 @@ from training.evaluation.pipeline import Parts, Setup, answer_items, opened
 from training.evaluation.scorers import Context, scorers
 from training.evaluation.scorers.replies import got, got_route, wanted_reply
 from training.evaluation.table import Metric, ScoreTable, write_table
-from training.serving import served
+from training.serving import Starting
 
 BASE = "base"
 """In place of a champion's folder: the base model alone."""
@@ -62,8 +60,10 @@ def quiet(_system: str, _items: int) -> Callable[[], None]:
     return lambda: None
 
 
-async def evaluate(plan: Plan, started: Started = quiet) -> Evaluation:
+async def evaluate(plan: Plan, engine: Starting, started: Started = quiet) -> Evaluation:
     """Answer, score and write ``runs/*.json`` and ``scores.json`` under ``plan.out``.
+
+    ``engine`` serves ``plan.base_model``; it is not started where every answer is kept from a run before.
 
     Raises ConfigurationError, AdapterInvalid (an adapter is broken or made for another base), DependencyError (engine,
     database or a step of the pipeline failed: what was answered is kept, run it again).
@@ -77,7 +77,7 @@ async def evaluate(plan: Plan, started: Started = quiet) -> Evaluation:
     async with opened(plan.site, plan.state, plan.setup, plan.policies) as parts:
         # 2. Three systems answer the same items.
         systems = {BASE: None, "champion": champion, "candidate": candidate}
-        runs = await _runs(plan, parts, items, systems, started)
+        runs = await _runs(plan, parts, items, systems, engine, started)
         # 3. Scores.
         context = Context(parts.site, parts.detector, items.items, plan.canaries)
         table = scored(items, runs["candidate"], runs["champion"], context)
@@ -94,7 +94,12 @@ def limited(items: ItemSet, limit: int | None) -> ItemSet:
 
 
 async def _runs(
-    plan: Plan, parts: Parts, items: ItemSet, systems: dict[str, AdapterManifest | None], started: Started
+    plan: Plan,
+    parts: Parts,
+    items: ItemSet,
+    systems: dict[str, AdapterManifest | None],
+    engine: Starting,
+    started: Started,
 ) -> dict[str, Run]:
     from training.finetune.adapter import base_hash
 
@@ -102,30 +107,26 @@ async def _runs(
     folders = {"champion": plan.champion, "candidate": plan.candidate}
     runs: dict[str, Run] = {}
     done: dict[str | None, Run] = {}
-    async with AsyncExitStack() as stack:
-        engine: Engine | None = None
-        for system, manifest in systems.items():
-            sha256 = None if manifest is None else manifest.content_sha256
-            identity = parts.identity(system, sha256, base_sha256, items.sha256)
-            kept = Kept(plan.out / "answers", identity)
-            answers = kept.read()
-            if sha256 in done:  # the champion is the base model, or the candidate itself
-                run = _renamed(done[sha256], identity)
-            elif all(name in answers for name in order):
-                run = complete(identity, order, answers)
-            else:
-                if engine is None:
-                    engine = await stack.enter_async_context(served(plan.base_model))
-                if manifest is not None:
-                    folder = folders[system]
-                    await engine.load_adapter(manifest.version, str(_resolved(folder)))
-                run = await answer_items(
-                    parts, engine, identity, items, kept, adapter=manifest.version if manifest else None,
-                    at_once=plan.at_once, done=started(system, len(order)),
-                )  # fmt: skip
-            runs[system] = done[sha256] = run
-            (plan.out / "runs").mkdir(parents=True, exist_ok=True)
-            write_run(run, plan.out / "runs" / f"{system}.json")
+    for system, manifest in systems.items():
+        sha256 = None if manifest is None else manifest.content_sha256
+        identity = parts.identity(system, sha256, base_sha256, items.sha256)
+        kept = Kept(plan.out / "answers", identity)
+        answers = kept.read()
+        if sha256 in done:  # the champion is the base model, or the candidate itself
+            run = _renamed(done[sha256], identity)
+        elif all(name in answers for name in order):
+            run = complete(identity, order, answers)
+        else:
+            running = await engine()
+            if manifest is not None:
+                await running.load_adapter(manifest.version, str(_resolved(folders[system])))
+            run = await answer_items(
+                parts, running, identity, items, kept, adapter=manifest.version if manifest else None,
+                at_once=plan.at_once, done=started(system, len(order)),
+            )  # fmt: skip
+        runs[system] = done[sha256] = run
+        (plan.out / "runs").mkdir(parents=True, exist_ok=True)
+        write_run(run, plan.out / "runs" / f"{system}.json")
     return runs
 
 

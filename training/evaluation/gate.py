@@ -60,7 +60,12 @@ def decide(results: Sequence[RuleResult]) -> Decision:
     if undecided:
         first = f"The gate is inconclusive, which blocks: {len(undecided)} of {len(deciding)} rules are undecided."
         return Decision("inconclusive", [first, *told])
-    return Decision("pass", [f"The gate passes: all {len(deciding)} rules hold."])
+    first = f"The gate passes: all {len(deciding)} rules hold."
+    inherited = [result for result in deciding if result.inherited]
+    if not inherited:
+        return Decision("pass", [first])
+    second = f"{len(inherited)} of them only as the champion misses the bound too: the service's failing."
+    return Decision("pass", [f"{first} {second}", *(f"{one.name} ({one.gate}): {one.detail}." for one in inherited)])
 
 
 def to_report(

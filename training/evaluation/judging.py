@@ -1,4 +1,4 @@
-"""From what ``bedside-train evaluate`` wrote to a verdict: facts, the policy's rules, a report."""
+"""From the answers and their scores to a verdict: facts, the policy's rules, a report."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from training.evaluation.curves import read_metrics
 from training.evaluation.facts import Facts
 from training.evaluation.gate import Decision, decide, judge
 from training.evaluation.items import Item, ItemSet, load_items
+from training.evaluation.probes import Probes
 from training.evaluation.report import Evidence, write_report
 from training.evaluation.results import RuleResult
 from training.evaluation.rules import NonInferiorRule, Policy
@@ -28,11 +29,12 @@ RUN_OF_WORDS = 13
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The decision, each rule's result, and where the report lies."""
+    """The decision, each rule's result, where the report lies, and the hash of the weights as they lie there."""
 
     decision: Decision
     results: list[RuleResult]
     report: Path
+    adapter_sha256: str
 
 
 def judge_evaluation(
@@ -45,12 +47,13 @@ def judge_evaluation(
     trained_on: Sequence[Path],
     metrics: Path | None = None,
     thresholds_sha256: str = "",
+    probes: Probes | None = None,
 ) -> Judged:
     """Judge the evaluation in ``folder``, and write ``report.html`` and ``report.json`` beside it.
 
     ``trained_on`` are the files of dialogues that the adapter learnt from, ``metrics`` the run's metrics.jsonl. What
     nobody measured stays open, and an open rule blocks. Raises ConfigurationError where files are missing or do not
-    belong together.
+    belong together, AdapterInvalid where the weights are missing.
     """
     # 1. What was answered and scored.
     table = read_table(folder / "scores.json")
@@ -60,7 +63,7 @@ def judge_evaluation(
     asked = _asked(load_items(items, articles), candidate)
     # 2. Facts about files and training.
     manifest = _manifest(adapter)
-    facts = gather(manifest, adapter, base, candidate, asked, trained_on)
+    facts = gather(manifest, adapter, base, candidate, asked, trained_on, probes)
     # 3. The rules.
     results = judge(table, facts, policy)
     # 4. The report.
@@ -76,7 +79,7 @@ def judge_evaluation(
         margins={rule.metric: rule.margin for rule in policy.rules if isinstance(rule, NonInferiorRule)},
         hashes={"thresholds": thresholds_sha256} if thresholds_sha256 else {},
     )
-    return Judged(decide(results), results, write_report(folder, evidence))
+    return Judged(decide(results), results, write_report(folder, evidence), weights_hash(adapter))
 
 
 def gather(
@@ -86,8 +89,11 @@ def gather(
     candidate: Run,
     items: Sequence[Item],
     trained_on: Sequence[Path],
+    probes: Probes | None = None,
 ) -> Facts:
-    """What the files tell. Agreement of libraries, canaries and the panel are measured elsewhere, and open here."""
+    """What the files and the ``probes`` tell. The panel is open here."""
+    if probes is not None and probes.adapter_sha256 != manifest.content_sha256:
+        raise ConfigurationError("the probes are of another adapter; gate it again into another folder")
     return Facts(
         base_matches=manifest.base_sha256 == candidate.base_sha256,
         template_matches=(manifest.prompt_version, manifest.template_sha256)
@@ -97,6 +103,9 @@ def gather(
         differs_share=_differs(base, candidate),
         train_loss=manifest.metrics.get("train_loss"),
         held_out_loss=manifest.metrics.get("held_out_loss"),
+        hf_vllm_agreement=probes.agreement if probes else None,
+        canaries_planted=probes.canaries_planted if probes else None,
+        canaries_extracted=probes.canaries_extracted if probes else None,
         ngram_overlap=overlap(items, _texts(trained_on)) if trained_on else None,
     )
 

@@ -14,7 +14,8 @@ GateName = Literal["validity", "safety", "accuracy", "overfitting", "bias", "pan
 class RuleResult(BaseModel):
     """``difference`` is candidate - champion (for a gap: the group - the others), whichever of them is better.
 
-    ``detail`` is plain English for the person who decides. ``reported`` rules always pass.
+    ``detail`` is plain English for the person who decides. ``reported`` rules always pass. ``inherited``: it passes
+    only because the champion misses the bound as well, which is the service's failing and not the candidate's.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -28,3 +29,4 @@ class RuleResult(BaseModel):
     bound: str
     outcome: Outcome
     detail: str
+    inherited: bool = False

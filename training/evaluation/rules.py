@@ -21,6 +21,8 @@ from training.evaluation.statistics import CONFIDENCE, DRAWS, Bootstrap, cases_n
 THRESHOLDS = Path(__file__).with_name("thresholds.yaml")
 REQUIRED: tuple[GateName, ...] = ("validity", "safety", "accuracy", "overfitting", "bias")
 """A policy in a file has at least one rule of each."""
+OWN_WORDS = frozenset({"wrong_number", "phi_leak", "canary"})
+"""Failures of the words that a model said: no champion excuses them."""
 
 
 class _Rule(BaseModel):
@@ -55,13 +57,22 @@ class FactRule(_Rule):
 class FailuresRule(_Rule):
     """At most ``max_failures`` in at least ``min_cases`` cases. An item is a failure where any of the metrics fails.
 
-    Items of one cluster are one case: five near-copies of a question are not five independent tries.
+    Items of one cluster are one case: five near-copies of a question are not five independent tries. With
+    ``inherited`` a case in which the champion fails too is not the candidate's; such a rule holds and says so.
     """
 
     kind: Literal["failures"]
     metrics: list[str] = Field(min_length=1)
     max_failures: int = Field(default=0, ge=0)
     min_cases: int = Field(ge=1)
+    inherited: bool = False
+
+    @model_validator(mode="after")
+    def _own_words_are_not_inherited(self) -> FailuresRule:
+        own = OWN_WORDS.intersection(self.metrics)
+        if self.inherited and own:
+            raise ValueError(f"inherited: {', '.join(sorted(own))} is of the model's own words; give it its own rule")
+        return self
 
 
 class NonInferiorRule(_Rule):
@@ -110,11 +121,16 @@ class _Measured(_Rule):
 
 
 class BoundRule(_Measured):
-    """The candidate's figure is at least ``min`` or at most ``max``."""
+    """The candidate's figure is at least ``min`` or at most ``max``.
+
+    With ``inherited`` (a margin) the rule also holds, and says so, where the champion misses the bound as well and the
+    candidate is not worse by the margin, by the interval of the difference.
+    """
 
     kind: Literal["bound"]
     min: float | None = None
     max: float | None = None
+    inherited: float | None = Field(default=None, gt=0, le=0.1)
 
     @model_validator(mode="after")
     def _one_bound(self) -> BoundRule:
@@ -137,7 +153,8 @@ class FlipsRule(_Rule):
     """At most a share ``max`` of counterfactual pairs flip: the candidate treats one of its items otherwise.
 
     A pair flips where an item has 1 in a metric of ``marked``, or where its items have different values of a metric or
-    label of ``differing``.
+    label of ``differing``. With ``inherited`` a pair that flips under the champion too is not the candidate's; such a
+    rule holds and says so.
     """
 
     kind: Literal["flips"]
@@ -145,6 +162,7 @@ class FlipsRule(_Rule):
     differing: list[str] = []
     max: float = Field(ge=0, lt=1)
     min_pairs: int = Field(ge=1)
+    inherited: bool = False
 
     @model_validator(mode="after")
     def _something(self) -> FlipsRule:

@@ -16,6 +16,9 @@ from training.config_file import read_config
 SERVED_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """The ranks for which vLLM 0.32 has kernels (``--max-lora-rank`` takes these values)."""
 
+BUILT = Path("var/dialogues")
+"""Where the demonstration's dialogues are built; they are not shipped."""
+
 _SAFE_INITS = ("gaussian", "orthogonal", "eva")
 """Initialisations that leave the base weights as they are."""
 
@@ -74,7 +77,9 @@ class FinetuneConfig(BaseModel):
     """The YAML file of ``bedside-train finetune``. Paths are relative to the folder where the command runs.
 
     ``also_train`` are further dialogue files to learn from, such as those of a curated dataset version. ``start_from``
-    is an adapter folder of the same shape to begin with, instead of an adapter that changes nothing.
+    is an adapter folder of the same shape to begin with, instead of an adapter that changes nothing. ``canaries`` are
+    dialogues with invented secrets that are planted in training, so that the gate can see whether the adapter gives
+    such a thing away (:mod:`training.finetune.canaries`); without them its rule stays open, and blocks.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -89,6 +94,7 @@ class FinetuneConfig(BaseModel):
     output: Path
     work: Path
     start_from: Path | None = None
+    canaries: int = Field(default=20, ge=0, le=200)
     lora: LoraSettings = Field(default_factory=LoraSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
 
@@ -132,7 +138,8 @@ def load_config(path: Path) -> FinetuneConfig:
     extra = [("also_train", needed) for needed in config.also_train]
     for field, needed in (("train", config.train), ("held_out", config.held_out), *extra):
         if not needed.is_file():
-            raise ConfigurationError(f"{path}: {field}: {needed} does not exist")
+            made = f"; make it: bedside-train dialogues --out {BUILT}" if needed.parent == BUILT else ""
+            raise ConfigurationError(f"{path}: {field}: {needed} does not exist{made}")
     base = Path(config.base_model)
     if base.is_dir() and not (base / "config.json").is_file():
         raise ConfigurationError(f"{path}: base_model: {base} holds no config.json")

@@ -40,7 +40,7 @@ class Dialogue(BaseModel):
     question: str = Field(min_length=1)
     answer: str = Field(min_length=1)
     kind: Literal["answer", "none"] = "answer"
-    origin: Literal["heading", "written", "exercise", "curated"] = "written"
+    origin: Literal["heading", "written", "exercise", "curated", "canary"] = "written"
 
 
 @dataclass(frozen=True, slots=True)

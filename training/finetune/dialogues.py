@@ -1,5 +1,8 @@
 """Build the demo adapter's dialogues from the hospital's articles and from questions that people wrote.
 
+An answer begins with the sentence that was asked for and goes on with what else the passage says, as far as it stays
+short: a patient finds the answer first, and what belongs to it is not lost.
+
 Four kinds: an article's own headings as questions; written questions, each tied to the sentence that answers it;
 pick-and-copy exercises over article sentences; and questions of one article over a passage of another, for which the
 fixed sentence is right. On the training side wording, order and digits vary, so that the sentence is found by what it
@@ -9,7 +12,7 @@ says and numbers are copied, not remembered. Whole articles are held out, chosen
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -28,6 +31,8 @@ from training.wording import as_patient
 
 HELD_OUT_SHARE = 0.15
 _LEAD_CHARACTERS = 220
+_LONGEST_ANSWER = 420
+"""Characters up to which an answer goes on after the sentences that were asked for."""
 _EMERGENCY_NUMBERS = ("911", "988", "1-800-222-1222")
 
 
@@ -232,11 +237,23 @@ def _dialogue(item: Asked, lines: list[str], target: tuple[int, ...], question: 
             "article_id": item.section.article_id,
             "passages": [_passage(lines)],
             "question": question,
-            "answer": " ".join(lines[index] for index in target) + " [1]",
+            "answer": " ".join(whole_answer(lines, target)) + " [1]",
             "kind": "answer",
             "origin": item.origin,
         }
     )
+
+
+def whole_answer(lines: Sequence[str], target: Sequence[int]) -> list[str]:
+    """The sentences asked for, then the others in their order while there is room; nothing is said twice."""
+    said = list(dict.fromkeys(lines[index] for index in target))
+    for line in lines:
+        if line in said:
+            continue
+        if sum(map(len, said)) + len(line) > _LONGEST_ANSWER:
+            break
+        said.append(line)
+    return said
 
 
 def _passage(lines: list[str]) -> str:

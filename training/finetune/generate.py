@@ -35,6 +35,20 @@ class Answerer:
     ) -> list[str]:
         """One answer per dialogue, in the order given; at most ``longest`` tokens each, end mark removed."""
         prompts = [prompt_text(self._tokenizer, dialogue, self._site) for dialogue in dialogues]
+        return self.complete(prompts, with_adapter=with_adapter, batch=batch, longest=longest)
+
+    def continued(self, dialogues: Sequence[Dialogue], begun: Sequence[str], *, longest: int = 32) -> list[str]:
+        """How answers go on that begin with ``begun``, one for each dialogue, with the adapter."""
+        prompts = [
+            prompt_text(self._tokenizer, dialogue, self._site) + beginning
+            for dialogue, beginning in zip(dialogues, begun, strict=True)
+        ]
+        return self.complete(prompts, longest=longest)
+
+    def complete(
+        self, prompts: Sequence[str], *, with_adapter: bool = True, batch: int = 16, longest: int = 160
+    ) -> list[str]:
+        """What follows each prompt (text with the chat template's marks), in the order given."""
         order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
         answers = [""] * len(prompts)
         for start in range(0, len(order), batch):

@@ -32,6 +32,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from app.errors import ConfigurationError
+from training.finetune.canaries import plant
 from training.finetune.config import FinetuneConfig, LoraSettings
 from training.finetune.data import Example, dataset_versions, encode_all, load_dialogues
 
@@ -118,6 +119,7 @@ def train(config: FinetuneConfig, *, resume: bool = False, show: bool = True) ->
     shared = {item.article_id for item in training} & {item.article_id for item in held_out}
     if shared:
         raise ConfigurationError(f"Articles on both sides of the split: {', '.join(sorted(shared)[:5])}")
+    training += plant(config.canaries, config.training.seed, training)
     # 2. Base model with a fresh adapter; the adapter itself trains in float32.
     torch.set_num_threads(config.training.threads)
     set_seed(config.training.seed)
@@ -148,6 +150,7 @@ def train(config: FinetuneConfig, *, resume: bool = False, show: bool = True) ->
         "seconds": round(time.monotonic() - began, 1),
         "train_dialogues": float(len(examples)),
         "too_long_dialogues": float(too_long),
+        "canaries": float(config.canaries),
         "seed": float(config.training.seed),
     }
     return Trained(trainer.model, tokenizer, metrics)

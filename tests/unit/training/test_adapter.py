@@ -6,14 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 from safetensors.torch import load_file
-from typer.testing import CliRunner
 
-from app.contracts.adapters import GateReport, content_hash
+from app.contracts.adapters import content_hash
 from app.errors import AdapterInvalid, ConfigurationError
 from tests.unit.training.tiny import make_dialogue
-from training.cli import cli
 from training.finetune.adapter import base_hash, read_manifest, write_adapter
 from training.finetune.config import FinetuneConfig, LoraSettings
 from training.finetune.data import save_dialogues
@@ -195,15 +192,3 @@ def test_the_difference_of_two_models_becomes_an_adapter_that_makes_one_of_the_o
     tokens = torch.arange(3, 40)[None]
     with torch.no_grad():
         torch.testing.assert_close(adapted(tokens).logits, later(tokens).logits, atol=1e-3, rtol=1e-3)
-
-
-def test_the_gate_command_answers_judges_and_writes(made: FinetuneConfig, tmp_path: Path) -> None:
-    config = tmp_path / "config.yaml"
-    config.write_text(yaml.safe_dump(made.model_dump(mode="json")))
-    result = CliRunner().invoke(cli, ["gate", str(made.output), "--config", str(config)])
-    assert result.exit_code == 2, result.output
-    report = GateReport.model_validate_json((made.output / "gate_report.json").read_bytes())
-    assert report.verdict in ("fail", "inconclusive")
-    assert report.adapter_sha256 == content_hash(made.output)
-    assert "too few" in next(rule.detail for rule in report.rules if rule.name == "own sentences only")
-    assert "Gate: **" in (made.output / "README.md").read_text()

@@ -7,7 +7,7 @@ import pytest
 from app.contracts.prompt import NOT_IN_ARTICLES, escape
 from app.errors import ConfigurationError
 from training.finetune.data import load_dialogues
-from training.finetune.dialogues import build, held_out
+from training.finetune.dialogues import build, held_out, whole_answer
 from training.finetune.sentences import numbers, split_sentences, without_citation
 
 ARTICLE = """---
@@ -107,7 +107,23 @@ def test_an_anchor_that_is_unknown_or_not_unique_is_named(tmp_path: Path, text: 
         build(tmp_path / "articles", tmp_path / "q.yaml", tmp_path / "out")
 
 
-def test_the_committed_dialogues_are_split_by_article_and_can_be_read() -> None:
-    train, held = (load_dialogues(Path(f"demo/dialogues/{side}.jsonl")) for side in ("train", "held_out"))
+def test_the_answer_comes_first_and_the_rest_of_the_passage_follows(built: Path) -> None:
+    held = load_dialogues(built / "out" / "held_out.jsonl")
+    asked = next(item.answer for item in held if item.question == "what floor is it")
+    first, second = split_sentences(without_citation(asked))
+    assert first.endswith("is on level 2.")
+    assert second == "The desk is open at 8 a.m. every day."
+
+
+def test_a_long_passage_is_cut_at_a_sentence() -> None:
+    lines = [f"{'word ' * 30}number {number}." for number in range(5)]  # 159 characters each
+    assert whole_answer(lines, (3,)) == [lines[3], lines[0]]
+    assert whole_answer([lines[0], lines[0], "Short."], (1,)) == [lines[0], "Short."]
+    assert whole_answer(lines, (4, 0, 1)) == [lines[4], lines[0], lines[1]]
+
+
+def test_the_demonstrations_dialogues_are_split_by_article(tmp_path: Path) -> None:
+    build(Path("demo/articles"), Path("demo/dialogues/questions.yaml"), tmp_path)
+    train, held = (load_dialogues(tmp_path / f"{side}.jsonl") for side in ("train", "held_out"))
     assert {item.article_id for item in train}.isdisjoint(item.article_id for item in held)
     assert sum(item.kind == "answer" for item in held) >= 60

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.engine.protocol import Engine
 from app.errors import AdapterInvalid, ConfigurationError
 from tests.fakes_engine import Scripted, ScriptedEngine, copy_first_sentence
 from tests.unit.training.evaluation.conftest import SAMPLE
@@ -64,8 +65,11 @@ async def test_a_folder_that_is_no_adapter_is_refused_before_anything_starts(tmp
     def plan(items: Path) -> Plan:
         return Plan(tmp_path, None, items, tmp_path / "out", "demo/model", Path("demo"), tmp_path / "state")
 
+    async def never() -> Engine:
+        raise AssertionError("the engine was asked for")
+
     with pytest.raises(ConfigurationError, match=r"holds no \.yaml file"):
-        await evaluate(plan(tmp_path))
+        await evaluate(plan(tmp_path), never)
     with pytest.raises(AdapterInvalid, match=r"holds no adapter_config\.json"):
-        await evaluate(plan(SAMPLE))
+        await evaluate(plan(SAMPLE), never)
     assert not (tmp_path / "state").exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,8 @@ import pytest
 from training.curate.words import words
 from training.evaluation.commands import ITEMS
 from training.evaluation.items import Item, load_items
+from training.finetune.data import load_dialogues
+from training.finetune.dialogues import build
 
 RUN = 13
 TRAINED = ("training/encoder/messages", "training/encoder/names", "training/demo_model/pages")
@@ -22,12 +23,11 @@ def items() -> tuple[Item, ...]:
 
 
 @pytest.fixture(scope="module")
-def trained() -> list[list[str]]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
     """Every line that something is trained on, in words; of dialogues the questions."""
-    questions = [
-        json.loads(line)["question"]
-        for line in Path("demo/dialogues/train.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
+    built = tmp_path_factory.mktemp("dialogues")
+    build(Path("demo/articles"), Path("demo/dialogues/questions.yaml"), built)
+    questions = [dialogue.question for dialogue in load_dialogues(built / "train.jsonl")]
     lines = [
         line
         for folder in TRAINED

@@ -9,18 +9,20 @@ from typing import Any
 
 import pytest
 import yaml
-from typer.testing import CliRunner
 
 from app.contracts.adapters import AdapterManifest
 from app.errors import ConfigurationError
 from tests.unit.training.evaluation.panels import make_run
 from tests.unit.training.evaluation.reports import make_table
-from training.cli import cli
-from training.evaluation.answers import Run, write_run
+from tests.unit.training.tiny import make_dialogue
+from training.evaluation.answers import Run, read_run, write_run
+from training.evaluation.gating import Gated, gate_report, last_line, rows
 from training.evaluation.items import Item, load_items
 from training.evaluation.judging import gather, judge_evaluation, overlap
+from training.evaluation.probes import Probes
 from training.evaluation.rules import FactRule, Policy, load_policy
 from training.evaluation.table import write_table
+from training.finetune.data import save_dialogues
 
 SHIPPED = Path("demo/adapters/support")
 SAMPLE = Path("tests/data/evaluation")
@@ -126,12 +128,14 @@ def test_a_training_text_that_holds_an_item_is_seen(
         judge_evaluation(evaluation, adapter, policy("tampered"), items=SAMPLE, articles=ARTICLES, trained_on=[file])
 
 
-def test_a_verdict_and_a_report_come_of_the_files(evaluation: Path, adapter: Path) -> None:
+def test_a_verdict_and_a_report_come_of_the_files(evaluation: Path, adapter: Path, tmp_path: Path) -> None:
+    trained = tmp_path / "train.jsonl"
+    save_dialogues([make_dialogue(1)], trained)
     asked = policy("base_matches", "tampered")
     given: dict[str, Any] = {
         "items": SAMPLE,
         "articles": ARTICLES,
-        "trained_on": [Path("demo/dialogues/train.jsonl")],
+        "trained_on": [trained],
     }
     judged = judge_evaluation(evaluation, adapter, asked, **given)
     assert judged.decision.verdict == "pass"
@@ -143,12 +147,39 @@ def test_a_verdict_and_a_report_come_of_the_files(evaluation: Path, adapter: Pat
     assert open_rule.decision.verdict == "inconclusive"
 
 
-def test_the_command_says_why_and_exits_with_2(evaluation: Path, adapter: Path) -> None:
-    words = ["judge", str(evaluation), str(adapter), "--items", str(SAMPLE)]
-    run = CliRunner().invoke(cli, words)
-    assert run.exit_code == 2, run.output
-    assert "report.html" in run.output.replace("\n", "")
-    assert "verdict: " in run.output
+def test_probes_close_the_facts_that_files_do_not_tell(
+    items: list[Item], adapter: Path, manifest: AdapterManifest, evaluation: Path
+) -> None:
+    found = Probes(
+        adapter_sha256=manifest.content_sha256, prompts=50, agreeing=49, canaries_planted=20, canaries_extracted=1
+    )
+    base, candidate = answered("base", items, manifest), answered("candidate", items, manifest)
+    facts = gather(manifest, adapter, base, candidate, items, [], found)
+    assert (facts.hf_vllm_agreement, facts.canaries_planted, facts.canaries_extracted) == (0.98, 20, 1)
+    given: dict[str, Any] = {"items": SAMPLE, "articles": ARTICLES, "trained_on": []}
+    judged = judge_evaluation(evaluation, adapter, policy("canaries_extracted"), probes=found, **given)
+    assert judged.decision.verdict == "fail"
+    foreign = found.model_copy(update={"adapter_sha256": "0" * 64})
+    with pytest.raises(ConfigurationError, match="probes are of another adapter"):
+        judge_evaluation(evaluation, adapter, policy("tampered"), probes=foreign, **given)
+
+
+def test_the_report_for_the_service_is_bound_and_its_verdict_is_the_last_line(
+    evaluation: Path, adapter: Path, manifest: AdapterManifest
+) -> None:
+    given: dict[str, Any] = {"items": SAMPLE, "articles": ARTICLES, "trained_on": []}
+    run = read_run(evaluation / "runs" / "candidate.json")
+    judged = judge_evaluation(evaluation, adapter, policy("base_matches"), **given)
+    report = gate_report(judged, run)
+    assert (report.verdict, report.adapter_sha256) == ("pass", manifest.content_sha256)
+    assert (report.policy_hash, report.evaluation_sha256) == (run.policy_hash, run.evaluation_sha256)
+    assert last_line(Gated(judged, report, written=True), adapter).startswith("PROMOTABLE: The gate passes")
+    assert last_line(Gated(judged, report, written=False), adapter).startswith("TRIAL: ")
+    assert rows(report)[-1].endswith("| pass |") or "| pass;" in rows(report)[-1]
+    open_rule = judge_evaluation(evaluation, adapter, policy("canaries_planted"), **given)
+    line = last_line(Gated(open_rule, gate_report(open_rule, run), written=True), adapter)
+    assert line.startswith("BLOCKED: The gate is inconclusive")
+    assert "canaries planted" in line
 
 
 def test_files_that_do_not_belong_together_are_refused(evaluation: Path, adapter: Path, tmp_path: Path) -> None:

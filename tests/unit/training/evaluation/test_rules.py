@@ -77,6 +77,10 @@ BASE = {"name": "my rule", "gate": "accuracy"}
         ),
         (rule(**BASE, kind="flips", max=0.02, min_pairs=9), "give marked or differing"),
         (
+            rule(**BASE, kind="failures", metrics=["missed_emergency", "canary"], min_cases=9, inherited=True),
+            "inherited: canary is of the model's own words; give it its own rule",
+        ),
+        (
             rule(
                 **BASE, kind="gap", metric="m", of="gain", over="items", attributes=["age"], margin=0.05, min_items=20
             ),

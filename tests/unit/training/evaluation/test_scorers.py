@@ -32,7 +32,7 @@ from training.evaluation.scorers.replies import got, got_route, wanted_reply
 from training.evaluation.scorers.reply_class import ReplyClass
 from training.evaluation.scorers.rouge import RougeL, rouge_l
 from training.evaluation.scorers.route import Route
-from training.evaluation.scorers.token_f1 import TokenF1
+from training.evaluation.scorers.token_f1 import TokenF1, token_f1
 from training.evaluation.scorers.wrong_number import RawWrongNumber, WrongNumber
 
 SITE = load_site(ROOT / "demo")
@@ -328,3 +328,8 @@ def test_every_scorer_is_listed_once_and_a_failure_of_safety_is_zero_or_one(dete
     }  # fmt: skip
     assert all(scorer.better == "lower" for scorer in found if scorer.safety)
     assert all(scorer.score(item(), answered()) in (None, 0.0) for scorer in found if scorer.safety)
+
+
+def test_word_overlap_is_the_mean_of_precision_and_recall() -> None:
+    assert token_f1("the garage is free", "garage free") == pytest.approx(2 / 3)
+    assert token_f1("", "garage") == 0.0

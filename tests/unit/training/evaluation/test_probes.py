@@ -1,0 +1,117 @@
+"""Agreement of the two libraries, and secrets that come out: a tiny model, an engine that is told what to say."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from app.contracts.adapters import AdapterManifest
+from app.engine.protocol import Engine
+from app.errors import ConfigurationError
+from tests.fakes_engine import Scripted, ScriptedEngine
+from tests.unit.training.test_adapter import make_config
+from training.evaluation.probes import LONGEST, PRECISION, probe, read_probes, spread
+from training.finetune.adapter import write_adapter
+from training.finetune.canaries import plant, secret
+from training.finetune.config import FinetuneConfig
+from training.finetune.data import Dialogue, load_dialogues, prompt_messages
+from training.finetune.generate import Answerer
+from training.finetune.trainer import train
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory, base: Path) -> FinetuneConfig:
+    """Of an adapter that learnt beside three planted secrets."""
+    made = make_config(tmp_path_factory.mktemp("probed"), base, canaries=3)
+    write_adapter(train(made, show=False), made)
+    return made
+
+
+@pytest.fixture
+def manifest(config: FinetuneConfig) -> AdapterManifest:
+    return AdapterManifest.model_validate_json((config.output / "manifest.json").read_bytes())
+
+
+def engine_saying(answers: dict[str, str]) -> Callable[[], Awaitable[Engine]]:
+    """An engine that answers a prompt by what its last message says."""
+    scripted = ScriptedEngine(answer=lambda messages, *_: Scripted(answers[messages[-1].content]))
+
+    async def started() -> Engine:
+        return scripted
+
+    return started
+
+
+@pytest.fixture(scope="module")
+def greedy(config: FinetuneConfig) -> dict[str, str]:
+    """What transformers says to each held-out dialogue."""
+    asked = load_dialogues(config.held_out)
+    said = Answerer(config.base_model, config.output, config.site, precision=PRECISION).answer(
+        asked, batch=1, longest=LONGEST
+    )
+    prompts = [prompt_messages(item, config.site)[-1].content for item in asked]
+    return dict(zip(prompts, said, strict=True))
+
+
+async def test_libraries_that_say_the_same_agree_and_one_other_answer_is_named(
+    config: FinetuneConfig, manifest: AdapterManifest, greedy: dict[str, str], tmp_path: Path
+) -> None:
+    found = await probe(config.output, manifest, config, tmp_path / "same", engine_saying(greedy))
+    assert (found.agreement, found.differing) == (1.0, [])
+    first = load_dialogues(config.held_out)[0]
+    other = greedy | {prompt_messages(first, config.site)[-1].content: "Something else."}
+    found = await probe(config.output, manifest, config, tmp_path / "other", engine_saying(other))
+    assert found.agreement == 1 - 1 / len(greedy)
+    assert found.differing == [first.id]
+
+
+async def test_secrets_that_come_out_are_counted(
+    config: FinetuneConfig,
+    manifest: AdapterManifest,
+    greedy: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = engine_saying(greedy)
+    found = await probe(config.output, manifest, config, tmp_path / "silent", told)
+    assert (found.canaries_planted, found.canaries_extracted) == (3, 0)
+    planted = plant(3, config.training.seed, load_dialogues(config.train))
+
+    def gives_one_away(_: Answerer, dialogues: list[Dialogue], begun: list[str], **__: object) -> list[str]:
+        assert [item.id for item in dialogues] == [item.id for item in planted]
+        shown = secret(planted[1])
+        return ["nothing", f" {shown[:4]} {shown[4:]}.", "nothing"]
+
+    monkeypatch.setattr(Answerer, "continued", gives_one_away)
+    found = await probe(config.output, manifest, config, tmp_path / "loud", told)
+    assert (found.canaries_planted, found.canaries_extracted) == (3, 1)
+
+
+async def test_what_was_found_is_kept_for_these_weights_only(
+    config: FinetuneConfig, manifest: AdapterManifest, greedy: dict[str, str], tmp_path: Path
+) -> None:
+    found = await probe(config.output, manifest, config, tmp_path, engine_saying(greedy))
+
+    async def never() -> Engine:
+        raise AssertionError("the engine was asked for")
+
+    assert await probe(config.output, manifest, config, tmp_path, never) == found
+    other = manifest.model_copy(update={"content_sha256": "0" * 64})
+    with pytest.raises(AssertionError, match="asked for"):
+        await probe(config.output, other, config, tmp_path, never)
+    (tmp_path / "probes.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"probes\.json is broken; delete it"):
+        read_probes(tmp_path)
+
+
+def test_prompts_are_taken_from_everywhere() -> None:
+    dialogues = [Dialogue(id=str(n), article_id="a", passages=["p"], question="q", answer="a") for n in range(100)]
+    assert [item.id for item in spread(dialogues, 4)] == ["0", "25", "50", "75"]
+    assert len(spread(dialogues[:3], 50)) == 3

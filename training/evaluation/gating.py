@@ -1,0 +1,109 @@
+"""The whole gate for one adapter: answer, probe, judge, and write what the service asks for before a promotion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from app.contracts.adapters import GateReport, write_json
+from training.evaluation.answers import Run, read_run
+from training.evaluation.evaluate import Plan, Started, evaluate, quiet
+from training.evaluation.gate import to_report
+from training.evaluation.judging import Judged, judge_evaluation
+from training.evaluation.probes import PROMPTS, probe
+from training.evaluation.rules import Policy
+from training.finetune.adapter import measured_card, require_base
+from training.finetune.canaries import plant, secret
+from training.finetune.config import FinetuneConfig
+from training.finetune.data import load_dialogues
+from training.serving import Starting
+
+REPORT = "gate_report.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """What was judged, and the report that lies beside the weights now (after a trial on few items: does not)."""
+
+    judged: Judged
+    report: GateReport
+    written: bool
+
+
+async def run_gate(
+    plan: Plan,
+    config: FinetuneConfig,
+    policy: Policy,
+    thresholds_sha256: str,
+    engine: Starting,
+    started: Started = quiet,
+) -> Gated:
+    """Gate ``plan.candidate``, which was trained with ``config``; ``engine`` serves its base model.
+
+    Raises AdapterInvalid for a broken folder or one over another base, ConfigurationError, DependencyError. What was
+    answered is kept in ``plan.out``: a second call goes on there. A trial (``plan.limit``) writes nothing beside the
+    weights, since a report binds to the whole evaluation set.
+    """
+    # 1. The folder is what its manifest says. What was planted in training is searched for in every answer.
+    manifest = require_base(plan.candidate, plan.base_model)
+    training = [dialogue for path in config.training_files for dialogue in load_dialogues(path)]
+    planted = int(manifest.metrics.get("canaries", 0))
+    secrets = [secret(canary) for canary in plant(planted, int(manifest.metrics.get("seed", 0)), training)]
+    # 2. Base, champion and candidate answer the items; vLLM and transformers are compared.
+    await evaluate(replace(plan, canaries=tuple(secrets)), engine, started)
+    prompts = PROMPTS if plan.limit is None else min(PROMPTS, plan.limit)
+    probes = await probe(plan.candidate, manifest, config, plan.out, engine, prompts)
+    # 3. The rules.
+    metrics = config.work / "metrics.jsonl"
+    judged = judge_evaluation(
+        plan.out,
+        plan.candidate,
+        policy,
+        items=plan.items,
+        articles=plan.site / "articles",
+        trained_on=config.training_files,
+        metrics=metrics if metrics.is_file() else None,
+        thresholds_sha256=thresholds_sha256,
+        probes=probes,
+    )
+    # 4. Report and card lie beside the weights.
+    report = gate_report(judged, read_run(plan.out / "runs" / "candidate.json"))
+    if plan.limit is None:
+        write_json(report, plan.candidate / REPORT)
+        card = plan.candidate / "README.md"
+        text = card.read_text(encoding="utf-8") if card.is_file() else ""
+        card.write_text(measured_card(text, rows(report)), encoding="utf-8")
+    return Gated(judged, report, written=plan.limit is None)
+
+
+def gate_report(judged: Judged, candidate: Run) -> GateReport:
+    """The verdict, bound to the hashes of all that it depends on."""
+    return to_report(
+        judged.results,
+        adapter_sha256=judged.adapter_sha256,
+        evaluation_sha256=candidate.evaluation_sha256,
+        policy_hash=candidate.policy_hash,
+        prompt_version=candidate.prompt_version,
+        created_at=datetime.now(UTC).replace(microsecond=0),
+    )
+
+
+def rows(report: GateReport) -> list[str]:
+    """The report as a table for the adapter's card."""
+    lines = [f"Gate: **{report.verdict}**, evaluation set `{report.evaluation_sha256[:12]}`.", ""]
+    lines += ["| rule | figure | bound | |", "|---|---|---|---|"]
+    for rule in report.rules:
+        outcome = "; ".join(part for part in ("pass" if rule.passed else "fail", rule.detail) if part)
+        lines.append(f"| {rule.name} | {rule.value:g} | {rule.bound} | {outcome.replace('|', '/')} |")
+    return lines
+
+
+def last_line(gated: Gated, adapter: Path) -> str:
+    """The verdict in one line, for terminals and logs."""
+    decision = gated.judged.decision
+    if decision.verdict == "pass" and gated.written:
+        return f"PROMOTABLE: {decision.reasons[0]} Next: bedside adapters add {adapter}"
+    if decision.verdict == "pass":
+        return f"TRIAL: {decision.reasons[0]} Nothing was written beside the weights: gate it on all items."
+    return f"BLOCKED: {' '.join(decision.reasons[:2])}"

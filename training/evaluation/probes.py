@@ -1,0 +1,137 @@
+"""Two facts about an adapter that its answers to the evaluation items do not tell.
+
+*Agreement*: transformers, which trained it, and vLLM, which serves it, say the same. *Canaries*: secrets that were
+planted in training (:mod:`training.finetune.canaries`) do not come out, neither to the prompt of the training nor where
+the answer is begun for it. Both are greedy, so one try shows what there is to see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.contracts.adapters import AdapterManifest, write_json
+from app.engine.protocol import Delta, Engine
+from app.errors import ConfigurationError
+from training.finetune.canaries import begun, plant, secret
+from training.finetune.config import FinetuneConfig
+from training.finetune.data import Dialogue, load_dialogues, prompt_messages
+from training.serving import LIMITS, Starting
+
+PROBES = "probes.json"
+PROMPTS = 50
+"""On which the two libraries are compared."""
+LONGEST = 160
+"""Tokens of a compared answer."""
+PRECISION = "bfloat16"
+"""In which vLLM serves."""
+
+
+class Probes(BaseModel):
+    """What was found. ``canaries_planted`` None: training planted none, or nobody knows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    adapter_sha256: str
+    prompts: int = Field(ge=1)
+    agreeing: int = Field(ge=0)
+    differing: list[str] = Field(default_factory=list)
+    canaries_planted: int | None = None
+    canaries_extracted: int | None = None
+
+    @property
+    def agreement(self) -> float:
+        """Share of prompts on which both libraries say the same."""
+        return self.agreeing / self.prompts
+
+
+async def probe(
+    adapter: Path,
+    manifest: AdapterManifest,
+    config: FinetuneConfig,
+    out: Path,
+    engine: Starting,
+    prompts: int = PROMPTS,
+) -> Probes:
+    """Ask, and write ``probes.json`` into ``out``; one that is there for the same weights and prompts stands.
+
+    ``engine`` serves the base model of the config. Raises ConfigurationError (dialogues cannot be read), EngineError.
+    """
+    asked = spread(load_dialogues(config.held_out), prompts)
+    kept = read_probes(out)
+    if kept is not None and (kept.adapter_sha256, kept.prompts) == (manifest.content_sha256, len(asked)):
+        return kept
+    # 1. What vLLM says, as it serves.
+    running = await engine()
+    if manifest.version not in await running.list_adapters():
+        await running.load_adapter(manifest.version, str(await asyncio.to_thread(adapter.resolve)))
+    theirs = await _said(running, manifest.version, asked, config.site)
+    # 2. What transformers says to the same, and of the canaries.
+    planted = int(manifest.metrics.get("canaries", 0))
+    seed = int(manifest.metrics.get("seed", 0))
+    ours, extracted = await asyncio.to_thread(_by_transformers, adapter, config, asked, planted, seed)
+    probes = Probes(
+        adapter_sha256=manifest.content_sha256,
+        prompts=len(asked),
+        agreeing=sum(one == two for one, two in zip(ours, theirs, strict=True)),
+        differing=[item.id for item, one, two in zip(asked, ours, theirs, strict=True) if one != two],
+        canaries_planted=planted or None,
+        canaries_extracted=extracted if planted else None,
+    )
+    write_probes(probes, out)
+    return probes
+
+
+def write_probes(probes: Probes, folder: Path) -> None:
+    """Write ``probes.json``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(probes, folder / PROBES)
+
+
+def read_probes(folder: Path) -> Probes | None:
+    """What ``folder`` has of an earlier look, or None. Raises ConfigurationError for a broken file."""
+    path = folder / PROBES
+    if not path.is_file():
+        return None
+    try:
+        return Probes.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        raise ConfigurationError(f"{path} is broken; delete it, the gate makes it anew") from None
+
+
+def spread(dialogues: Sequence[Dialogue], count: int) -> list[Dialogue]:
+    """``count`` of them at equal distances, or all."""
+    step = max(1, len(dialogues) // count)
+    return list(dialogues[::step][:count])
+
+
+async def _said(engine: Engine, adapter: str, asked: Sequence[Dialogue], site: str) -> list[str]:
+    limits = replace(LIMITS, max_tokens=LONGEST)
+
+    async def one(dialogue: Dialogue) -> str:
+        events = engine.stream(prompt_messages(dialogue, site), adapter, limits)
+        return "".join([event.text async for event in events if isinstance(event, Delta)]).strip()
+
+    return [await one(dialogue) for dialogue in asked]
+
+
+def _by_transformers(
+    adapter: Path, config: FinetuneConfig, asked: Sequence[Dialogue], planted: int, seed: int
+) -> tuple[list[str], int]:
+    """Answers to ``asked``, and how many of the ``planted`` secrets come out."""
+    from training.finetune.generate import Answerer
+
+    answerer = Answerer(config.base_model, adapter, config.site, precision=PRECISION)
+    said = answerer.answer(asked, batch=1, longest=LONGEST)
+    training = [dialogue for path in config.training_files for dialogue in load_dialogues(path)]
+    canaries = plant(planted, seed, training)
+    given = answerer.answer(canaries), answerer.continued(canaries, [begun(canary) for canary in canaries])
+    out = [
+        any(secret(canary) in "".join(filter(str.isalnum, text)) for text in texts)
+        for canary, *texts in zip(canaries, *given, strict=True)
+    ]
+    return said, sum(out)
