@@ -19,13 +19,16 @@ REPORT, SIGNERS = "report.json", Path("signers.yaml")
 panel = typer.Typer(no_args_is_help=True, help="Clinicians compare answers without knowing whose they are.")
 signoff = typer.Typer(no_args_is_help=True, help="Two clinicians sign for an adapter that the gate has passed.")
 
-Champion = Annotated[Path, typer.Argument(help="The champion's run, JSON of `bedside-train evaluate`.")]
+Champion = Annotated[Path, typer.Argument(help="The champion's run, JSON of `bedside-train gate`.")]
 Candidate = Annotated[Path, typer.Argument(help="The candidate's run.")]
 Key = Annotated[Path, typer.Option("--key", help="The key file, which says which answer is whose.")]
 Store = Annotated[Path, typer.Option("--ratings", help="File that collects the ratings of all raters.")]
 Items = Annotated[Path, typer.Option("--items", help="Folder of evaluation items.")]
 Site = Annotated[Path, typer.Option("--site", help="Folder with site.yaml and articles/.")]
-Folder = Annotated[Path, typer.Argument(help="Folder with the gate's report.json and the adapter's files.")]
+Folder = Annotated[Path, typer.Argument(help="Folder with the gate's report.json.")]
+Adapter = Annotated[
+    Path | None, typer.Option("--adapter", help="The adapter's folder.", show_default="the same folder")
+]
 Signers = Annotated[Path, typer.Option("--signers", help="YAML file of the people who may sign, and their keys.")]
 Policies = Annotated[Path | None, typer.Option("--policies", help="Another policy bundle than the shipped one.")]
 
@@ -117,6 +120,7 @@ def signoff_keygen(
 def signoff_sign(
     folder: Folder,
     key: Annotated[Path, typer.Option("--key", help="The clinician's private key.")],
+    adapter: Adapter = None,
     signers: Signers = SIGNERS,
     days: Annotated[int, typer.Option(min=1, max=365, help="So many days the signature counts.")] = 90,
     items: Items = ITEMS,
@@ -128,7 +132,7 @@ def signoff_sign(
     from training.evaluation.signoff import SIGNOFF_FILE, load_register, sign
 
     register, today = load_register(signers), date.today()
-    subject, now = subject_of(load_report(folder / REPORT)), _subject_now(folder, items, policies)
+    subject, now = subject_of(load_report(folder / REPORT)), _subject_now(folder, adapter or folder, items, policies)
     changed = [name for name in type(subject).model_fields if getattr(subject, name) != getattr(now, name)]
     if changed:
         raise ConfigurationError(f"{', '.join(changed)}: not what the report is about any more; run the gate again")
@@ -138,9 +142,15 @@ def signoff_sign(
 
 
 @signoff.command("verify")
-def signoff_verify(folder: Folder, signers: Signers = SIGNERS, items: Items = ITEMS, policies: Policies = None) -> None:
+def signoff_verify(
+    folder: Folder,
+    adapter: Adapter = None,
+    signers: Signers = SIGNERS,
+    items: Items = ITEMS,
+    policies: Policies = None,
+) -> None:
     """Say who signed what and why a signature does not count. Exit status 0: two people have signed; 2: not yet."""
-    if not _told(_verify(folder, signers, _subject_now(folder, items, policies))).complete:
+    if not _told(_verify(folder, signers, _subject_now(folder, adapter or folder, items, policies))).complete:
         raise typer.Exit(2)
 
 
@@ -162,7 +172,7 @@ def _told(found: Verification) -> Verification:
     return found
 
 
-def _subject_now(folder: Path, items: Path, policies: Path | None) -> Subject:
+def _subject_now(folder: Path, adapter: Path, items: Path, policies: Path | None) -> Subject:
     """The hashes of what is there now, taken from the files and not from the report."""
     from app.contracts.adapters import AdapterManifest, content_hash
     from app.contracts.prompt import PROMPT_VERSION
@@ -174,12 +184,12 @@ def _subject_now(folder: Path, items: Path, policies: Path | None) -> Subject:
 
     content: dict[str, Any] = report.load_report(folder / REPORT)
     try:
-        manifest = AdapterManifest.model_validate_json((folder / "manifest.json").read_bytes())
-        adapter = content_hash(folder)
+        manifest = AdapterManifest.model_validate_json((adapter / "manifest.json").read_bytes())
+        weights = content_hash(adapter)
     except (OSError, ValidationError) as error:
-        raise ConfigurationError(f"{folder} is no adapter's folder: {str(error).splitlines()[0]}") from None
+        raise ConfigurationError(f"{adapter} is no adapter's folder: {str(error).splitlines()[0]}") from None
     return Subject(
-        adapter_sha256=adapter,
+        adapter_sha256=weights,
         dataset_sha256=manifest.dataset_sha256,
         evaluation_sha256=load_items(items).sha256,
         policy_hash=digest(read_files(policies or default_bundle_folder())),

@@ -90,6 +90,7 @@ def gate(
     ] = None,
     against: Against = "base",
     thresholds: Annotated[Path | None, typer.Option(help="Another policy than the shipped one.")] = None,
+    panel: Annotated[Path | None, typer.Option(help="What `bedside-train panel verdict --out` wrote.")] = None,
     items: Items = ITEMS,
     site: SiteFolder = Path("demo"),
     policies: Bundle = None,
@@ -132,7 +133,7 @@ def gate(
 
     async def judged(progress: Progress) -> Gated:
         async with on_demand(settings.base_model) as engine:
-            return await run_gate(plan, settings, policy, digest, engine, _bars(progress))
+            return await run_gate(plan, settings, policy, digest, engine, _bars(progress), panel)
 
     with _progress(console) as progress:
         gated = asyncio.run(judged(progress))

@@ -38,8 +38,11 @@ async def run_gate(
     thresholds_sha256: str,
     engine: Starting,
     started: Started = quiet,
+    panel: Path | None = None,
 ) -> Gated:
     """Gate ``plan.candidate``, which was trained with ``config``; ``engine`` serves its base model.
+
+    ``panel``: a verdict of the clinicians' panel about the answers that are kept in ``plan.out``.
 
     Raises AdapterInvalid for a broken folder or one over another base, ConfigurationError, DependencyError. What was
     answered is kept in ``plan.out``: a second call goes on there. A trial (``plan.limit``) writes nothing beside the
@@ -66,6 +69,7 @@ async def run_gate(
         metrics=metrics if metrics.is_file() else None,
         thresholds_sha256=thresholds_sha256,
         probes=probes,
+        panel=panel,
     )
     # 4. Report and card lie beside the weights.
     report = gate_report(judged, read_run(plan.out / "runs" / "candidate.json"))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from app.contracts.adapters import AdapterManifest
 from app.contracts.adapters import content_hash as weights_hash
@@ -17,6 +19,8 @@ from training.evaluation.curves import read_metrics
 from training.evaluation.facts import Facts
 from training.evaluation.gate import Decision, decide, judge
 from training.evaluation.items import Item, ItemSet, load_items
+from training.evaluation.panel import run_hash
+from training.evaluation.panel_verdict import PanelVerdict
 from training.evaluation.probes import Probes
 from training.evaluation.report import Evidence, write_report
 from training.evaluation.results import RuleResult
@@ -48,12 +52,14 @@ def judge_evaluation(
     metrics: Path | None = None,
     thresholds_sha256: str = "",
     probes: Probes | None = None,
+    panel: Path | None = None,
 ) -> Judged:
     """Judge the evaluation in ``folder``, and write ``report.html`` and ``report.json`` beside it.
 
-    ``trained_on`` are the files of dialogues that the adapter learnt from, ``metrics`` the run's metrics.jsonl. What
-    nobody measured stays open, and an open rule blocks. Raises ConfigurationError where files are missing or do not
-    belong together, AdapterInvalid where the weights are missing.
+    ``trained_on`` are the files of dialogues that the adapter learnt from, ``metrics`` the run's metrics.jsonl,
+    ``panel`` what `bedside-train panel verdict` wrote. What nobody measured stays open, and an open rule blocks.
+    Raises ConfigurationError where files are missing or do not belong together, AdapterInvalid where the weights are
+    missing.
     """
     # 1. What was answered and scored.
     table = read_table(folder / "scores.json")
@@ -64,6 +70,9 @@ def judge_evaluation(
     # 2. Facts about files and training.
     manifest = _manifest(adapter)
     facts = gather(manifest, adapter, base, candidate, asked, trained_on, probes)
+    clinicians = None if panel is None else read_panel(panel, champion, candidate)
+    if clinicians is not None:
+        facts = replace(facts, panel=clinicians.outcome)
     # 3. The rules.
     results = judge(table, facts, policy)
     # 4. The report.
@@ -78,6 +87,7 @@ def judge_evaluation(
         training=read_metrics(metrics) if metrics else (),
         margins={rule.metric: rule.margin for rule in policy.rules if isinstance(rule, NonInferiorRule)},
         hashes={"thresholds": thresholds_sha256} if thresholds_sha256 else {},
+        panel=clinicians,
     )
     return Judged(decide(results), results, write_report(folder, evidence), weights_hash(adapter))
 
@@ -91,7 +101,7 @@ def gather(
     trained_on: Sequence[Path],
     probes: Probes | None = None,
 ) -> Facts:
-    """What the files and the ``probes`` tell. The panel is open here."""
+    """What the files and the ``probes`` tell; the panel is open."""
     if probes is not None and probes.adapter_sha256 != manifest.content_sha256:
         raise ConfigurationError("the probes are of another adapter; gate it again into another folder")
     return Facts(
@@ -108,6 +118,17 @@ def gather(
         canaries_extracted=probes.canaries_extracted if probes else None,
         ngram_overlap=overlap(items, _texts(trained_on)) if trained_on else None,
     )
+
+
+def read_panel(path: Path, champion: Run, candidate: Run) -> PanelVerdict:
+    """A panel's verdict about these two runs. Raises ConfigurationError for a broken file, or one about others."""
+    try:
+        found = PanelVerdict.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ConfigurationError(f"{path} is no verdict of a panel: {str(error).splitlines()[0]}") from None
+    if (found.champion_run_sha256, found.candidate_run_sha256) != (run_hash(champion), run_hash(candidate)):
+        raise ConfigurationError(f"{path}: the panel rated other answers than these; export a new pack from these runs")
+    return found
 
 
 def overlap(items: Sequence[Item], texts: Iterable[str], length: int = RUN_OF_WORDS) -> float:

@@ -4,9 +4,11 @@ An answer begins with the sentence that was asked for and goes on with what else
 short: a patient finds the answer first, and what belongs to it is not lost.
 
 Four kinds: an article's own headings as questions; written questions, each tied to the sentence that answers it;
-pick-and-copy exercises over article sentences; and questions of one article over a passage of another, for which the
-fixed sentence is right. On the training side wording, order and digits vary, so that the sentence is found by what it
-says and numbers are copied, not remembered. Whole articles are held out, chosen by a hash of their id.
+pick-and-copy exercises over article sentences; and, held out only, questions of one article over a passage of another,
+for which the fixed sentence is right. Training on those taught a small model to deny whatever shares few words with the
+passage, as lay wording does; the search's bounds stop most such questions before the model is asked. On the training
+side wording, order and digits vary, so that the sentence is found by what it says and numbers are copied, not
+remembered. Whole articles are held out, chosen by a hash of their id.
 """
 
 from __future__ import annotations
@@ -169,7 +171,6 @@ def _training_side(asked: list[Asked], sections: list[Section], rng: Random) -> 
             made.append(_varied(item, pool, rng))
     for section in pool:
         made.append(_exercise(section, pool, rng))
-    made += [_none(item, pool, rng) for item in rng.sample(asked, len(asked) // 3)]
     rng.shuffle(made)
     return made
 

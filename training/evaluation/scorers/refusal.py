@@ -7,6 +7,7 @@ from typing import Literal
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
 from training.evaluation.phrases import words
+from training.evaluation.scorers.groundedness import standing
 from training.evaluation.scorers.replies import got
 
 
@@ -30,5 +31,6 @@ class Refusal:
 
 
 def refused(answered: Answered) -> bool:
-    """Whether the model's own words stayed away. An approved passage word for word does nothing that it must not."""
-    return got(answered) != "answer" or not answered.own_words
+    """Whether the model's own words stayed away. What stands word for word in an approved passage, the whole of it or
+    some of its sentences, does nothing that it must not."""
+    return got(answered) != "answer" or not answered.own_words or standing(answered.said, answered.passages) == 1

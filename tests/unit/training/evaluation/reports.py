@@ -5,8 +5,9 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from tests.unit.training.evaluation.panels import make_items, make_run
+from tests.unit.training.evaluation.panels import RATERS, make_items, make_run
 from training.evaluation.items import Item
+from training.evaluation.panel_verdict import Between, Harm, Level, Marked, PanelVerdict
 from training.evaluation.report import Evidence
 from training.evaluation.results import GateName, RuleResult
 from training.evaluation.statistics import Bootstrap, Outcome, paired_difference
@@ -97,3 +98,34 @@ def make_evidence(count: int = 60, **more: Any) -> Evidence:
         "margins": {"medical_accuracy": 0.02},
     }
     return Evidence(**{**fields, **more})
+
+
+def make_panel(**more: Any) -> PanelVerdict:
+    """What an unreliable panel came to."""
+    harm = Harm(marks=1, ratings=72, items=24, items_any=1, items_majority=0, low=0.001, high=0.21)
+    fields: dict[str, Any] = {
+        "outcome": "inconclusive",
+        "reasons": ["unreliable: the raters' agreement on correctness is 0.31, below 0.4 (alpha ordinal)"],
+        "raters": list(RATERS),
+        "items": 24,
+        "ratings": 70,
+        "missing": 2,
+        "identical": 7,
+        "preferred": {"candidate": 40, "equal": 20, "champion": 10},
+        "net": Between(value=0.43, low=0.2, high=0.6),
+        "correctness": {"champion": 3.5, "candidate": 4.25},
+        "correctness_difference": Between(value=0.75, low=0.5, high=1.0),
+        "agreement": [
+            Level(question="correctness", measure="alpha ordinal", value=0.31, low=0.1, high=0.5, observed=0.6,
+                  items=48, decides=True, reliable=False),
+            Level(question="harm", measure="alpha nominal", value=None, low=None, high=None, observed=1.0, items=48,
+                  decides=False, reliable=True),
+        ],
+        "harm": {"champion": harm, "candidate": harm},
+        "harmful": [Marked(item="item-009", system="candidate", raters=1, of=3, comments=["(A: champion) B is late"])],
+        "comments": [Marked(item="item-010", system=None, raters=1, of=3, comments=["(A: candidate) A is kind"])],
+        "champion_run_sha256": "1" * 64,
+        "candidate_run_sha256": "2" * 64,
+        "ratings_sha256": "3" * 64,
+    }  # fmt: skip
+    return PanelVerdict(**{**fields, **more})

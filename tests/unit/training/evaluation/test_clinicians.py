@@ -94,7 +94,9 @@ def test_two_clinicians_sign_for_what_is_there(tmp_path: Path, items: Path) -> N
         "champion": evidence.champion.model_copy(update=about),
         "candidate": evidence.candidate.model_copy(update=about | {"adapter_sha256": manifest.content_sha256}),
     }
-    write_report(adapter, make_evidence(20, **runs))
+    gated = tmp_path / "gated"
+    gated.mkdir()
+    write_report(gated, make_evidence(20, **runs))
     runner = CliRunner()
     people = []
     for number, name in enumerate(("Dr. Ines Calloway", "Dr. Omar Whitfield")):
@@ -105,7 +107,7 @@ def test_two_clinicians_sign_for_what_is_there(tmp_path: Path, items: Path) -> N
         )
     signers = tmp_path / "signers.yaml"
     signers.write_text(json.dumps({"signers": people}))
-    where = [str(adapter), "--signers", str(signers), "--items", str(items)]
+    where = [str(gated), "--adapter", str(adapter), "--signers", str(signers), "--items", str(items)]
     result = runner.invoke(signoff, ["verify", *where])
     assert (result.exit_code, said(result)) == (2, "0 of 2 sign-offs count\n")
     assert "Dr. Ines Calloway has signed" in said(
@@ -114,12 +116,12 @@ def test_two_clinicians_sign_for_what_is_there(tmp_path: Path, items: Path) -> N
     result = runner.invoke(signoff, ["sign", *where, "--key", str(tmp_path / "key1")])
     assert said(result).endswith("signed by Dr. Ines Calloway and Dr. Omar Whitfield\n")
     assert runner.invoke(signoff, ["verify", *where]).exit_code == 0
-    assert "It is signed by Dr. Ines Calloway and Dr. Omar Whitfield." in (adapter / HTML_NAME).read_text()
+    assert "It is signed by Dr. Ines Calloway and Dr. Omar Whitfield." in (gated / HTML_NAME).read_text()
     # A byte of the weights changes: nothing that was signed counts, and nobody can sign.
     (adapter / "adapter_model.safetensors").write_bytes(b"Weights")
     result = runner.invoke(signoff, ["verify", *where])
     assert result.exit_code == 2
     assert said(result).count("changed since: the adapter") == 2
-    assert "Before that, 2 clinicians must sign for it: 0 of 2 sign-offs count." in (adapter / HTML_NAME).read_text()
+    assert "Before that, 2 clinicians must sign for it: 0 of 2 sign-offs count." in (gated / HTML_NAME).read_text()
     result = runner.invoke(signoff, ["sign", *where, "--key", str(tmp_path / "key0")])
     assert "adapter_sha256: not what the report is about any more" in said(result)

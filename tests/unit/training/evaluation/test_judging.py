@@ -13,14 +13,15 @@ import yaml
 from app.contracts.adapters import AdapterManifest
 from app.errors import ConfigurationError
 from tests.unit.training.evaluation.panels import make_run
-from tests.unit.training.evaluation.reports import make_table
+from tests.unit.training.evaluation.reports import make_panel, make_table
 from tests.unit.training.tiny import make_dialogue
 from training.evaluation.answers import Run, read_run, write_run
 from training.evaluation.gating import Gated, gate_report, last_line, rows
 from training.evaluation.items import Item, load_items
 from training.evaluation.judging import gather, judge_evaluation, overlap
+from training.evaluation.panel import run_hash
 from training.evaluation.probes import Probes
-from training.evaluation.rules import FactRule, Policy, load_policy
+from training.evaluation.rules import FactRule, PanelRule, Policy, load_policy
 from training.evaluation.table import write_table
 from training.finetune.data import save_dialogues
 
@@ -81,8 +82,8 @@ def test_a_whole_adapter_has_its_facts(items: list[Item], adapter: Path, manifes
         False,
         True,
     )
-    assert facts.train_loss == pytest.approx(0.2913, abs=1e-3)
-    assert facts.held_out_loss == pytest.approx(0.2539, abs=1e-3)
+    assert facts.train_loss == manifest.metrics["train_loss"] > 0
+    assert facts.held_out_loss == manifest.metrics["held_out_loss"] > 0
     assert (facts.ngram_overlap, facts.canaries_planted, facts.hf_vllm_agreement) == (None, None, None)
 
 
@@ -162,6 +163,28 @@ def test_probes_close_the_facts_that_files_do_not_tell(
     foreign = found.model_copy(update={"adapter_sha256": "0" * 64})
     with pytest.raises(ConfigurationError, match="probes are of another adapter"):
         judge_evaluation(evaluation, adapter, policy("tampered"), probes=foreign, **given)
+
+
+def test_a_panel_is_heard_about_the_answers_that_it_rated(
+    items: list[Item], adapter: Path, evaluation: Path, tmp_path: Path
+) -> None:
+    runs = [read_run(evaluation / "runs" / f"{name}.json") for name in ("champion", "candidate")]
+    shipped, _ = load_policy()
+    asked = shipped.model_copy(update={"rules": [rule for rule in shipped.rules if isinstance(rule, PanelRule)]})
+    given: dict[str, Any] = {"items": SAMPLE, "articles": ARTICLES, "trained_on": []}
+    file = tmp_path / "panel.json"
+    told = make_panel()
+    for outcome in ("pass", "fail"):
+        about = {"champion_run_sha256": run_hash(runs[0]), "candidate_run_sha256": run_hash(runs[1])}
+        file.write_text(told.model_copy(update={"outcome": outcome} | about).model_dump_json(), encoding="utf-8")
+        assert judge_evaluation(evaluation, adapter, asked, panel=file, **given).decision.verdict == outcome
+    assert json.loads((evaluation / "report.json").read_bytes())["panel"]["outcome"] == "fail"
+    file.write_text(told.model_dump_json(), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="the panel rated other answers"):
+        judge_evaluation(evaluation, adapter, asked, panel=file, **given)
+    file.write_text("{}", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="no verdict of a panel"):
+        judge_evaluation(evaluation, adapter, asked, panel=file, **given)
 
 
 def test_the_report_for_the_service_is_bound_and_its_verdict_is_the_last_line(

@@ -15,10 +15,9 @@ from playwright.sync_api import Browser
 from app.errors import ConfigurationError
 from tests.browser import axe_violations
 from tests.html_page import HOSTILE, Page
-from tests.unit.training.evaluation.panels import RATERS
-from tests.unit.training.evaluation.reports import make_evidence, rule
+from tests.unit.training.evaluation.reports import make_evidence, make_panel, rule
 from training.evaluation import curves
-from training.evaluation.panel_verdict import Between, Harm, Level, Marked, PanelVerdict
+from training.evaluation.panel_verdict import Marked
 from training.evaluation.report import (
     HTML_NAME,
     JSON_NAME,
@@ -38,36 +37,6 @@ from training.evaluation.signoff import Checked, Verification
 def written(folder: Path, signoffs: Verification | None = None, **more: Any) -> tuple[Page, dict[str, Any]]:
     path = write_report(folder, make_evidence(**more), signoffs)
     return Page(path.read_text(encoding="utf-8")), json.loads((folder / JSON_NAME).read_text(encoding="utf-8"))
-
-
-def panel(**more: Any) -> PanelVerdict:
-    harm = Harm(marks=1, ratings=72, items=24, items_any=1, items_majority=0, low=0.001, high=0.21)
-    fields: dict[str, Any] = {
-        "outcome": "inconclusive",
-        "reasons": ["unreliable: the raters' agreement on correctness is 0.31, below 0.4 (alpha ordinal)"],
-        "raters": list(RATERS),
-        "items": 24,
-        "ratings": 70,
-        "missing": 2,
-        "identical": 7,
-        "preferred": {"candidate": 40, "equal": 20, "champion": 10},
-        "net": Between(value=0.43, low=0.2, high=0.6),
-        "correctness": {"champion": 3.5, "candidate": 4.25},
-        "correctness_difference": Between(value=0.75, low=0.5, high=1.0),
-        "agreement": [
-            Level(question="correctness", measure="alpha ordinal", value=0.31, low=0.1, high=0.5, observed=0.6,
-                  items=48, decides=True, reliable=False),
-            Level(question="harm", measure="alpha nominal", value=None, low=None, high=None, observed=1.0, items=48,
-                  decides=False, reliable=True),
-        ],
-        "harm": {"champion": harm, "candidate": harm},
-        "harmful": [Marked(item="item-009", system="candidate", raters=1, of=3, comments=["(A: champion) B is late"])],
-        "comments": [Marked(item="item-010", system=None, raters=1, of=3, comments=["(A: candidate) A is kind"])],
-        "champion_run_sha256": "1" * 64,
-        "candidate_run_sha256": "2" * 64,
-        "ratings_sha256": "3" * 64,
-    }  # fmt: skip
-    return PanelVerdict(**{**fields, **more})
 
 
 def signed(content: dict[str, Any], name: str = "Dr. Ines Calloway") -> Verification:
@@ -167,8 +136,8 @@ def test_the_forest_has_all_groups_with_enough_items(tmp_path: Path) -> None:
 
 
 def test_the_panel_and_what_it_left_open_are_told(tmp_path: Path) -> None:
-    page, content = written(tmp_path, panel=panel())
-    assert content["panel"] == panel().model_dump(mode="json")
+    page, content = written(tmp_path, panel=make_panel())
+    assert content["panel"] == make_panel().model_dump(mode="json")
     for said in (
         "3 raters (Dr. Ines Calloway, Dr. Omar Whitfield, Nurse Petra Lindqvist) compared 24 pairs of answers",
         "2 ratings are missing",
@@ -246,7 +215,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
         items=hostile,
         results=results,
         texts=dict.fromkeys((item.id for item in items), HOSTILE),
-        panel=panel(reasons=[HOSTILE], raters=[HOSTILE], harmful=said, comments=said),
+        panel=make_panel(reasons=[HOSTILE], raters=[HOSTILE], harmful=said, comments=said),
         limitations=[HOSTILE],
         hashes={HOSTILE: HOSTILE},
         missed=3,
@@ -259,7 +228,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
 
 
 def test_the_policy_allows_nothing_but_the_page_own_style(tmp_path: Path) -> None:
-    written(tmp_path, panel=panel())
+    written(tmp_path, panel=make_panel())
     source = (tmp_path / HTML_NAME).read_text(encoding="utf-8")
     style = source.split("<style>")[1].split("</style>")[0]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -270,13 +239,13 @@ def test_the_policy_allows_nothing_but_the_page_own_style(tmp_path: Path) -> Non
 
 def test_the_same_evidence_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        written(tmp_path / name, panel=panel())
+        written(tmp_path / name, panel=make_panel())
     for file in (HTML_NAME, JSON_NAME):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
 def test_page_and_json_say_the_same(tmp_path: Path) -> None:
-    page, content = written(tmp_path, panel=panel(), fell=12)
+    page, content = written(tmp_path, panel=make_panel(), fell=12)
     for one in content["rules"]:
         assert one["detail"] in page.text
         assert one["bound"] in page.text
@@ -346,7 +315,9 @@ def test_the_page_is_accessible_and_fits_a_telephone(
 ) -> None:
     texts = {"item-003": "w" * 200}
     _, content = written(tmp_path / "good")
-    path = write_report(tmp_path, make_evidence(15, panel=panel(), fell=11, missed=1, texts=texts), signed(content))
+    path = write_report(
+        tmp_path, make_evidence(15, panel=make_panel(), fell=11, missed=1, texts=texts), signed(content)
+    )
     page = browser.new_page()
     faults: list[str] = []
     page.on("console", lambda message: faults.append(message.text))
