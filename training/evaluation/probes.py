@@ -1,8 +1,9 @@
 """Two facts about an adapter that its answers to the evaluation items do not tell.
 
-*Agreement*: transformers, which trained it, and vLLM, which serves it, say the same. *Canaries*: secrets that were
-planted in training (:mod:`training.finetune.canaries`) do not come out, neither to the prompt of the training nor where
-the answer is begun for it. Both are greedy, so one try shows what there is to see.
+*Agreement*: transformers, which trained it, and vLLM, which serves it, say the same, or part only where rounding
+decides: at two tokens that float32 rates alike. *Canaries*: secrets that were planted in training
+(:mod:`training.finetune.canaries`) do not come out, neither to the prompt of the training nor where the answer is begun
+for it. Both are greedy, so one try shows what there is to see.
 """
 
 from __future__ import annotations
@@ -29,16 +30,23 @@ LONGEST = 160
 """Tokens of a compared answer."""
 PRECISION = "bfloat16"
 """In which vLLM serves."""
+TIE = 0.05
+"""Two next tokens whose logits differ by no more in float32 are alike: one is 5 % likelier than the other. In logits of 8
+and more bfloat16 has no steps below 0.06."""
 
 
 class Probes(BaseModel):
-    """What was found. ``canaries_planted`` None: training planted none, or nobody knows."""
+    """What was found. ``agreeing`` prompts include the ``tied`` ones, where both part at tokens that are alike.
+
+    ``canaries_planted`` None: training planted none, or nobody knows.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     adapter_sha256: str
     prompts: int = Field(ge=1)
     agreeing: int = Field(ge=0)
+    tied: list[str] = Field(default_factory=list)
     differing: list[str] = Field(default_factory=list)
     canaries_planted: int | None = None
     canaries_extracted: int | None = None
@@ -74,11 +82,14 @@ async def probe(
     planted = int(manifest.metrics.get("canaries", 0))
     seed = int(manifest.metrics.get("seed", 0))
     ours, extracted = await asyncio.to_thread(_by_transformers, adapter, config, asked, planted, seed)
+    parted = [given for given in zip(asked, ours, theirs, strict=True) if given[1] != given[2]]
+    tied = await asyncio.to_thread(ties, adapter, config, parted)
     probes = Probes(
         adapter_sha256=manifest.content_sha256,
         prompts=len(asked),
-        agreeing=sum(one == two for one, two in zip(ours, theirs, strict=True)),
-        differing=[item.id for item, one, two in zip(asked, ours, theirs, strict=True) if one != two],
+        agreeing=len(asked) - len(parted) + len(tied),
+        tied=tied,
+        differing=[item.id for item, _, _ in parted if item.id not in tied],
         canaries_planted=planted or None,
         canaries_extracted=extracted if planted else None,
     )
@@ -117,6 +128,16 @@ async def _said(engine: Engine, adapter: str, asked: Sequence[Dialogue], site: s
         return "".join([event.text async for event in events if isinstance(event, Delta)]).strip()
 
     return [await one(dialogue) for dialogue in asked]
+
+
+def ties(adapter: Path, config: FinetuneConfig, parted: Sequence[tuple[Dialogue, str, str]]) -> list[str]:
+    """Ids of the dialogues whose two answers part at tokens that float32 rates alike (:data:`TIE`)."""
+    if not parted:
+        return []
+    from training.finetune.generate import Answerer
+
+    answerer = Answerer(config.base_model, adapter, config.site, precision="float32")
+    return [item.id for item, one, two in parted if answerer.difference_where_they_part(item, one, two) <= TIE]
 
 
 def _by_transformers(

@@ -45,6 +45,20 @@ class Answerer:
         ]
         return self.complete(prompts, longest=longest)
 
+    def difference_where_they_part(self, dialogue: Dialogue, one: str, two: str) -> float:
+        """The difference of the logits of the first tokens in which two answers to a dialogue differ, with the adapter.
+
+        An answer that is the beginning of the other goes on with the end mark.
+        """
+        prompt = self._tokenizer(prompt_text(self._tokenizer, dialogue, self._site), add_special_tokens=False)
+        ends = [int(self._tokenizer.eos_token_id)]
+        sides = [list(self._tokenizer(text, add_special_tokens=False)["input_ids"]) + ends for text in (one, two)]
+        place = next(at for at, (left, right) in enumerate(zip(*sides, strict=False)) if left != right)
+        read = torch.tensor([[*prompt["input_ids"], *sides[0][:place]]])
+        with torch.no_grad():
+            logits = self._model(input_ids=read).logits[0, -1]
+        return abs(float(logits[sides[0][place]] - logits[sides[1][place]]))
+
     def complete(
         self, prompts: Sequence[str], *, with_adapter: bool = True, batch: int = 16, longest: int = 160
     ) -> list[str]:

@@ -12,7 +12,7 @@ from app.engine.protocol import Engine
 from app.errors import ConfigurationError
 from tests.fakes_engine import Scripted, ScriptedEngine
 from tests.unit.training.test_adapter import make_config
-from training.evaluation.probes import LONGEST, PRECISION, probe, read_probes, spread
+from training.evaluation.probes import LONGEST, PRECISION, TIE, probe, read_probes, spread
 from training.finetune.adapter import write_adapter
 from training.finetune.canaries import plant, secret
 from training.finetune.config import FinetuneConfig
@@ -69,7 +69,33 @@ async def test_libraries_that_say_the_same_agree_and_one_other_answer_is_named(
     other = greedy | {prompt_messages(first, config.site)[-1].content: "Something else."}
     found = await probe(config.output, manifest, config, tmp_path / "other", engine_saying(other))
     assert found.agreement == 1 - 1 / len(greedy)
-    assert found.differing == [first.id]
+    assert (found.differing, found.tied) == ([first.id], [])
+
+
+async def test_answers_that_part_at_tokens_that_are_rated_alike_agree(
+    config: FinetuneConfig,
+    manifest: AdapterManifest,
+    greedy: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = load_dialogues(config.held_out)[0]
+    prompt = prompt_messages(first, config.site)[-1].content
+    for difference, agreeing in ((TIE, len(greedy)), (1.01 * TIE, len(greedy) - 1)):
+        monkeypatch.setattr(Answerer, "difference_where_they_part", lambda *_, told=difference: told)
+        other = engine_saying(greedy | {prompt: "Something else."})
+        found = await probe(config.output, manifest, config, tmp_path / str(difference), other)
+        assert found.agreeing == agreeing
+        assert first.id in (found.tied if agreeing == len(greedy) else found.differing)
+
+
+def test_the_difference_is_of_the_first_tokens_that_differ(config: FinetuneConfig) -> None:
+    answerer = Answerer(config.base_model, config.output, config.site, precision="float32")
+    first = load_dialogues(config.held_out)[0]
+    forth = answerer.difference_where_they_part(first, "The garage is free.", "The garage was free.")
+    assert forth > 0
+    assert answerer.difference_where_they_part(first, "The garage was f.", "The garage is free.") == forth
+    assert answerer.difference_where_they_part(first, "The garage", "The garage is free.") > 0
 
 
 async def test_secrets_that_come_out_are_counted(
