@@ -31,8 +31,8 @@ LONGEST = 160
 PRECISION = "bfloat16"
 """In which vLLM serves."""
 TIE = 0.05
-"""Two next tokens whose logits differ by no more in float32 are alike: one is 5 % likelier than the other. In logits of 8
-and more bfloat16 has no steps below 0.06."""
+"""Two next tokens whose logits differ by no more in float32 are alike: one is 5 % likelier than the other. bfloat16 has
+no steps below 0.06 in logits of 8 and more."""
 
 
 class Probes(BaseModel):
