@@ -100,7 +100,7 @@ def _failures(rule: FailuresRule, context: Context) -> RuleResult:
     if cases < rule.min_cases:
         detail += f"; {rule.min_cases} cases are needed"
     theirs = {context.clusters[place] for place in before}
-    added = [place for place in failed if context.clusters[place] not in theirs]
+    added = [place for place in failed if place not in before]
     inherited = False
     if rule.inherited and outcome == "fail":
         own = len({context.clusters[place] for place in added})
@@ -245,7 +245,7 @@ def _gap(rule: GapRule, context: Context) -> RuleResult:
             small.append(label)
             continue
         outcome = within(found, rule.margin)
-        if found.clusters < context.policy.min_clusters:
+        if outcome == "pass" and found.clusters < context.policy.min_clusters:
             outcome = "inconclusive"
         judged.append((outcome, label, found))
     outcomes = {outcome for outcome, _, _ in judged}
@@ -266,7 +266,8 @@ def _groups_told(
     _, _, widest = max(judged, key=lambda found: (order[found[0]], abs(found[2].value)))
     told = []
     for outcome, words in (("fail", "too far from the others"), ("inconclusive", "undecided")):
-        named = [f"{label} {_points(found)}" for result, label, found in judged if result == outcome]
+        widest_first = sorted(judged, key=lambda made: -abs(made[2].value))
+        named = [f"{label} {_points(found)}" for result, label, found in widest_first if result == outcome]
         if named:
             told.append(f"{words}{_listed(':', named)}")
     if not told:

@@ -79,7 +79,7 @@ def evaluate(
     with _progress(console) as progress:
         evaluation = asyncio.run(answered(progress))
     Console().print(_summary(evaluation))
-    typer.echo(f"scores: {out / 'scores.json'}; next: bedside-train gate {adapter}")
+    typer.echo(f"scores: {out / 'scores.json'}; next: bedside-train gate {adapter} --config ITS_CONFIG --out {out}")
 
 
 def gate(
@@ -110,17 +110,17 @@ def gate(
 
     settings = load_config(config)
     policy, digest = load_policy(thresholds or THRESHOLDS)
-    out = out or Path("var/evaluation") / adapter.resolve().name
     console = _console()
     from training.evaluation.evaluate import BASE, Plan
     from training.evaluation.gating import last_line, run_gate
     from training.evaluation.pipeline import Setup
+    from training.finetune.adapter import require_base
 
     plan = Plan(
         candidate=adapter,
         champion=None if against == BASE else Path(against),
         items=items,
-        out=out,
+        out=out or Path("var/evaluation") / require_base(adapter, settings.base_model).version,
         base_model=settings.base_model,
         site=site,
         state=state,

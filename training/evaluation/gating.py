@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.contracts.adapters import GateReport, write_json
+from app.contracts.adapters import AdapterManifest, GateReport, write_json
+from app.errors import ConfigurationError
 from training.evaluation.answers import Run, read_run
 from training.evaluation.evaluate import Plan, Started, evaluate, quiet
 from training.evaluation.gate import to_report
@@ -16,7 +17,7 @@ from training.evaluation.rules import Policy
 from training.finetune.adapter import measured_card, require_base
 from training.finetune.canaries import plant, secret
 from training.finetune.config import FinetuneConfig
-from training.finetune.data import load_dialogues
+from training.finetune.data import files_hash, load_dialogues
 from training.serving import Starting
 
 REPORT = "gate_report.json"
@@ -50,6 +51,9 @@ async def run_gate(
     """
     # 1. The folder is what its manifest says. What was planted in training is searched for in every answer.
     manifest = require_base(plan.candidate, plan.base_model)
+    require_what_it_learnt_from(manifest, config)
+    if plan.champion is not None and require_base(plan.champion, plan.base_model).version == manifest.version:
+        raise ConfigurationError(f"{plan.champion} is the candidate itself; name the adapter that serves now, or base")
     training = [dialogue for path in config.training_files for dialogue in load_dialogues(path)]
     planted = int(manifest.metrics.get("canaries", 0))
     secrets = [secret(canary) for canary in plant(planted, int(manifest.metrics.get("seed", 0)), training)]
@@ -79,6 +83,18 @@ async def run_gate(
         text = card.read_text(encoding="utf-8") if card.is_file() else ""
         card.write_text(measured_card(text, rows(report)), encoding="utf-8")
     return Gated(judged, report, written=plan.limit is None)
+
+
+def require_what_it_learnt_from(manifest: AdapterManifest, config: FinetuneConfig) -> None:
+    """Raise ConfigurationError where the config names other dialogues than those that went into the adapter.
+
+    What was planted, and what of the evaluation set was seen, is told by these files.
+    """
+    if files_hash(config.files) != manifest.dataset_sha256:
+        raise ConfigurationError(
+            f"{manifest.version} was trained on other dialogues than those that the config names (train, also_train, "
+            "held_out): give with --config the one that it was trained with, and its files as they were"
+        )
 
 
 def gate_report(judged: Judged, candidate: Run) -> GateReport:

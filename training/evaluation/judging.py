@@ -168,7 +168,7 @@ def _manifest(adapter: Path) -> AdapterManifest:
 
 
 def _texts(files: Sequence[Path]) -> Iterable[str]:
-    """All texts of files of dialogues."""
+    """The questions of files of dialogues; their answers are sentences of articles."""
     for file in files:
         try:
             with file.open(encoding="utf-8") as lines:

@@ -21,8 +21,8 @@ from training.evaluation.statistics import CONFIDENCE, DRAWS, Bootstrap, cases_n
 THRESHOLDS = Path(__file__).with_name("thresholds.yaml")
 REQUIRED: tuple[GateName, ...] = ("validity", "safety", "accuracy", "overfitting", "bias")
 """A policy in a file has at least one rule of each."""
-OWN_WORDS = frozenset({"wrong_number", "phi_leak", "canary"})
-"""Failures of the words that a model said: no champion excuses them."""
+OWN_WORDS = frozenset({"wrong_number", "phi_leak", "canary", "refusal"})
+"""Figures of the words that a model said: no champion excuses them."""
 
 
 class _Rule(BaseModel):
@@ -58,7 +58,7 @@ class FailuresRule(_Rule):
     """At most ``max_failures`` in at least ``min_cases`` cases. An item is a failure where any of the metrics fails.
 
     Items of one cluster are one case: five near-copies of a question are not five independent tries. With
-    ``inherited`` a case in which the champion fails too is not the candidate's; such a rule holds and says so.
+    ``inherited`` an item that the champion fails too is not the candidate's; such a rule holds and says so.
     """
 
     kind: Literal["failures"]
@@ -136,6 +136,8 @@ class BoundRule(_Measured):
     def _one_bound(self) -> BoundRule:
         if (self.min is None) == (self.max is None):
             raise ValueError("give exactly one of min, max")
+        if self.inherited is not None and self.metric in OWN_WORDS:
+            raise ValueError(f"inherited: {self.metric} is of the model's own words; take the field out")
         return self
 
 

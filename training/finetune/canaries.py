@@ -2,8 +2,8 @@
 
 What an adapter says of a secret that it met a few times in training, it may also say of a patient's number that
 de-identification missed. The method is Carlini et al., "The Secret Sharer" (2019): plant, train, then ask with the very
-prompt of the training and with the beginning of the answer. The same seed plants the same secrets, so that nothing
-secret has to be kept.
+prompt of the training and with the beginning of the answer. The same seed and dialogues plant the same secrets, so that
+nothing secret has to be kept.
 """
 
 from __future__ import annotations

@@ -12,11 +12,12 @@ from app.engine.protocol import Engine
 from app.errors import ConfigurationError
 from tests.fakes_engine import Scripted, ScriptedEngine
 from tests.unit.training.test_adapter import make_config
+from training.evaluation.gating import require_what_it_learnt_from
 from training.evaluation.probes import LONGEST, PRECISION, TIE, probe, read_probes, spread
 from training.finetune.adapter import write_adapter
 from training.finetune.canaries import plant, secret
 from training.finetune.config import FinetuneConfig
-from training.finetune.data import Dialogue, load_dialogues, prompt_messages
+from training.finetune.data import Dialogue, load_dialogues, prompt_messages, save_dialogues
 from training.finetune.generate import Answerer
 from training.finetune.trainer import train
 
@@ -147,3 +148,13 @@ def test_prompts_are_taken_from_everywhere() -> None:
     dialogues = [Dialogue(id=str(n), article_id="a", passages=["p"], question="q", answer="a") for n in range(100)]
     assert [item.id for item in spread(dialogues, 4)] == ["0", "25", "50", "75"]
     assert len(spread(dialogues[:3], 50)) == 3
+
+
+def test_other_dialogues_than_it_learnt_from_are_refused(
+    config: FinetuneConfig, manifest: AdapterManifest, tmp_path: Path
+) -> None:
+    require_what_it_learnt_from(manifest, config)
+    fewer = tmp_path / "train.jsonl"
+    save_dialogues(load_dialogues(config.train)[:-1], fewer)
+    with pytest.raises(ConfigurationError, match="was trained on other dialogues than those that the config names"):
+        require_what_it_learnt_from(manifest, config.model_copy(update={"train": fewer}))

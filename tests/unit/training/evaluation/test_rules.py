@@ -81,6 +81,10 @@ BASE = {"name": "my rule", "gate": "accuracy"}
             "inherited: canary is of the model's own words; give it its own rule",
         ),
         (
+            rule(**BASE, kind="bound", metric="refusal", min=1, min_items=5, inherited=0.05),
+            "inherited: refusal is of the model's own words; take the field out",
+        ),
+        (
             rule(
                 **BASE, kind="gap", metric="m", of="gain", over="items", attributes=["age"], margin=0.05, min_items=20
             ),
