@@ -58,7 +58,7 @@ def ask_once(service: RunningService, items: list[dict[str, Any]]) -> list[dict[
     lines = "".join(json.dumps({"id": item["id"], "text": item["text"]}) + "\n" for item in items)
     done = subprocess.run(
         [sys.executable, "-c", "from app.cli.program import main; main()", "ask"],
-        input=lines, capture_output=True, text=True, env=environment, timeout=240, check=False,
+        input=lines, capture_output=True, text=True, env=environment, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
