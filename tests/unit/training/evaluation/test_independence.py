@@ -35,7 +35,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
         if path.suffix in (".txt", ".yaml", ".jsonl")
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
-    assert len(questions) > 5_000
+    assert len(questions) > 4_500
     assert len(lines) > 10_000
     return [words(text) for text in (*questions, *lines)]
 
