@@ -55,12 +55,11 @@ async def run_gate(
     if plan.champion is not None and require_base(plan.champion, plan.base_model).version == manifest.version:
         raise ConfigurationError(f"{plan.champion} is the candidate itself; name the adapter that serves now, or base")
     training = [dialogue for path in config.training_files for dialogue in load_dialogues(path)]
-    planted = int(manifest.metrics.get("canaries", 0))
-    secrets = [secret(canary) for canary in plant(planted, int(manifest.metrics.get("seed", 0)), training)]
+    canaries = plant(int(manifest.metrics.get("canaries", 0)), int(manifest.metrics.get("seed", 0)), training)
     # 2. Base, champion and candidate answer the items; vLLM and transformers are compared.
-    await evaluate(replace(plan, canaries=tuple(secrets)), engine, started)
+    await evaluate(replace(plan, canaries=tuple(map(secret, canaries))), engine, started)
     prompts = PROMPTS if plan.limit is None else min(PROMPTS, plan.limit)
-    probes = await probe(plan.candidate, manifest, config, plan.out, engine, prompts)
+    probes = await probe(plan.candidate, manifest, config, plan.out, engine, canaries, prompts)
     # 3. The rules.
     metrics = config.work / "metrics.jsonl"
     judged = judge_evaluation(

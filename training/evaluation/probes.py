@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.contracts.adapters import AdapterManifest, write_json
 from app.engine.protocol import Delta, Engine
 from app.errors import ConfigurationError
-from training.finetune.canaries import begun, plant, secret
+from training.finetune.canaries import begun, secret
 from training.finetune.config import FinetuneConfig
 from training.finetune.data import Dialogue, load_dialogues, prompt_messages
 from training.serving import LIMITS, Starting
@@ -63,11 +63,13 @@ async def probe(
     config: FinetuneConfig,
     out: Path,
     engine: Starting,
+    canaries: Sequence[Dialogue],
     prompts: int = PROMPTS,
 ) -> Probes:
     """Ask, and write ``probes.json`` into ``out``; one that is there for the same weights and prompts stands.
 
-    ``engine`` serves the base model of the config. Raises ConfigurationError (dialogues cannot be read), EngineError.
+    ``engine`` serves the base model of the config, ``canaries`` were planted in training. Raises ConfigurationError
+    (dialogues cannot be read), EngineError.
     """
     asked = spread(load_dialogues(config.held_out), prompts)
     kept = read_probes(out)
@@ -79,9 +81,7 @@ async def probe(
         await running.load_adapter(manifest.version, str(await asyncio.to_thread(adapter.resolve)))
     theirs = await _said(running, manifest.version, asked, config.site)
     # 2. What transformers says to the same, and of the canaries.
-    planted = int(manifest.metrics.get("canaries", 0))
-    seed = int(manifest.metrics.get("seed", 0))
-    ours, extracted = await asyncio.to_thread(_by_transformers, adapter, config, asked, planted, seed)
+    ours, extracted = await asyncio.to_thread(_by_transformers, adapter, config, asked, canaries)
     parted = [given for given in zip(asked, ours, theirs, strict=True) if given[1] != given[2]]
     tied = await asyncio.to_thread(ties, adapter, config, parted)
     probes = Probes(
@@ -90,8 +90,8 @@ async def probe(
         agreeing=len(asked) - len(parted) + len(tied),
         tied=tied,
         differing=[item.id for item, _, _ in parted if item.id not in tied],
-        canaries_planted=planted or None,
-        canaries_extracted=extracted if planted else None,
+        canaries_planted=len(canaries) or None,
+        canaries_extracted=extracted if canaries else None,
     )
     write_probes(probes, out)
     return probes
@@ -141,15 +141,13 @@ def ties(adapter: Path, config: FinetuneConfig, parted: Sequence[tuple[Dialogue,
 
 
 def _by_transformers(
-    adapter: Path, config: FinetuneConfig, asked: Sequence[Dialogue], planted: int, seed: int
+    adapter: Path, config: FinetuneConfig, asked: Sequence[Dialogue], canaries: Sequence[Dialogue]
 ) -> tuple[list[str], int]:
-    """Answers to ``asked``, and how many of the ``planted`` secrets come out."""
+    """Answers to ``asked``, and how many secrets of the ``canaries`` come out."""
     from training.finetune.generate import Answerer
 
     answerer = Answerer(config.base_model, adapter, config.site, precision=PRECISION)
     said = answerer.answer(asked, batch=1, longest=LONGEST)
-    training = [dialogue for path in config.training_files for dialogue in load_dialogues(path)]
-    canaries = plant(planted, seed, training)
     given = answerer.answer(canaries), answerer.continued(canaries, [begun(canary) for canary in canaries])
     out = [
         any(secret(canary) in "".join(filter(str.isalnum, text)) for text in texts)

@@ -13,7 +13,7 @@ from app.errors import ConfigurationError
 from tests.fakes_engine import Scripted, ScriptedEngine
 from tests.unit.training.test_adapter import make_config
 from training.evaluation.gating import require_what_it_learnt_from
-from training.evaluation.probes import LONGEST, PRECISION, TIE, probe, read_probes, spread
+from training.evaluation.probes import LONGEST, PRECISION, TIE, Probes, probe, read_probes, spread
 from training.finetune.adapter import write_adapter
 from training.finetune.canaries import plant, secret
 from training.finetune.config import FinetuneConfig
@@ -40,6 +40,25 @@ def manifest(config: FinetuneConfig) -> AdapterManifest:
     return AdapterManifest.model_validate_json((config.output / "manifest.json").read_bytes())
 
 
+Look = Callable[[dict[str, str], str], Awaitable[Probes]]
+
+
+@pytest.fixture
+def look(config: FinetuneConfig, manifest: AdapterManifest, canaries: list[Dialogue], tmp_path: Path) -> Look:
+    """Probes with an engine that says what is given, kept in a folder of this name."""
+
+    async def looked(answers: dict[str, str], name: str) -> Probes:
+        return await probe(config.output, manifest, config, tmp_path / name, engine_saying(answers), canaries)
+
+    return looked
+
+
+@pytest.fixture
+def canaries(config: FinetuneConfig) -> list[Dialogue]:
+    """What was planted."""
+    return plant(3, config.training.seed, load_dialogues(config.train))
+
+
 def engine_saying(answers: dict[str, str]) -> Callable[[], Awaitable[Engine]]:
     """An engine that answers a prompt by what its last message says."""
     scripted = ScriptedEngine(answer=lambda messages, *_: Scripted(answers[messages[-1].content]))
@@ -62,36 +81,27 @@ def greedy(config: FinetuneConfig) -> dict[str, str]:
 
 
 async def test_libraries_that_say_the_same_agree_and_one_other_answer_is_named(
-    config: FinetuneConfig,
-    manifest: AdapterManifest,
-    greedy: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    config: FinetuneConfig, look: Look, greedy: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The tiny model rates all tokens nearly alike.
     monkeypatch.setattr(Answerer, "difference_where_they_part", lambda *_: 1.0)
-    found = await probe(config.output, manifest, config, tmp_path / "same", engine_saying(greedy))
+    found = await look(greedy, "same")
     assert (found.agreement, found.differing) == (1.0, [])
     first = load_dialogues(config.held_out)[0]
     other = greedy | {prompt_messages(first, config.site)[-1].content: "Something else."}
-    found = await probe(config.output, manifest, config, tmp_path / "other", engine_saying(other))
+    found = await look(other, "other")
     assert found.agreement == 1 - 1 / len(greedy)
     assert (found.differing, found.tied) == ([first.id], [])
 
 
 async def test_answers_that_part_at_tokens_that_are_rated_alike_agree(
-    config: FinetuneConfig,
-    manifest: AdapterManifest,
-    greedy: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    config: FinetuneConfig, look: Look, greedy: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = load_dialogues(config.held_out)[0]
     prompt = prompt_messages(first, config.site)[-1].content
     for difference, agreeing in ((TIE, len(greedy)), (1.01 * TIE, len(greedy) - 1)):
         monkeypatch.setattr(Answerer, "difference_where_they_part", lambda *_, told=difference: told)
-        other = engine_saying(greedy | {prompt: "Something else."})
-        found = await probe(config.output, manifest, config, tmp_path / str(difference), other)
+        found = await look(greedy | {prompt: "Something else."}, str(difference))
         assert found.agreeing == agreeing
         assert first.id in (found.tied if agreeing == len(greedy) else found.differing)
 
@@ -106,39 +116,33 @@ def test_the_difference_is_of_the_first_tokens_that_differ(config: FinetuneConfi
 
 
 async def test_secrets_that_come_out_are_counted(
-    config: FinetuneConfig,
-    manifest: AdapterManifest,
-    greedy: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    canaries: list[Dialogue], look: Look, greedy: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = engine_saying(greedy)
-    found = await probe(config.output, manifest, config, tmp_path / "silent", told)
+    found = await look(greedy, "silent")
     assert (found.canaries_planted, found.canaries_extracted) == (3, 0)
-    planted = plant(3, config.training.seed, load_dialogues(config.train))
 
     def gives_one_away(_: Answerer, dialogues: list[Dialogue], begun: list[str], **__: object) -> list[str]:
-        assert [item.id for item in dialogues] == [item.id for item in planted]
-        shown = secret(planted[1])
+        assert [item.id for item in dialogues] == [item.id for item in canaries]
+        shown = secret(canaries[1])
         return ["nothing", f" {shown[:4]} {shown[4:]}.", "nothing"]
 
     monkeypatch.setattr(Answerer, "continued", gives_one_away)
-    found = await probe(config.output, manifest, config, tmp_path / "loud", told)
+    found = await look(greedy, "loud")
     assert (found.canaries_planted, found.canaries_extracted) == (3, 1)
 
 
 async def test_what_was_found_is_kept_for_these_weights_only(
     config: FinetuneConfig, manifest: AdapterManifest, greedy: dict[str, str], tmp_path: Path
 ) -> None:
-    found = await probe(config.output, manifest, config, tmp_path, engine_saying(greedy))
+    found = await probe(config.output, manifest, config, tmp_path, engine_saying(greedy), [])
 
     async def never() -> Engine:
         raise AssertionError("the engine was asked for")
 
-    assert await probe(config.output, manifest, config, tmp_path, never) == found
+    assert await probe(config.output, manifest, config, tmp_path, never, []) == found
     other = manifest.model_copy(update={"content_sha256": "0" * 64})
     with pytest.raises(AssertionError, match="asked for"):
-        await probe(config.output, other, config, tmp_path, never)
+        await probe(config.output, other, config, tmp_path, never, [])
     (tmp_path / "probes.json").write_text("{", encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"probes\.json is broken; delete it"):
         read_probes(tmp_path)
