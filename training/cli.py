@@ -176,7 +176,7 @@ def small_model_train(
     manifest = train(base, data, out, SmallModelSettings(minutes=minutes, learning_rate=learning_rate))
     typer.echo(f"{manifest.version}: {out / NAME}")
     typer.echo(f"Next: bedside-train demo-model-evaluate {base} --adapter {out / NAME}")
-    typer.echo("      bedside-train finetune demo/small_model/support.yaml goes on from the shipped one")
+    typer.echo("      bedside-train finetune demo/small_model/support.yaml goes on from it")
 
 
 encoder = typer.Typer(no_args_is_help=True, help="Heads on the shared encoder.")

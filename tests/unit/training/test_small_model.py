@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -26,11 +27,11 @@ from training.demo_model.sources import read
 from training.demo_model.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from training.encoder.hospitals import HospitalArticle, Section, hospitals
 from training.finetune.adapter import base_hash, measured_card, read_manifest, require_base
-from training.finetune.config import load_config, require_start
+from training.finetune.config import FinetuneConfig
 from training.small_model.attention import ATTENTION, Layout, laid_out
-from training.small_model.package import BASE_ID, WEIGHTS_SHA256
+from training.small_model.package import BASE_ID
 from training.small_model.readings import HospitalReadings, MixedReadings
-from training.small_model.recipe import CHECKPOINT, ReadingLoop, SmallModelSettings, rows, train
+from training.small_model.recipe import CHECKPOINT, NAME, ReadingLoop, SmallModelSettings, rows, train
 
 OURS = HospitalReadings(list(hospitals().values()))
 
@@ -230,10 +231,10 @@ def test_the_gate_writes_its_figures_into_the_card_and_again() -> None:
     assert measured_card(once, ["Gate: **fail**"]) == card.replace("Not gated yet.", "Gate: **fail**")
 
 
-def test_the_shipped_reader_is_whole_and_belongs_to_the_fetched_model() -> None:
-    config = load_config(Path("demo/small_model/support.yaml"))
+def test_the_hospitals_config_goes_on_from_what_the_recipe_makes() -> None:
+    fields = yaml.safe_load(Path("demo/small_model/support.yaml").read_text(encoding="utf-8"))
+    config, recipe = FinetuneConfig.model_validate(fields), SmallModelSettings()
+    assert config.base_id == BASE_ID
     assert config.start_from is not None
-    require_start(config)
-    manifest = read_manifest(config.start_from)
-    assert (manifest.base_id, manifest.base_sha256) == (BASE_ID, WEIGHTS_SHA256)
-    assert (manifest.base_id, manifest.rank, manifest.alpha) == (config.base_id, config.lora.rank, config.lora.alpha)
+    assert config.start_from.name == NAME
+    assert (config.lora.rank, config.lora.alpha) == (recipe.rank, recipe.alpha)
