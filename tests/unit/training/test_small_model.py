@@ -237,4 +237,4 @@ def test_the_hospitals_config_goes_on_from_what_the_recipe_makes() -> None:
     assert config.base_id == BASE_ID
     assert config.start_from is not None
     assert config.start_from.name == NAME
-    assert (config.lora.rank, config.lora.alpha) == (recipe.rank, recipe.alpha)
+    assert (config.lora.rank, config.lora.alpha) == (recipe.lora.rank, recipe.lora.alpha)
