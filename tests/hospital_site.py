@@ -1,4 +1,4 @@
-"""A site folder out of a hospital's text file, for measuring the search (:mod:`training.encoder.hospitals`)."""
+"""A site folder out of a hospital's text file, for measuring the search (:mod:`training.hospitals.articles`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from app.knowledge.articles import ArticleHead, render_article
-from training.encoder.hospitals import read_hospital
+from training.hospitals.articles import read_hospital
 
 
 def article_id(title: str) -> str:

@@ -21,7 +21,7 @@ from training.curate.exchanges import Exchange, exchanges
 from training.curate.readability import grade
 from training.curate.records import Record
 from training.curate.support import Found, Support
-from training.finetune.sentences import numbers, split_sentences
+from training.sentences import numbers, split_sentences
 
 
 @dataclass(frozen=True, slots=True)

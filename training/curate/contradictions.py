@@ -16,7 +16,7 @@ from training.curate.meaning import Meanings
 from training.curate.replies import Replies
 from training.curate.stance import SIDE_WORDS, agree, denied, opposed, plain, stance, with_it
 from training.curate.truth import Beside, Statement, Truth, stems
-from training.finetune.sentences import split_sentences
+from training.sentences import split_sentences
 
 ALIKE = 0.33
 """From here on a statement may speak of the same thing as a clause; what decides is the weight of what they share."""

@@ -26,7 +26,7 @@ from training.curate.spelling import Candidate, DrugSpeller, Judgement
 from training.curate.stages import RECORDS, REVIEW, Context, ReviewItem, StageReport, Verdict, review_key
 from training.curate.streams import mapped
 from training.finetune.dialogues import read_sections
-from training.finetune.sentences import split_sentences
+from training.sentences import split_sentences
 
 _WORD = re.compile(r"(?<![\w@])[^\W\d_](?:[^\W\d_]|\d(?=[^\W\d_]))+(?![\w@])")
 _SKIPPED = re.compile(r"<[A-Z_]+(?:_\d+)?>|(?<!\S)\S*(?:@|://|www\.)\S*|(?<![\w-])[\w-]++(?:\.[\w-]++)+")

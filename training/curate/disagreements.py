@@ -20,7 +20,7 @@ from training.curate.replies import OF_THE_CALL, last_question
 from training.curate.scratch import scratch
 from training.curate.stance import TIMES, agree, denied, opposed, stance
 from training.curate.truth import stems
-from training.finetune.sentences import split_sentences
+from training.sentences import split_sentences
 
 SAME_QUESTION = 0.6
 """Two questions are nearly the same if they share so much of their words' weight."""

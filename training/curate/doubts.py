@@ -21,7 +21,7 @@ from training.curate.records import Record
 from training.curate.stages import ReviewItem, Verdict, review_key
 from training.curate.tone import off_topic, rude
 from training.curate.truth import Truth, entities, stems
-from training.finetune.sentences import split_sentences
+from training.sentences import split_sentences
 
 STAGE = "check"
 DoubtKind = Literal["wrong_phone", "wrong_hours", "wrong_number", "wrong_dose", "contradiction", "tone", "off_topic"]

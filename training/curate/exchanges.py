@@ -10,7 +10,7 @@ from itertools import groupby
 from app.contracts.prompt import PromptLimits, escape
 from training.curate.records import Record, Speaker
 from training.curate.support import content
-from training.finetune.sentences import split_sentences
+from training.sentences import split_sentences
 
 LONGEST = PromptLimits().question_characters
 """Service cuts a question here: a longer one would be trained on in part."""

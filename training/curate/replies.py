@@ -20,7 +20,7 @@ import yaml
 from training.curate.meaning import Meanings
 from training.curate.stance import AXES, SIDE_WORDS, Axis, denied, stance
 from training.curate.truth import Statement, Truth, stems
-from training.finetune.sentences import split_sentences
+from training.sentences import split_sentences
 
 ALIKE = 0.44
 """From here on, as a cosine, a statement may mean the same thing."""

@@ -16,7 +16,7 @@ from app.contracts.site import Site
 from app.guardrails.figures import figures
 from training.curate.druglist import DrugList
 from training.curate.words import words
-from training.finetune.sentences import split_sentences
+from training.sentences import split_sentences
 
 Difference = Literal["", "figures", "drugs", "places", "sides", "negations"]
 

@@ -24,7 +24,7 @@ from rapidfuzz import fuzz
 
 from app.knowledge.query import Lexicon, stem, tokens
 from training.finetune.dialogues import Section, read_sections
-from training.finetune.sentences import split_sentences
+from training.sentences import split_sentences
 
 Missing = Literal["nothing_alike", "numbers_differ", "says_the_opposite", "other_question"]
 

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from random import Random
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 
 from app.errors import ConfigurationError
-from training.demo_model.exercises import ExerciseMaker, Reading, user_message
+from training.demo_model.exercises import Reading, user_message
 from training.demo_model.guides import GUIDES
+from training.demo_model.readings import Readings
 from training.demo_model.tokenizer import END, PAD, SPECIAL, START, conversation
 
 IGNORED = -100
@@ -33,8 +37,8 @@ class Batch:
     """Rows for one step.
 
     ``tokens``, ``labels`` and ``positions`` are ``[rows, length]``; a label :data:`IGNORED` carries no loss.
-    ``mask`` is ``[rows, 1, length, length]``, true where a token (third axis) may look at another (fourth), or None
-    for plain causal attention. ``weights`` ``[rows, length]`` says how much a label counts (None: all alike).
+    ``branches`` ``[rows, length]`` says to which question a token belongs (0: to the passages, -1: padding); None where
+    attention is plainly causal. ``weights`` ``[rows, length]`` says how much a label counts (None: all alike).
 
     For the guides of :mod:`training.demo_model.guides`: ``aims`` has spans ``[rows, length, 2]`` (first place and the
     one after the last; both 0: none) by the guide's name.
@@ -43,9 +47,51 @@ class Batch:
     tokens: torch.Tensor
     labels: torch.Tensor
     positions: torch.Tensor
-    mask: torch.Tensor | None = None
+    branches: torch.Tensor | None = None
     weights: torch.Tensor | None = None
     aims: dict[str, torch.Tensor] | None = None
+
+    @property
+    def mask(self) -> torch.Tensor | None:
+        """``[rows, 1, length, length]``, true where a token (third axis) may look at another (fourth)."""
+        if self.branches is None:
+            return None
+        width = self.branches.shape[1]
+        keys, queries = self.branches[:, None, :], self.branches[:, :, None]
+        causal = torch.ones(width, width, dtype=torch.bool, device=self.branches.device).tril()
+        return (((keys == 0) | (keys == queries)) & causal)[:, None]
+
+    def packed(self) -> dict[str, Any]:
+        """The same as small arrays, to be sent to another process."""
+        found = {one.name: getattr(self, one.name) for one in fields(self)}
+        aims = found.pop("aims")
+        return {name: None if value is None else _small(value) for name, value in found.items()} | {
+            "aims": None if aims is None else {name: _small(value) for name, value in aims.items()}
+        }
+
+    @classmethod
+    def unpacked(cls, arrays: dict[str, Any], device: torch.device | str) -> Batch:
+        """What :meth:`packed` gave, as tensors of a device."""
+
+        def tensor(value: npt.NDArray[Any] | None) -> torch.Tensor | None:
+            if value is None:
+                return None
+            found = torch.from_numpy(value).to(device)
+            return found if value.dtype == np.float32 else found.long()
+
+        aims = arrays["aims"]
+        plain: dict[str, Any] = {name: tensor(value) for name, value in arrays.items() if name != "aims"}
+        return cls(**plain, aims=None if aims is None else {name: tensor(value) for name, value in aims.items()})  # type: ignore[misc]
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same on a device."""
+        return Batch.unpacked(self.packed(), device)
+
+
+def _small(value: torch.Tensor) -> npt.NDArray[Any]:
+    """Numbers of tokens and places fit into 32 bits."""
+    found: npt.NDArray[Any] = value.numpy()
+    return found if value.is_floating_point() else found.astype(np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +201,11 @@ def collate(rows: list[Row], pad: int, *, early: float = 1.0) -> Batch:
             for place, source in enumerate(_sources(row.head, one)):
                 aims["copy"][index, answer - 1 + place] = torch.tensor((source, source + 1))
             at = end
-    keys, queries = branch[:, None, :], branch[:, :, None]
-    mask = ((keys == 0) | (keys == queries)) & torch.ones(width, width, dtype=torch.bool).tril()
-    return Batch(tokens, labels, positions, mask[:, None], weights, aims)
+    return Batch(tokens, labels, positions, branch, weights, aims)
 
 
 def alone(row: Row, *, early: float = 1.0) -> Batch:
-    """One row as :func:`collate` makes it, without padding, mask and aims: its parts are attended to one by one."""
+    """One row as :func:`collate` makes it, without padding, branches and aims: its parts are attended to one by one."""
     tokens, labels, positions = list(row.head), [IGNORED] * len(row.head), list(range(len(row.head)))
     weights = [1.0] * len(row.head)
     for one in row.branches:
@@ -203,7 +247,7 @@ def _sources(head: list[int], one: Branch) -> list[int]:
 
 
 def exercise_batches(
-    maker: ExerciseMaker,
+    maker: Readings,
     tokenizer: Tokenizer,
     seed: str,
     *,
@@ -212,13 +256,19 @@ def exercise_batches(
     longest: int,
     passages: tuple[int, ...],
     early: float = 1.0,
+    blurred: float = 0.0,
 ) -> Iterator[Batch]:
     """One chunk of ``count`` readings, sorted by length, in batches of about ``batch_tokens``, in random order.
 
     Loss falls on the answers and their end marks only. Questions that asked alone would have over ``longest`` tokens
-    with their passages and answer are left out. Raises ConfigurationError when nothing is left.
+    with their passages and answer are left out. ``blurred`` is the share of a question's tokens that are replaced by
+    any others, so that a question cannot be learnt by heart. Raises ConfigurationError when nothing is left.
     """
-    rows = [_fitting(encode(tokenizer, reading), longest) for reading in maker.stream(seed, count, passages=passages)]
+    rng = Random(f"{seed}-blurred")
+    rows = [
+        _blurred(_fitting(encode(tokenizer, reading), longest), rng, blurred, tokenizer.get_vocab_size())
+        for reading in maker.stream(seed, count, passages=passages)
+    ]
     rows = sorted((row for row in rows if row.branches), key=len)
     if not rows:
         raise ConfigurationError(f"No exercise fits into {longest} tokens; raise `longest` (up to 1024).")
@@ -239,8 +289,21 @@ def _fitting(row: Row, longest: int) -> Row:
     return Row(row.head, row.lines, row.numbers, kept)
 
 
+def _blurred(row: Row, rng: Random, share: float, vocabulary: int) -> Row:
+    if not share:
+        return row
+    branches = []
+    for one in row.branches:
+        ids = [
+            rng.randrange(len(SPECIAL), vocabulary) if at < one.asked and rng.random() < share else token
+            for at, token in enumerate(one.ids)
+        ]
+        branches.append(Branch(ids, one.asked, one.start, one.aim))
+    return Row(row.head, row.lines, row.numbers, branches)
+
+
 def reading_batches(
-    maker: ExerciseMaker,
+    maker: Readings,
     plain: list[str],
     tokenizer: Tokenizer,
     seed: str,
@@ -255,7 +318,7 @@ def reading_batches(
     half = max(2, count // 4)
     texts = [
         conversation(user_message(item.passages, asked.question), asked.answer)
-        for item in maker.stream(seed, half, passages=passages, questions=1)
+        for item in maker.stream(seed, half, passages=passages)
         for asked in item.asked[:1]
     ]
     texts += [rng.choice(plain)[:1_200] + SPECIAL[2] for _ in range(half // 2)] if plain else []

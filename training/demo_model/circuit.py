@@ -138,8 +138,8 @@ class _Head:
             right = _identity(seen) if seen_through is None else seen_through
             places, free = free[: len(left)], free[len(left) :]
             scale = math.sqrt(weight * math.sqrt(self.size))
-            query[places, asked] = left * scale
-            key[places, seen] = right * scale
+            query[places, asked] = (left * scale).to(query.dtype)
+            key[places, seen] = (right * scale).to(key.dtype)
 
     def move(
         self,

@@ -13,7 +13,7 @@ learns to copy what it reads instead of recalling what it has seen.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -113,13 +113,11 @@ class ExerciseMaker:
         self._pages = pages if pages is not None else load_pages()
         self._facts = facts if facts is not None else load_facts()
 
-    def stream(
-        self, seed: str, count: int, *, passages: tuple[int, ...] = (1,), questions: int = 6
-    ) -> Iterator[Reading]:
+    def stream(self, seed: str, count: int, passages: Sequence[int] = (1,)) -> Iterator[Reading]:
         """Yield ``count`` readings for a seed, each with a number of passages drawn from ``passages``."""
         rng = Random(seed)
         for _ in range(count):
-            yield self.draw(rng, passages=rng.choice(passages), questions=questions)
+            yield self.draw(rng, passages=rng.choice(passages))
 
     def draw(self, rng: Random, *, passages: int = 1, questions: int = 6) -> Reading:
         """Return one reading with about ``questions`` questions, about an eighth of which no passage answers."""

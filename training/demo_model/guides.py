@@ -64,7 +64,9 @@ class Watch:
 
     def __init__(self, model: LlamaForCausalLM, aims: dict[str, torch.Tensor]) -> None:
         layers = model.config.num_hidden_layers
-        self._aims = [(GUIDES[name].layer(layers), name, aim) for name, aim in aims.items()]
+        self._aims = [
+            (GUIDES[name].layer(layers), name, _sampled(aim)) for name, aim in aims.items() if aim[..., 1].any()
+        ]
         self.losses: dict[str, torch.Tensor] = {}
 
     def loss(self) -> torch.Tensor:
@@ -74,24 +76,36 @@ class Watch:
 
     def see(self, layer: int, query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor, scaling: float) -> None:
         """Note the loss of the guides of this layer, if it has any. Shapes ``[rows, heads, length, size]``."""
-        for at, name, aim in self._aims:
+        for at, name, aims in self._aims:
             if at == layer:
-                self.losses[name] = _loss(GUIDES[name], aim, query, key, mask, scaling)
+                self.losses[name] = _loss(GUIDES[name], aims, query, key, mask, scaling)
+
+
+@dataclass(frozen=True, slots=True)
+class _Aims:
+    """Row, place and span (``[tokens, 2]``) of the tokens that a guide looks at."""
+
+    row: torch.Tensor
+    at: torch.Tensor
+    spans: torch.Tensor
+
+
+def _sampled(aim: torch.Tensor) -> _Aims:
+    guided = (aim[..., 1] > 0).nonzero()
+    row, at = guided[:: -(-len(guided) // SAMPLED)].unbind(1)
+    return _Aims(row, at, aim[row, at])
 
 
 def _loss(
-    guide: Guide, aim: torch.Tensor, query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor, scaling: float
+    guide: Guide, aims: _Aims, query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor, scaling: float
 ) -> torch.Tensor:
     heads = query.shape[1]
     head = guide.head % heads
     scores = query[:, head] @ key[:, head // (heads // key.shape[1])].transpose(1, 2)
-    guided = (aim[..., 1] > 0).nonzero()
-    row, at = guided[:: -(-len(guided) // SAMPLED)].unbind(1)
-    scores = scores[row, at].float() * scaling
-    scores = scores.masked_fill(~mask[row, 0, at], -torch.inf)
-    spans = aim[row, at]
-    places = torch.arange(scores.shape[-1])
-    inside = (places >= spans[:, :1]) & (places < spans[:, 1:])
+    scores = scores[aims.row, aims.at].float() * scaling
+    scores = scores.masked_fill(~mask[aims.row, 0, aims.at], -torch.inf)
+    places = torch.arange(scores.shape[-1], device=scores.device)
+    inside = (places >= aims.spans[:, :1]) & (places < aims.spans[:, 1:])
     if guide.spread:
         size = inside.sum(-1)
         mean = scores.masked_fill(~inside, 0.0).sum(-1) / size

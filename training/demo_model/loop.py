@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,16 @@ from training.demo_model.guides import ATTENTION, watching
 
 CHECKPOINT = "checkpoint.pt"
 Phase = str
-MakeBatches = Callable[[Phase, int], Iterator[Batch]]
+MakeBatches = Callable[[Phase, int], Iterable[Batch]]
 """(phase, chunk number) -> the batches of that chunk."""
 
 
 @dataclass(slots=True)
 class Progressed:
-    """How far a run is: what a checkpoint stores besides tensors.
+    """How far a run is: what a checkpoint stores besides tensors. Checks and checkpoints are not in ``seconds``.
 
-    Running means (nats): ``loss``, the loss of answers' first tokens (``first``), and each guide's.
+    Running means (nats): ``loss``, the loss of answers' first tokens (``first``), and each guide's. ``check``: what the
+    last look at held-back readings found, if there was one.
     """
 
     seconds: float = 0.0
@@ -44,13 +45,14 @@ class Progressed:
     loss: float = math.nan
     first: float = math.nan
     guides: dict[str, float] = field(default_factory=dict)
+    check: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """Time budget in seconds, share of it for the first phase (``reading``), and the learning rate with its ends.
 
-    ``guided`` is the weight of the guides' loss (0: no head is guided).
+    ``guided`` is the weight of the guides' loss (0: no head is guided); it falls with the learning rate.
     """
 
     seconds: float
@@ -64,9 +66,15 @@ class Schedule:
 
     def rate(self, progress: Progressed) -> float:
         """Learning rate now: linear warm-up, flat, then linear to 2 % of it at the end."""
+        return self.learning_rate * min(1.0, (progress.step + 1) / max(1, self.warmup_steps)) * self._decay(progress)
+
+    def guide(self, progress: Progressed) -> float:
+        """The weight of the guides' loss now."""
+        return self.guided * self._decay(progress)
+
+    def _decay(self, progress: Progressed) -> float:
         share = progress.seconds / self.seconds
-        decay = 1.0 if share < self.decay_from else max(0.02, (1 - share) / (1 - self.decay_from))
-        return self.learning_rate * min(1.0, (progress.step + 1) / max(1, self.warmup_steps)) * decay
+        return 1.0 if share < self.decay_from else max(0.02, (1 - share) / (1 - self.decay_from))
 
     def phase(self, progress: Progressed) -> Phase:
         """``reading`` (loss on every token) first, then ``answering`` (loss on answers only)."""
@@ -74,10 +82,23 @@ class Schedule:
 
 
 class Loop:
-    """Trains ``model`` in place and keeps ``checkpoint.pt`` and ``metrics.jsonl`` in ``folder``."""
+    """Trains ``model`` in place, on its device, and keeps ``checkpoint.pt`` and ``metrics.jsonl`` in ``folder``.
 
-    def __init__(self, model: LlamaForCausalLM, schedule: Schedule, folder: Path, *, compiled: bool = False) -> None:
+    ``checks``, by name, are batches that it looks at, without learning, before each checkpoint.
+    """
+
+    def __init__(
+        self,
+        model: LlamaForCausalLM,
+        schedule: Schedule,
+        folder: Path,
+        *,
+        compiled: bool = False,
+        checks: Mapping[str, Sequence[Batch]] | None = None,
+    ) -> None:
         self._model = model
+        self._device = next(model.parameters()).device
+        self._checks = checks or {}
         self._read: Callable[..., Any] = torch.compile(model.model, dynamic=True) if compiled else model.model
         if schedule.guided:
             model.set_attn_implementation(ATTENTION)
@@ -99,7 +120,7 @@ class Loop:
         """Go on from the folder's checkpoint. Returns False when there is none."""
         if not self.checkpoint.is_file():
             return False
-        state = torch.load(self.checkpoint, weights_only=True)
+        state = torch.load(self.checkpoint, weights_only=True, map_location=self._device)
         with torch.no_grad():
             for master, saved in zip(self._masters, state["masters"], strict=True):
                 master.copy_(saved)
@@ -122,15 +143,22 @@ class Loop:
             task = bar.add_task("reading", total=self._schedule.seconds, completed=int(self.progress.seconds), note="")
             while not self._finished(max_steps):
                 phase = self._schedule.phase(self.progress)
+                began = time.perf_counter()
                 for batch in batches(phase, self.progress.chunk):
                     self._step(batch)
+                    now = time.perf_counter()
+                    self.progress.seconds += now - began
+                    began = now
                     note = f"loss {self.progress.loss:.3f}, {self.progress.tokens / 1e6:.2f}M tokens"
                     bar.update(task, completed=self.progress.seconds, description=phase, note=note)
                 self.progress.chunk += 1
-                self._log(phase)
                 if self.progress.seconds - saved_at > self._schedule.checkpoint_seconds:
+                    self._check()
                     self.save()
                     saved_at = self.progress.seconds
+                self._log(phase)
+        self._check()
+        self._log(self._schedule.phase(self.progress))
         self.save()
         return self.progress
 
@@ -150,9 +178,8 @@ class Loop:
         return out_of_steps or self.progress.seconds >= self._schedule.seconds
 
     def _step(self, batch: Batch) -> None:
-        began = time.perf_counter()
-        loss = self._loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        seen = self._loss(batch.to(self._device))
+        seen.whole.backward()  # type: ignore[no-untyped-call]
         for weight, master in zip(self._weights, self._masters, strict=True):
             master.grad = None if weight.grad is None else weight.grad.float()
             weight.grad = None
@@ -161,33 +188,43 @@ class Loop:
             group["lr"] = self._schedule.rate(self.progress)
         self._optimizer.step()
         self._publish()
-        now, value = self.progress, float(loss.item())
+        now = self.progress
+        # One transfer for all figures: each one makes the processor wait for the accelerator.
+        value, first, *guides = torch.stack([seen.whole.detach(), seen.first, *seen.guides.values()]).tolist()
         if not math.isfinite(value):
             raise ConfigurationError(
                 "The loss is not a number any more; lower `learning_rate` and run the command again: it goes on from "
                 "the last checkpoint."
             )
         now.loss = running_mean(now.loss, value)
+        if seen.guides:
+            now.first = running_mean(now.first, first)
+        for name, found in zip(seen.guides, guides, strict=True):
+            now.guides[name] = running_mean(now.guides.get(name, math.nan), found)
         now.step += 1
         now.tokens += batch.tokens.numel()
-        now.seconds += time.perf_counter() - began
 
-    def _loss(self, batch: Batch) -> torch.Tensor:
+    def _loss(self, batch: Batch) -> _Seen:
         if not self._schedule.guided or batch.aims is None:
             losses = answer_losses(self._model, batch, self._read)
-            return losses.mean()
+            return _Seen(losses.mean(), losses.first(), {})
         with watching(self._model, batch.aims) as watch:
             losses = answer_losses(self._model, batch, self._read)
-        now = self.progress
-        now.first = running_mean(now.first, float(losses.first().item()))
-        for name, value in watch.losses.items():
-            now.guides[name] = running_mean(now.guides.get(name, math.nan), float(value.item()))
-        return losses.mean() + self._schedule.guided * watch.loss()
+        whole = losses.mean() + self._schedule.guide(self.progress) * watch.loss()
+        return _Seen(whole, losses.first(), {name: value.detach() for name, value in watch.losses.items()})
 
+    @torch.no_grad()
+    def _check(self) -> None:
+        """Loss of the answers' first tokens on what is held back, and how many of them are right."""
+        for name, batches in self._checks.items():
+            found = [answer_losses(self._model, batch.to(self._device)) for batch in batches]
+            count = sum(int(one.firsts.sum()) for one in found)
+            self.progress.check[f"{name} loss"] = sum(float(one.losses[one.firsts].sum()) for one in found) / count
+            self.progress.check[f"{name} right"] = sum(int(one.right[one.firsts].sum()) for one in found) / count
+
+    @torch.no_grad()
     def _publish(self) -> None:
-        with torch.no_grad():
-            for weight, master in zip(self._weights, self._masters, strict=True):
-                weight.copy_(master)
+        torch._foreach_copy_([*self._weights], self._masters)
 
     def _log(self, phase: Phase) -> None:
         row = {"phase": phase, "learning_rate": self._schedule.rate(self.progress), **asdict(self.progress)}
@@ -201,12 +238,24 @@ def running_mean(old: float, new: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a step gave: the loss with the guides', that of the answers' first tokens, and each guide's."""
+
+    whole: torch.Tensor
+    first: torch.Tensor
+    guides: dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerLosses:
-    """Cross-entropy (nats) of every labelled token, its weight, and whether it is the first of its answer."""
+    """Of every labelled token the cross-entropy (nats), its weight, whether it is the first of its answer, and whether
+    it is the likeliest.
+    """
 
     losses: torch.Tensor
     weights: torch.Tensor
     firsts: torch.Tensor
+    right: torch.Tensor
 
     def mean(self) -> torch.Tensor:
         """The weighted mean."""
@@ -230,4 +279,5 @@ def answer_losses(model: LlamaForCausalLM, batch: Batch, read: Callable[..., Any
     logits = model.lm_head(hidden[kept]).float()
     losses = functional.cross_entropy(logits, wanted[kept], reduction="none")
     weights = torch.ones_like(losses) if batch.weights is None else batch.weights[:, 1:][kept]
-    return AnswerLosses(losses, weights, (batch.labels[:, :-1] == IGNORED)[kept])
+    right = logits.detach().argmax(-1) == wanted[kept]
+    return AnswerLosses(losses, weights, (batch.labels[:, :-1] == IGNORED)[kept], right)

@@ -17,8 +17,7 @@ import torch
 import torch.nn.functional as functional
 from tokenizers import Tokenizer
 
-from app.encoder.encoder import Encoder
-from training.demo_model.exercises import ExerciseMaker
+from training.demo_model.readings import Readings
 
 EPOCHS, BATCH, PAIRS = 20, 256, 40
 LEARNING_RATE = 3e-3
@@ -33,12 +32,14 @@ class Meanings:
 
 
 def learn_meanings(
-    maker: ExerciseMaker, tokenizer: Tokenizer, cache: Path, *, size: int, seed: int, readings: int = 6_000
+    maker: Readings, tokenizer: Tokenizer, cache: Path, *, size: int, seed: int, readings: int = 6_000
 ) -> Meanings:
     """Fit the vectors. ``cache`` is where the encoder keeps its graph. The same arguments give the same vectors.
 
     Raises ConfigurationError if the encoder's package is missing or altered.
     """
+    from app.encoder.encoder import Encoder
+
     rng = Random(f"{seed}-meanings")
     texts, pairs = _material(maker, f"{seed}-meanings", readings)
     rng.shuffle(texts)
@@ -75,7 +76,7 @@ def learn_meanings(
     return Meanings(vectors.weight.detach(), common)
 
 
-def _material(maker: ExerciseMaker, seed: str, readings: int) -> tuple[list[str], list[tuple[str, str]]]:
+def _material(maker: Readings, seed: str, readings: int) -> tuple[list[str], list[tuple[str, str]]]:
     """Different sentences and questions of the training readings, and (question, first sentence of its answer)."""
     texts: dict[str, None] = {}
     pairs = []

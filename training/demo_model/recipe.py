@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 from typing import Any, cast
@@ -18,14 +18,17 @@ from typing import Any, cast
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Tokenizer
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
+from app.errors import ConfigurationError
 from training.config_file import checked, read_fields
+from training.demo_model.ahead import ahead
 from training.demo_model.batches import Batch, exercise_batches, reading_batches
 from training.demo_model.circuit import install, meaning_size
 from training.demo_model.exercises import ExerciseMaker, user_message
 from training.demo_model.loop import CHECKPOINT, Loop, Progressed, Schedule
-from training.demo_model.meanings import learn_meanings
+from training.demo_model.meanings import Meanings, learn_meanings
+from training.demo_model.readings import HospitalReadings, MixedReadings, Readings
 from training.demo_model.sources import FILES, Texts, read
 from training.demo_model.tokenizer import (
     conversation,
@@ -34,14 +37,19 @@ from training.demo_model.tokenizer import (
     split_digits,
     train_tokenizer,
 )
+from training.hospitals.articles import HospitalArticle, hospitals
+
+CHECKED = {"one passage": (1,), "four passages": (4,)}
 
 
 class DemoModelSettings(BaseModel):
-    """Size, data mix and budget of a run. The defaults are the shipped model's; tests use tiny ones.
+    """Size, data mix and budget of a run. The defaults are for two cores, ``second.yaml`` is for a GPU.
 
-    ``chunk`` exercises are drawn, sorted and batched together; a checkpoint lies between two chunks. ``circuit`` begins
-    with the heads of :mod:`training.demo_model.circuit` in place, and with meanings of tokens learnt from
-    ``meanings_from`` readings.
+    ``chunk`` readings are drawn, sorted and batched together; a checkpoint lies between two chunks. ``hospitals`` is
+    the share of readings from hospitals' articles; those of the hospitals named in ``held_back`` are not learnt but
+    looked at on the way. ``circuit`` begins with the heads of :mod:`training.demo_model.circuit` in place, and with
+    meanings of tokens learnt from ``meanings_from`` readings. ``blurred`` is the share of a question's tokens that are
+    replaced by others. ``device`` is torch's name of where the model learns; ``workers`` processes draw the readings.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,6 +75,12 @@ class DemoModelSettings(BaseModel):
     meanings_from: int = Field(default=6_000, ge=1)
     chunk: int = Field(default=512, ge=8)
     seed: int = 7
+    hospitals: float = Field(default=0.35, ge=0, le=1)
+    held_back: tuple[str, ...] = ("tests2",)
+    blurred: float = Field(default=0.0, ge=0, lt=1)
+    checkpoint_seconds: float = Field(default=120.0, gt=0)
+    device: str = "cpu"
+    workers: int = Field(default=0, ge=0)
     threads: int = Field(default=2, ge=1)
     files: tuple[str, ...] = tuple(FILES)
     compiled: bool = False
@@ -87,58 +101,115 @@ def build(
     data: Path, out: Path, settings: DemoModelSettings, *, start_from: Path | None = None, show: bool = True
 ) -> Progressed:
     """Build the model into ``out`` and return how far training came. Raises ConfigurationError on broken data."""
-    # 1. Read the text; a missing or broken file ends the run here.
+    # 1. What can be wrong ends the run here: the device, a missing or broken file.
+    _require_device(settings.device)
     texts = read(data, settings.files)
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
-    maker = ExerciseMaker(texts, worded=settings.worded)
+    learnt, held_back = _hospitals(settings)
+    exercises = ExerciseMaker(texts, worded=settings.worded)
+    maker = MixedReadings(HospitalReadings(learnt), exercises, settings.hospitals)
     work = out / "run"
     # 2. Tokenizer: kept from a stopped run, taken from the earlier model, or trained.
     tokenizer = _tokenizer(work, texts, maker, settings, start_from)
-    # 3. Model and loop; a stopped run goes on.
+    # 3. The model, its circuit and meanings; a stopped run finds them kept.
     model = _model(settings, tokenizer, start_from)
     schedule = Schedule(
         seconds=settings.minutes * 60,
         reading=0.0 if start_from else settings.reading,
         learning_rate=settings.learning_rate,
         decay_from=settings.decay_from,
+        checkpoint_seconds=settings.checkpoint_seconds,
         guided=settings.guided,
     )
     if settings.circuit and start_from is None and not (work / CHECKPOINT).is_file():
         size = meaning_size(settings.hidden)
-        learnt = learn_meanings(maker, tokenizer, work, size=size, seed=settings.seed, readings=settings.meanings_from)
-        install(model, tokenizer, learnt.vectors, learnt.common, settings.seed)
-    loop = Loop(model, schedule, work, compiled=settings.compiled)
-    loop.resume()
+        words = meanings(maker, tokenizer, work, size=size, seed=settings.seed, readings=settings.meanings_from)
+        install(model, tokenizer, words.vectors, words.common, settings.seed)
 
-    def batches(phase: str, chunk: int) -> Iterator[Batch]:
+    def batches(phase: str, chunk: int) -> Iterable[Batch]:
         seed = f"{settings.seed}-{phase}-{chunk}"
         limits = {"count": settings.chunk, "batch_tokens": settings.batch_tokens, "longest": settings.longest}
         if phase == "reading":
             return reading_batches(maker, texts.plain, tokenizer, seed, passages=settings.passages, **limits)
-        return exercise_batches(maker, tokenizer, seed, passages=settings.passages, early=settings.early, **limits)
+        return exercise_batches(
+            maker, tokenizer, seed, passages=settings.passages, early=settings.early, blurred=settings.blurred, **limits
+        )
 
     # 4. Train.
-    progress = loop.run(batches, max_steps=settings.max_steps, show=show)
+    with ahead(batches, settings.workers) as made:
+        checks = _checks(held_back, tokenizer, settings)
+        loop = Loop(cast(Any, model).to(settings.device), schedule, work, compiled=settings.compiled, checks=checks)
+        loop.resume()
+        progress = loop.run(made, max_steps=settings.max_steps, show=show)
     # 5. Write what vLLM and transformers load, and what the card is written from.
     export(model, tokenizer, out)
     record = {"settings": settings.model_dump(mode="json"), "tokens": progress.tokens, "steps": progress.step,
-              "seconds": round(progress.seconds), "loss": progress.loss, "credits": texts.credits,
+              "seconds": round(progress.seconds), "loss": progress.loss, "first": progress.first,
+              "check": progress.check, "credits": texts.credits,
               "parameters": sum(weight.numel() for weight in model.parameters()),
               "continued": start_from is not None}  # fmt: skip
     (out / "training.json").write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return progress
 
 
+def _require_device(name: str) -> None:
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigurationError(
+            f"device: {name} cannot be used ({str(error).splitlines()[0]}); write cpu, or cuda on a machine with a GPU"
+        ) from None
+
+
+def _hospitals(settings: DemoModelSettings) -> tuple[list[list[HospitalArticle]], dict[str, list[HospitalArticle]]]:
+    """The hospitals that are learnt, and those held back, by name."""
+    found = hospitals()
+    if unknown := sorted(set(settings.held_back) - set(found)):
+        raise ConfigurationError(f"held_back: there is no hospital {unknown[0]!r}; there are {', '.join(found)}")
+    held_back = {name: found.pop(name) for name in dict.fromkeys(settings.held_back)}
+    if not found:
+        raise ConfigurationError("held_back: leave at least one hospital to learn from")
+    return list(found.values()), held_back
+
+
+def _checks(
+    held_back: dict[str, list[HospitalArticle]], tokenizer: Tokenizer, settings: DemoModelSettings
+) -> dict[str, list[Batch]]:
+    """Batches of the hospitals held back, by how many passages their readings have."""
+    if not held_back:
+        return {}
+    drawn = MixedReadings(HospitalReadings(list(held_back.values())), ExerciseMaker(Texts(), [], []), 1.0)
+    limits: dict[str, Any] = {"count": 100, "batch_tokens": settings.batch_tokens, "longest": 1024}
+    return {
+        name: list(exercise_batches(drawn, tokenizer, "held back", passages=passages, **limits))
+        for name, passages in CHECKED.items()
+    }
+
+
+def meanings(maker: Readings, tokenizer: Tokenizer, work: Path, **options: int) -> Meanings:
+    """The meanings of tokens, kept in ``work`` for a run that is begun again or elsewhere."""
+    kept = work / "meanings.pt"
+    if kept.is_file():
+        return Meanings(**torch.load(kept, weights_only=True))
+    found = learn_meanings(maker, tokenizer, work, **options)
+    part = kept.with_suffix(".part")
+    torch.save({"vectors": found.vectors, "common": found.common}, part)
+    shutil.move(part, kept)
+    return found
+
+
 def export(model: LlamaForCausalLM, tokenizer: Tokenizer, out: Path) -> None:
     """Write weights (bfloat16), config, tokenizer and chat template."""
     out.mkdir(parents=True, exist_ok=True)
+    make: Any = GenerationConfig
+    model.generation_config = make(do_sample=False, eos_token_id=2, pad_token_id=0)
     model.save_pretrained(str(out))
     save_tokenizer(tokenizer, out)
 
 
 def _tokenizer(
-    work: Path, texts: Texts, maker: ExerciseMaker, settings: DemoModelSettings, start_from: Path | None
+    work: Path, texts: Texts, maker: Readings, settings: DemoModelSettings, start_from: Path | None
 ) -> Tokenizer:
     kept = work / "tokenizer.json"
     if kept.is_file():
@@ -150,7 +221,7 @@ def _tokenizer(
         rng = Random(settings.seed)
         sample = [
             conversation(user_message(item.passages, asked.question), asked.answer)
-            for item in maker.stream(f"{settings.seed}-tokenizer", 4_000)
+            for item in maker.stream(f"{settings.seed}-tokenizer", 4_000, (1,))
             for asked in item.asked[:2]
         ]
         sample += rng.sample(texts.plain, min(len(texts.plain), 8_000))

@@ -1,6 +1,6 @@
 """Questions with passages that answer them and passages that only seem to, for :mod:`training.encoder.rerank`.
 
-From whole articles of invented hospitals (:mod:`training.encoder.hospitals`), from the written pages of the demo
+From whole articles of invented hospitals (:mod:`training.hospitals.articles`), from the written pages of the demo
 model's corpus, and, where the user has them, from public questions whose answer stands in a marked sentence. No article
 of ``demo/`` and nothing that the search is measured with is among them.
 """
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from app.knowledge.query import Lexicon
 from training.demo_model.sources import read
-from training.encoder.hospitals import HospitalArticle, hospitals
 from training.encoder.retrieve_data import Sizes, clear_questions, page_pairs, worded, written_pages
+from training.hospitals.articles import HospitalArticle, hospitals
 
 EXTRACTS = ("xquad_en", "covidqa")
 """Files of the public part: questions with the sentence that answers them in its document."""

@@ -17,9 +17,9 @@ from app.encoder.encoder import TurnEncoder
 from app.errors import ConfigurationError
 from app.guardrails.learned import NONE
 from app.guardrails.wishes import CLASSES, HUMAN, WEIGHTS_FILE
-from training.encoder.hospitals import hospitals
 from training.encoder.triage import Settings, fit, write
 from training.encoder.triage_data import Message, everyday
+from training.hospitals.articles import hospitals
 
 FOLDER = Path(__file__).with_name("wishes")
 EVERYDAY = 0.25

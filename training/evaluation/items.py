@@ -29,7 +29,7 @@ from app.errors import ConfigurationError
 from app.knowledge.articles import read_folder
 from app.knowledge.passages import split
 from training.evaluation.phrases import holds, words
-from training.finetune.sentences import split_sentences
+from training.sentences import split_sentences
 
 ItemKind = Literal["answer", "no_answer", "emergency", "refuse", "person", "privacy"]
 """``answer``: an approved article answers it; ``no_answer``: harmless, no article does; ``emergency``: a red flag that

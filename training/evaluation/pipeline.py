@@ -40,7 +40,7 @@ from app.redaction.redactor import Redactor, build_detector
 from app.redaction.vault import MemoryVault
 from training.evaluation.answers import Answered, Identity, Kept, Run, complete
 from training.evaluation.items import Item, ItemSet
-from training.finetune.sentences import split_sentences, without_citation
+from training.sentences import split_sentences, without_citation
 
 NOON = datetime(2026, 9, 2, 18, tzinfo=UTC)
 """When the hospital's clock stands: a Wednesday, at an hour at which a hospital in the Americas has people at hand."""

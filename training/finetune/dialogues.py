@@ -28,7 +28,7 @@ from app.knowledge.passages import split
 from training.demo_model.exercises import word_question
 from training.demo_model.slots import redraw_digits
 from training.finetune.data import Dialogue, save_dialogues
-from training.finetune.sentences import split_sentences
+from training.sentences import split_sentences
 from training.wording import as_patient
 
 HELD_OUT_SHARE = 0.15

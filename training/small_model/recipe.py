@@ -32,17 +32,17 @@ from app.errors import ConfigurationError
 from training.demo_model.batches import Row, alone, encode
 from training.demo_model.exercises import DESK_FACTS, PAGES, ExerciseMaker
 from training.demo_model.loop import CHECKPOINT, Progressed, Schedule, answer_losses, running_mean
+from training.demo_model.readings import HospitalReadings, MixedReadings
 from training.demo_model.sources import FILES, Texts, read
 from training.demo_model.tokenizer import load_tokenizer
-from training.encoder.hospitals import FOLDER as HOSPITALS
-from training.encoder.hospitals import hospitals
 from training.finetune.adapter import base_hash, card_text, save_adapter
 from training.finetune.config import LoraSettings
 from training.finetune.data import files_hash
 from training.finetune.trainer import library_versions, lora_config
+from training.hospitals.articles import FOLDER as HOSPITALS
+from training.hospitals.articles import hospitals
 from training.small_model.attention import ATTENTION, Layout, laid_out
 from training.small_model.package import BASE_ID, WEIGHTS_SHA256
-from training.small_model.readings import HospitalReadings, MixedReadings
 
 NAME = "reader"
 MINUTES = 60.0

@@ -49,11 +49,11 @@ def test_installed_heads_see_the_token_before_and_their_sentence() -> None:
     texts = [line for reading in maker.stream("words", 60) for passage in reading.lines for line in passage]
     tokenizer = train_tokenizer([conversation(text, text) for text in texts], vocabulary=1_200)
     torch.manual_seed(1)
-    model = fresh_model(SETTINGS, tokenizer).float()
-    before = _guides(model, maker, tokenizer)
+    before = _guides(fresh_model(SETTINGS, tokenizer).float(), maker, tokenizer)
+    model = fresh_model(SETTINGS, tokenizer)
     meanings = torch.randn(tokenizer.get_vocab_size(), meaning_size(SETTINGS.hidden))
     install(model, tokenizer, meanings, torch.zeros(meanings.shape[1]), seed=1)
-    after = _guides(model, maker, tokenizer)
+    after = _guides(model.float(), maker, tokenizer)
     assert after["previous"] < 0.5
     assert after["gather"] < before["gather"]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from app.contracts.passages import Passage
@@ -24,7 +25,7 @@ from training.demo_model.recipe import DemoModelSettings, build, load_settings
 from training.demo_model.slots import phone_number
 from training.demo_model.sources import FILES, Texts, held_out, read, sentences
 from training.demo_model.tokenizer import conversation, load_tokenizer, train_tokenizer
-from training.finetune.sentences import numbers
+from training.sentences import numbers
 
 TINY = DemoModelSettings(
     minutes=5,
@@ -48,6 +49,11 @@ TINY = DemoModelSettings(
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_data(tmp_path_factory.mktemp("data") / "texts")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(data: Path) -> Tokenizer:
+    return train_tokenizer(read(data).plain, vocabulary=400)
 
 
 def test_every_file_is_read_with_its_credit(data: Path) -> None:
@@ -365,6 +371,72 @@ def test_a_stopped_build_goes_on_and_ends_where_an_unbroken_one_does(data: Path,
     assert left.keys() == right.keys()
     for name, tensor in left.items():
         assert torch.equal(tensor, right[name]), name
+
+
+def test_batches_made_by_other_processes_are_the_same(data: Path, tmp_path: Path) -> None:
+    settings = TINY.model_copy(update={"minutes": 500.0, "max_steps": 3, "reading": 0.5, "longest": 64})
+    build(data, tmp_path / "alone", settings, show=False)
+    build(data, tmp_path / "helped", settings.model_copy(update={"workers": 2}), show=False)
+    left, right = (load_state(tmp_path / name) for name in ("alone", "helped"))
+    for name, tensor in left.items():
+        assert torch.equal(tensor, right[name]), name
+
+
+def test_an_error_in_another_process_ends_the_run(data: Path, tmp_path: Path) -> None:
+    settings = TINY.model_copy(update={"workers": 1, "longest": 64, "passages": (4,)})
+    with pytest.raises(ConfigurationError, match="raise `longest`"):
+        build(data, tmp_path / "model", settings, show=False)
+
+
+def test_a_hospital_is_held_back_and_looked_at(data: Path, tmp_path: Path) -> None:
+    progress = build(data, tmp_path / "model", TINY, show=False)
+    assert set(progress.check) == {
+        f"{name} {what}" for name in ("one passage", "four passages") for what in ("loss", "right")
+    }
+    assert json.loads((tmp_path / "model" / "training.json").read_text())["check"] == progress.check
+    with pytest.raises(ConfigurationError, match="no hospital 'tests9'"):
+        build(data, tmp_path / "other", TINY.model_copy(update={"held_back": ("tests9",)}), show=False)
+
+
+def test_a_device_that_is_not_there_is_refused_first(tmp_path: Path) -> None:
+    for name in ("cuda:9", "gpu"):
+        with pytest.raises(ConfigurationError, match=r"device: .* cannot be used"):
+            build(tmp_path / "nowhere", tmp_path / "model", TINY.model_copy(update={"device": name}), show=False)
+
+
+def test_a_batch_survives_its_packing(data: Path, tokenizer: Tokenizer) -> None:
+    options = {"count": 12, "batch_tokens": 4_000, "longest": 8_000, "passages": (2,), "early": 3.0}
+    batch = next(exercise_batches(ExerciseMaker(read(data)), tokenizer, "s", **options))  # type: ignore[arg-type]
+    again = batch.to("cpu")
+    assert batch.mask is not None
+    assert again.mask is not None
+    assert torch.equal(batch.mask, again.mask)
+    assert batch.aims is not None
+    assert again.aims is not None
+    pairs = [(batch.aims[name], again.aims[name]) for name in batch.aims]
+    pairs += [(getattr(batch, name), getattr(again, name)) for name in ("tokens", "labels", "positions", "weights")]
+    for left, right in pairs:
+        assert torch.equal(left, right)
+        assert left.dtype == right.dtype
+
+
+def test_blurring_changes_questions_alone(data: Path, tokenizer: Tokenizer) -> None:
+    maker = ExerciseMaker(read(data))
+    options = {"count": 40, "batch_tokens": 4_000, "longest": 8_000, "passages": (1,)}
+    plain, blurred = (
+        list(exercise_batches(maker, tokenizer, "s", blurred=share, **options))  # type: ignore[arg-type]
+        for share in (0.0, 0.5)
+    )
+    changed = asked = 0
+    for left, right in zip(plain, blurred, strict=True):
+        assert torch.equal(left.labels, right.labels)
+        assert left.branches is not None
+        differ = left.tokens != right.tokens
+        assert not (differ & (left.branches <= 0)).any()
+        assert not (differ & (left.labels != IGNORED)).any()
+        changed += int(differ.sum())
+        asked += int(((left.branches > 0) & (left.labels == IGNORED)).sum())
+    assert 0.2 < changed / asked < 0.5
 
 
 def load_state(folder: Path) -> dict[str, torch.Tensor]:

@@ -8,7 +8,7 @@ from app.contracts.prompt import NOT_IN_ARTICLES, escape
 from app.errors import ConfigurationError
 from training.finetune.data import load_dialogues
 from training.finetune.dialogues import build, held_out, whole_answer
-from training.finetune.sentences import numbers, split_sentences, without_citation
+from training.sentences import numbers, split_sentences, without_citation
 
 ARTICLE = """---
 id: {id}

@@ -17,9 +17,9 @@ from app.errors import ConfigurationError
 from app.knowledge.articles import read_folder
 from app.knowledge.query import Lexicon
 from tests.bench_knowledge import read
-from training.encoder.hospitals import HospitalArticle, hospitals, read_hospital
 from training.encoder.rerank import CrossReader, Settings, loss, write
 from training.encoder.rerank_data import NEAREST, UNANSWERED, Group, as_read, drawn, hospital_questions
+from training.hospitals.articles import HospitalArticle, hospitals, read_hospital
 
 ROOT = Path(__file__).parents[3]
 TEXT = """# Parking

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.finetune.sentences import numbers, split_sentences, without_citation
+from training.sentences import numbers, split_sentences, without_citation
 
 
 @pytest.mark.parametrize(

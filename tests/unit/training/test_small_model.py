@@ -23,14 +23,14 @@ from tests.unit.training.tiny import make_data
 from training.demo_model.batches import Row, alone, collate, encode
 from training.demo_model.exercises import ExerciseMaker, Reading
 from training.demo_model.loop import answer_losses
+from training.demo_model.readings import HospitalReadings, MixedReadings
 from training.demo_model.sources import read
 from training.demo_model.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
-from training.encoder.hospitals import HospitalArticle, Section, hospitals
 from training.finetune.adapter import base_hash, measured_card, read_manifest, require_base
 from training.finetune.config import FinetuneConfig
+from training.hospitals.articles import HospitalArticle, Section, hospitals
 from training.small_model.attention import ATTENTION, Layout, laid_out
 from training.small_model.package import BASE_ID
-from training.small_model.readings import HospitalReadings, MixedReadings
 from training.small_model.recipe import CHECKPOINT, NAME, ReadingLoop, SmallModelSettings, rows, train
 
 OURS = HospitalReadings(list(hospitals().values()))

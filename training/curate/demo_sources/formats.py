@@ -16,7 +16,7 @@ from typing import Any
 
 from training.curate.demo_sources.drafts import Draft
 from training.curate.demo_sources.marks import unmark
-from training.finetune.sentences import split_sentences
+from training.sentences import split_sentences
 
 LICENCE = "internal"
 _SYSTEM = "https://www.cedarvalley.example/fhir"

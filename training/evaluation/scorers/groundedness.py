@@ -7,7 +7,7 @@ from typing import Literal
 from app.contracts.prompt import NOT_IN_ARTICLES, escape
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
-from training.finetune.sentences import split_sentences, without_citation
+from training.sentences import split_sentences, without_citation
 
 
 class Groundedness:

@@ -8,7 +8,7 @@ from typing import Literal
 from app.redaction.vault import Vault
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
-from training.finetune.sentences import split_sentences
+from training.sentences import split_sentences
 
 Foreign = Callable[[str, Vault, Sequence[str]], Sequence[object]]
 """Identifiers in a text that are neither in the vault nor in the passages: ``app.redaction.leaks`` with a detector."""

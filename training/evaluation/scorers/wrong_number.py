@@ -8,7 +8,7 @@ from typing import Literal
 
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
-from training.finetune.sentences import numbers
+from training.sentences import numbers
 
 _MARKS = re.compile(r"\[\d{1,2}\]|<[A-Z_]+_\d+>")
 

@@ -1,9 +1,9 @@
 """Whole articles of invented hospitals with questions in patients' words, each file by another author.
 
-They lie in ``hospitals/*.txt``. A line begins with what it is: ``#`` a title, ``##`` the heading of a section, no mark
-its text, ``?`` a question that the section answers, ``!?`` one near the article's subject that no section answers.
-``?2`` or ``?1,3`` says which of the section's sentences (from 1) answer it, by readers who were not the authors.
-The authors saw neither the demonstration hospital, nor the word lists, nor what the search is measured with.
+They lie beside this file in ``*.txt``. A line begins with what it is: ``#`` a title, ``##`` the heading of a section,
+no mark its text, ``?`` a question that the section answers, ``!?`` one near the article's subject that no section
+answers. ``?2`` or ``?1,3`` says which of the section's sentences (from 1) answer it, by readers who were not the
+authors. The authors saw neither the demonstration hospital, nor the word lists, nor what the search is measured with.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 
 from app.errors import ConfigurationError
 from app.knowledge.passages import embedded_text
-from training.finetune.sentences import split_sentences
+from training.sentences import split_sentences
 
 _QUESTION = re.compile(r"\?((?:[1-9]\d?(?:,[1-9]\d?)*)?)")
-FOLDER = Path(__file__).parent / "hospitals"
+FOLDER = Path(__file__).parent
 
 
 @dataclass(slots=True)

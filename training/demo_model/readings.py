@@ -8,14 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from random import Random
+from typing import Protocol
 
 from app.contracts.prompt import NOT_IN_ARTICLES, PromptLimits
 from training.demo_model.exercises import Asked, ExerciseMaker, Reading
 from training.demo_model.slots import redraw_digits
-from training.encoder.hospitals import HospitalArticle, Section
+from training.hospitals.articles import HospitalArticle, Section
 from training.wording import as_patient
 
 MOST_CHARACTERS = PromptLimits().passage_characters
+
+
+class Readings(Protocol):
+    """Whatever draws readings. The same seed and passages give the same ones."""
+
+    def stream(self, seed: str, count: int, passages: Sequence[int]) -> Iterator[Reading]:
+        """Yield ``count`` readings, each with a number of passages drawn from ``passages``."""
+        ...
 
 
 class HospitalReadings:

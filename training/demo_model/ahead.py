@@ -1,0 +1,82 @@
+"""Make batches in other processes, some chunks ahead: an accelerator learns faster than one processor draws readings.
+
+The batches are those that the training process would have made: each is a function of phase and chunk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+
+from app.errors import ConfigurationError
+from training.demo_model.batches import Batch
+
+Make = Callable[[str, int], Iterable[Batch]]
+Packed = list[dict[str, Any]]
+AHEAD = 2
+"""Chunks that are made ahead for each worker."""
+
+_make: list[Make] = []
+
+
+@contextmanager
+def ahead(make: Make, workers: int) -> Iterator[Make]:
+    """Within the block ``make``'s chunks come from ``workers`` processes; with 0 it is ``make`` itself.
+
+    The processes are forked, so enter the block before anything touches an accelerator.
+    """
+    if not workers:
+        yield make
+        return
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # Forked tokenizers would say so once each.
+    with ProcessPoolExecutor(workers, get_context("fork"), initializer=_begin, initargs=(make,)) as pool:
+        for begun in [pool.submit(_ready) for _ in range(workers)]:
+            begun.result()
+        window = _Window(pool, workers * AHEAD)
+        try:
+            yield window.batches
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Window:
+    def __init__(self, pool: ProcessPoolExecutor, size: int) -> None:
+        self._pool, self._size = pool, size
+        self._made: dict[tuple[str, int], Future[Packed]] = {}
+
+    def batches(self, phase: str, chunk: int) -> Iterator[Batch]:
+        """The batches of a chunk; those after it are begun."""
+        for key in [key for key in self._made if key[0] != phase or key[1] < chunk]:
+            self._made.pop(key).cancel()
+        for number in range(chunk, chunk + self._size):
+            if (phase, number) not in self._made:
+                self._made[phase, number] = self._pool.submit(_chunk, phase, number)
+        try:
+            made = self._made.pop((phase, chunk)).result()
+        except BrokenProcessPool:
+            raise ConfigurationError(
+                "A worker that draws readings ended, probably for want of memory; lower `workers` or `chunk` and run "
+                "the command again: it goes on from the last checkpoint."
+            ) from None
+        for packed in made:
+            yield Batch.unpacked(packed, "cpu")
+
+
+def _begin(make: Make) -> None:
+    torch.set_num_threads(1)
+    _make.append(make)
+
+
+def _ready() -> bool:
+    return bool(_make)
+
+
+def _chunk(phase: str, chunk: int) -> Packed:
+    return [batch.packed() for batch in _make[-1](phase, chunk)]
