@@ -73,15 +73,15 @@ class Batch:
     def unpacked(cls, arrays: dict[str, Any], device: torch.device | str) -> Batch:
         """What :meth:`packed` gave, as tensors of a device."""
 
-        def tensor(value: npt.NDArray[Any] | None) -> torch.Tensor | None:
-            if value is None:
-                return None
+        def tensor(value: npt.NDArray[Any]) -> torch.Tensor:
             found = torch.from_numpy(value).to(device)
             return found if value.dtype == np.float32 else found.long()
 
         aims = arrays["aims"]
-        plain: dict[str, Any] = {name: tensor(value) for name, value in arrays.items() if name != "aims"}
-        return cls(**plain, aims=None if aims is None else {name: tensor(value) for name, value in aims.items()})  # type: ignore[misc]
+        plain: dict[str, Any] = {
+            name: None if value is None else tensor(value) for name, value in arrays.items() if name != "aims"
+        }
+        return cls(**plain, aims=None if aims is None else {name: tensor(value) for name, value in aims.items()})
 
     def to(self, device: torch.device | str) -> Batch:
         """The same on a device."""

@@ -179,7 +179,7 @@ class Loop:
 
     def _step(self, batch: Batch) -> None:
         seen = self._loss(batch.to(self._device))
-        seen.whole.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(seen.whole)
         for weight, master in zip(self._weights, self._masters, strict=True):
             master.grad = None if weight.grad is None else weight.grad.float()
             weight.grad = None

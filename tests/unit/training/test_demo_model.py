@@ -405,8 +405,8 @@ def test_a_device_that_is_not_there_is_refused_first(tmp_path: Path) -> None:
 
 
 def test_a_batch_survives_its_packing(data: Path, tokenizer: Tokenizer) -> None:
-    options = {"count": 12, "batch_tokens": 4_000, "longest": 8_000, "passages": (2,), "early": 3.0}
-    batch = next(exercise_batches(ExerciseMaker(read(data)), tokenizer, "s", **options))  # type: ignore[arg-type]
+    options: dict[str, Any] = {"count": 12, "batch_tokens": 4_000, "longest": 8_000, "passages": (2,), "early": 3.0}
+    batch = next(exercise_batches(ExerciseMaker(read(data)), tokenizer, "s", **options))
     again = batch.to("cpu")
     assert batch.mask is not None
     assert again.mask is not None
@@ -422,11 +422,8 @@ def test_a_batch_survives_its_packing(data: Path, tokenizer: Tokenizer) -> None:
 
 def test_blurring_changes_questions_alone(data: Path, tokenizer: Tokenizer) -> None:
     maker = ExerciseMaker(read(data))
-    options = {"count": 40, "batch_tokens": 4_000, "longest": 8_000, "passages": (1,)}
-    plain, blurred = (
-        list(exercise_batches(maker, tokenizer, "s", blurred=share, **options))  # type: ignore[arg-type]
-        for share in (0.0, 0.5)
-    )
+    options: dict[str, Any] = {"count": 40, "batch_tokens": 4_000, "longest": 8_000, "passages": (1,)}
+    plain, blurred = (list(exercise_batches(maker, tokenizer, "s", blurred=share, **options)) for share in (0.0, 0.5))
     changed = asked = 0
     for left, right in zip(plain, blurred, strict=True):
         assert torch.equal(left.labels, right.labels)
