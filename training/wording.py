@@ -153,7 +153,7 @@ def casual(text: str, rng: Random) -> str:
         if rng.random() < 0.5:
             text = text.lower()
     if rng.random() < 0.35:
-        text = text.rstrip("?")
+        text = text.rstrip("?") or text
     if rng.random() < 0.08:
         text = " ".join(_SHORT.get(word, word) for word in text.split())
     if rng.random() < 0.15:

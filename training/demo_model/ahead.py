@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from typing import Any
 
 import torch
@@ -30,13 +30,18 @@ _make: list[Make] = []
 def ahead(make: Make, workers: int) -> Iterator[Make]:
     """Within the block ``make``'s chunks come from ``workers`` processes; with 0 it is ``make`` itself.
 
-    The processes are forked, so enter the block before anything touches an accelerator.
+    The processes are forked, so enter the block before anything touches an accelerator. Raises ConfigurationError where
+    the system cannot fork.
     """
     if not workers:
         yield make
         return
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # Forked tokenizers would say so once each.
-    with ProcessPoolExecutor(workers, get_context("fork"), initializer=_begin, initargs=(make,)) as pool:
+    if "fork" not in get_all_start_methods():
+        raise ConfigurationError("workers: this system cannot fork processes; write workers: 0")
+    with (
+        _environment("TOKENIZERS_PARALLELISM", "false"),  # Forked tokenizers would say so once each.
+        ProcessPoolExecutor(workers, get_context("fork"), initializer=_begin, initargs=(make,)) as pool,
+    ):
         for begun in [pool.submit(_ready) for _ in range(workers)]:
             begun.result()
         window = _Window(pool, workers * AHEAD)
@@ -44,6 +49,19 @@ def ahead(make: Make, workers: int) -> Iterator[Make]:
             yield window.batches
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 class _Window:

@@ -161,10 +161,10 @@ def _line_spans(text: str, reading: Reading, offsets: list[tuple[int, int]]) -> 
     return spans
 
 
-def collate(rows: list[Row], pad: int, *, early: float = 1.0) -> Batch:
+def collate(rows: list[Row], pad: int, *, early: float = 1.0, denials: float = 1.0) -> Batch:
     """Put rows into one batch, padded on the right to a multiple of 64: oneDNN builds new kernels for each width.
 
-    The first tokens of each answer count ``early`` times.
+    The first tokens of each answer count ``early`` times, and ``denials`` times that where nothing answers.
     """
     width = -(-max(len(row) for row in rows) // 64) * 64
     tokens = torch.full((len(rows), width), pad)
@@ -187,7 +187,7 @@ def collate(rows: list[Row], pad: int, *, early: float = 1.0) -> Batch:
             answer = at + one.start
             tokens[index, at:end] = torch.tensor(one.ids)
             labels[index, answer:end] = torch.tensor(one.ids[one.start :])
-            weights[index, answer : answer + EARLY] = early
+            weights[index, answer : answer + EARLY] = early * (denials if one.aim == NOWHERE else 1.0)
             positions[index, at:end] = torch.arange(len(row.head), len(row.head) + len(one.ids))
             branch[index, at:end] = number
             _aim_line(aims, index, at, at + one.asked)
@@ -256,13 +256,15 @@ def exercise_batches(
     longest: int,
     passages: tuple[int, ...],
     early: float = 1.0,
+    denials: float = 1.0,
     blurred: float = 0.0,
 ) -> Iterator[Batch]:
     """One chunk of ``count`` readings, sorted by length, in batches of about ``batch_tokens``, in random order.
 
     Loss falls on the answers and their end marks only. Questions that asked alone would have over ``longest`` tokens
     with their passages and answer are left out. ``blurred`` is the share of a question's tokens that are replaced by
-    any others, so that a question cannot be learnt by heart. Raises ConfigurationError when nothing is left.
+    any others, so that a question cannot be learnt by heart; ``early`` and ``denials`` are those of :func:`collate`.
+    Raises ConfigurationError when nothing is left.
     """
     rng = Random(f"{seed}-blurred")
     rows = [
@@ -281,7 +283,7 @@ def exercise_batches(
     Random(seed).shuffle(groups)
     pad = tokenizer.token_to_id(PAD) or 0
     for group in groups:
-        yield collate(group, pad, early=early)
+        yield collate(group, pad, early=early, denials=denials)
 
 
 def _fitting(row: Row, longest: int) -> Row:

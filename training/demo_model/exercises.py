@@ -42,6 +42,8 @@ _ASK = (
 PAGES, DESK_FACTS = Path(__file__).with_name("pages"), Path(__file__).with_name("desk_facts.yaml")
 CHARACTERS = {1: 1_100, 2: 900, 3: 750, 4: 640}
 """Number of passages -> characters of each at most, so that a prompt stays within about 800 tokens."""
+NEAR = 0.5
+"""How often a reading's next written page is a neighbour of the one before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +91,15 @@ class _Material:
 
     passages: list[list[_Line]] = field(default_factory=list)
     unanswered: list[str] = field(default_factory=list)
+    page: int | None = None
+    """The place of the written page that was drawn last."""
 
 
 class ExerciseMaker:
     """Draws readings from texts, written pages and desk facts. The same arguments and seed give the same readings.
 
     ``worded`` is the share of questions made of words of the answering sentence: finding by words is learnt first, and
-    what patients mean after it.
+    what patients mean after it. ``written`` is the share of sources that are written pages.
     """
 
     def __init__(
@@ -105,8 +109,9 @@ class ExerciseMaker:
         facts: list[dict[str, Any]] | None = None,
         *,
         worded: float = 0.3,
+        written: float = 0.4,
     ) -> None:
-        self._worded_share = worded
+        self._worded_share, self._written_share = worded, written
         self._documents = texts.documents
         self._answered = texts.answered
         self._extracts = [item for item in texts.extracts if len(item.sentences) > 1]
@@ -140,13 +145,13 @@ class ExerciseMaker:
         """Add the passages of one source: one, or two near ones where two are wanted."""
         spread = 2 if wanted > 1 and rng.random() < 0.6 else 1
         kind = rng.random()
-        if kind < 0.40 and self._pages:
+        if rng.random() < self._written_share and self._pages:
             lines = self._page(material, rng)
-        elif kind < 0.46 and self._facts:
+        elif kind < 0.1 and self._facts:
             lines = self._desk(rng)
-        elif kind < 0.56 and self._answered:
+        elif kind < 0.27 and self._answered:
             lines = self._answers(rng)
-        elif kind < 0.68 and self._extracts:
+        elif kind < 0.47 and self._extracts:
             lines = self._extract(rng)
         else:
             lines = self._document(rng)
@@ -160,8 +165,15 @@ class ExerciseMaker:
         material.passages += [lines[:cut], lines[cut:]]
 
     def _page(self, material: _Material, rng: Random) -> list[_Line]:
-        """Facts of one written page, in order or not; those left out give near questions without an answer."""
-        page = rng.choice(self._pages)
+        """Facts of one written page, in order or not; those left out give near questions without an answer.
+
+        The next page of a reading often stands near the one before in its file, where subjects are akin.
+        """
+        at = rng.randrange(len(self._pages))
+        if material.page is not None and rng.random() < NEAR:
+            at = (material.page + rng.choice((-2, -1, 1, 2))) % len(self._pages)
+        material.page = at
+        page = self._pages[at]
         facts = list(page["facts"])
         if rng.random() < 0.5:
             rng.shuffle(facts)
@@ -296,11 +308,14 @@ def load_facts(path: Path | None = None) -> list[dict[str, Any]]:
     return facts
 
 
-def load_pages(folder: Path | None = None) -> list[dict[str, Any]]:
-    """The written pages of invented hospitals: ``page``, ``facts`` (each ``a`` and ``q``), ``none``."""
+def load_pages(folder: Path | None = None, only: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The written pages of invented hospitals: ``page``, ``facts`` (each ``a`` and ``q``), ``none``.
+
+    Those of all files, or ``only`` of the files with these stems.
+    """
     folder = folder or PAGES
     pages: list[dict[str, Any]] = []
-    for path in sorted(folder.glob("*.yaml")):
+    for path in [folder / f"{name}.yaml" for name in only] or sorted(folder.glob("*.yaml")):
         pages += yaml.safe_load(path.read_text(encoding="utf-8"))
     return pages
 

@@ -24,7 +24,7 @@ from app.errors import ConfigurationError
 from training.demo_model.batches import IGNORED, Batch
 from training.demo_model.guides import ATTENTION, watching
 
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
 Phase = str
 MakeBatches = Callable[[Phase, int], Iterable[Batch]]
 """(phase, chunk number) -> the batches of that chunk."""
@@ -35,7 +35,7 @@ class Progressed:
     """How far a run is: what a checkpoint stores besides tensors. Checks and checkpoints are not in ``seconds``.
 
     Running means (nats): ``loss``, the loss of answers' first tokens (``first``), and each guide's. ``check``: what the
-    last look at held-back readings found, if there was one.
+    last look at held-back readings found, if there was one; ``best``: the highest mean share of right first tokens.
     """
 
     seconds: float = 0.0
@@ -46,6 +46,7 @@ class Progressed:
     first: float = math.nan
     guides: dict[str, float] = field(default_factory=dict)
     check: dict[str, float] = field(default_factory=dict)
+    best: float = -1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ class Schedule:
 class Loop:
     """Trains ``model`` in place, on its device, and keeps ``checkpoint.pt`` and ``metrics.jsonl`` in ``folder``.
 
-    ``checks``, by name, are batches that it looks at, without learning, before each checkpoint.
+    ``checks``, by name, are batches that it looks at, without learning, before each checkpoint; the weights that did
+    best on them lie in ``best.pt``.
     """
 
     def __init__(
@@ -169,9 +171,21 @@ class Loop:
             "optimizer": self._optimizer.state_dict(),
             "progress": asdict(self.progress),
         }
-        part = self.checkpoint.with_suffix(".part")
+        self._write(state, CHECKPOINT)
+
+    @torch.no_grad()
+    def take_best(self) -> bool:
+        """Put the weights that did best on the checks into the model. Returns False when there were no checks."""
+        kept = self._folder / BEST
+        if not kept.is_file():
+            return False
+        torch._foreach_copy_([*self._weights], torch.load(kept, weights_only=True, map_location=self._device))
+        return True
+
+    def _write(self, state: object, name: str) -> None:
+        part = self._folder / f"{name}.part"
         torch.save(state, part)
-        os.replace(part, self.checkpoint)
+        os.replace(part, self._folder / name)
 
     def _finished(self, max_steps: int | None) -> bool:
         out_of_steps = max_steps is not None and self.progress.step >= max_steps
@@ -216,11 +230,17 @@ class Loop:
     @torch.no_grad()
     def _check(self) -> None:
         """Loss of the answers' first tokens on what is held back, and how many of them are right."""
+        if not self._checks:
+            return
         for name, batches in self._checks.items():
             found = [answer_losses(self._model, batch.to(self._device)) for batch in batches]
             count = sum(int(one.firsts.sum()) for one in found)
             self.progress.check[f"{name} loss"] = sum(float(one.losses[one.firsts].sum()) for one in found) / count
             self.progress.check[f"{name} right"] = sum(int(one.right[one.firsts].sum()) for one in found) / count
+        score = sum(self.progress.check[f"{name} right"] for name in self._checks) / len(self._checks)
+        if score > self.progress.best:
+            self.progress.best = score
+            self._write([weight.detach() for weight in self._weights], BEST)
 
     @torch.no_grad()
     def _publish(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any, cast
@@ -47,8 +48,11 @@ class DemoModelSettings(BaseModel):
 
     ``chunk`` readings are drawn, sorted and batched together; a checkpoint lies between two chunks. ``hospitals`` is
     the share of readings from hospitals' articles; those of the hospitals named in ``held_back`` are not learnt but
-    looked at on the way. ``circuit`` begins with the heads of :mod:`training.demo_model.circuit` in place, and with
-    meanings of tokens learnt from ``meanings_from`` readings. ``blurred`` is the share of a question's tokens that are
+    looked at on the way, and the state that did best on them is what is written. ``circuit`` begins with the heads of
+    :mod:`training.demo_model.circuit` in place, and with meanings of tokens learnt from ``meanings_from`` readings.
+    ``written`` is the share of written pages among the exercises' sources. ``early`` is how often the first tokens of
+    an answer count, and ``denials`` how often those of "not in the articles" count beside others: a model that knows
+    its questions by heart takes new ones for unanswerable. ``blurred`` is the share of a question's tokens that are
     replaced by others. ``device`` is torch's name of where the model learns; ``workers`` processes draw the readings.
     """
 
@@ -68,7 +72,9 @@ class DemoModelSettings(BaseModel):
     learning_rate: float = 2e-3
     reading: float = Field(default=0.45, ge=0, le=1)
     early: float = Field(default=4.0, gt=0)
+    denials: float = Field(default=1.0, gt=0)
     worded: float = Field(default=0.3, ge=0, le=1)
+    written: float = Field(default=0.4, ge=0, le=1)
     decay_from: float = Field(default=0.6, ge=0, lt=1)
     guided: float = Field(default=2.0, ge=0)
     circuit: bool = True
@@ -107,7 +113,7 @@ def build(
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     learnt, held_back = _hospitals(settings)
-    exercises = ExerciseMaker(texts, worded=settings.worded)
+    exercises = ExerciseMaker(texts, worded=settings.worded, written=settings.written)
     maker = MixedReadings(HospitalReadings(learnt), exercises, settings.hospitals)
     work = out / "run"
     # 2. Tokenizer: kept from a stopped run, taken from the earlier model, or trained.
@@ -129,12 +135,15 @@ def build(
 
     def batches(phase: str, chunk: int) -> Iterable[Batch]:
         seed = f"{settings.seed}-{phase}-{chunk}"
-        limits = {"count": settings.chunk, "batch_tokens": settings.batch_tokens, "longest": settings.longest}
+        limits: dict[str, Any] = {
+            "count": settings.chunk,
+            "batch_tokens": settings.batch_tokens,
+            "longest": settings.longest,
+        }
         if phase == "reading":
             return reading_batches(maker, texts.plain, tokenizer, seed, passages=settings.passages, **limits)
-        return exercise_batches(
-            maker, tokenizer, seed, passages=settings.passages, early=settings.early, blurred=settings.blurred, **limits
-        )
+        weights: dict[str, Any] = {"early": settings.early, "denials": settings.denials, "blurred": settings.blurred}
+        return exercise_batches(maker, tokenizer, seed, passages=settings.passages, **weights, **limits)
 
     # 4. Train.
     with ahead(batches, settings.workers) as made:
@@ -142,11 +151,12 @@ def build(
         loop = Loop(cast(Any, model).to(settings.device), schedule, work, compiled=settings.compiled, checks=checks)
         loop.resume()
         progress = loop.run(made, max_steps=settings.max_steps, show=show)
+        loop.take_best()
     # 5. Write what vLLM and transformers load, and what the card is written from.
     export(model, tokenizer, out)
     record = {"settings": settings.model_dump(mode="json"), "tokens": progress.tokens, "steps": progress.step,
               "seconds": round(progress.seconds), "loss": progress.loss, "first": progress.first,
-              "check": progress.check, "credits": texts.credits,
+              "check": progress.check, "best": progress.best, "credits": texts.credits,
               "parameters": sum(weight.numel() for weight in model.parameters()),
               "continued": start_from is not None}  # fmt: skip
     (out / "training.json").write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -188,13 +198,16 @@ def _checks(
 
 
 def meanings(maker: Readings, tokenizer: Tokenizer, work: Path, **options: int) -> Meanings:
-    """The meanings of tokens, kept in ``work`` for a run that is begun again or elsewhere."""
+    """The meanings of tokens, kept in ``work`` for a run that is begun again or elsewhere; other ``options`` or another
+    tokenizer learn them anew.
+    """
     kept = work / "meanings.pt"
-    if kept.is_file():
-        return Meanings(**torch.load(kept, weights_only=True))
+    made = sha256(json.dumps([options, tokenizer.to_str()], sort_keys=True).encode()).hexdigest()
+    if kept.is_file() and (stored := torch.load(kept, weights_only=True)).pop("made", None) == made:
+        return Meanings(**stored)
     found = learn_meanings(maker, tokenizer, work, **options)
     part = kept.with_suffix(".part")
-    torch.save({"vectors": found.vectors, "common": found.common}, part)
+    torch.save({"vectors": found.vectors, "common": found.common, "made": made}, part)
     shutil.move(part, kept)
     return found
 

@@ -26,6 +26,8 @@ from training.wording import as_patient
 NONE = "none"
 TURN = " // "
 WRITTEN = Path(__file__).with_name("messages")
+DAILY = ("aftercare", "appointments", "campus", "money_and_medicines", "procedures", "symptoms")
+"""Pages of the demo model whose questions stand for everyday ones; others ask too often about what is grave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def messages(bundle: PolicyBundle, development: Path | None, texts: Path | None,
     found = [*_examples(bundle), *_written(WRITTEN, bundle)]
     if development is not None:
         found += _development(development, bundle)
-    harmless = [*everyday(seed), *(_public(texts) if texts is not None else ())]
+    harmless = [*everyday(seed, Triage(bundle)), *(_public(texts) if texts is not None else ())]
     found += [Message((text,), NONE, 0.25) for text in harmless]
     unique = {message.turns: message for message in reversed(found)}
     return sorted(unique.values(), key=lambda message: message.turns)
@@ -93,14 +95,20 @@ def _file(path: Path, bundle: PolicyBundle, default: str | None = None) -> Itera
         yield Message(tuple(part.strip() for part in text.split(TURN)), category)
 
 
-def everyday(seed: int) -> Iterator[str]:
-    """Patients' questions to the written pages of the demo model's invented hospitals."""
+def everyday(seed: int, rules: Triage) -> Iterator[str]:
+    """Patients' questions to the :data:`DAILY` pages of the demo model's invented hospitals. Those that the rules find
+    pressing are left out: some of them are emergencies.
+    """
     rng = Random(seed)
-    for item in [*load_pages(), *load_facts()]:
-        for fact in item.get("facts", [item]):
-            for question in fact["q"]:
-                yield as_patient(fill(question, slot_values(rng)), rng)
-        yield from item.get("none", [])
+    for item in [*load_pages(only=DAILY), *load_facts()]:
+        asked = [
+            as_patient(fill(question, slot_values(rng)), rng)
+            for fact in item.get("facts", [item])
+            for question in fact["q"]
+        ]
+        for question in [*asked, *item.get("none", [])]:
+            if rules.assess((question,)).tier < Tier.SAME_DAY:
+                yield question
 
 
 def _public(folder: Path) -> Iterator[str]:

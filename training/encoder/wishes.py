@@ -16,6 +16,8 @@ from random import Random
 from app.encoder.encoder import TurnEncoder
 from app.errors import ConfigurationError
 from app.guardrails.learned import NONE
+from app.guardrails.policy import default_bundle_folder, load_bundle
+from app.guardrails.triage import Triage
 from app.guardrails.wishes import CLASSES, HUMAN, WEIGHTS_FILE
 from training.encoder.triage import Settings, fit, write
 from training.encoder.triage_data import Message, everyday
@@ -43,7 +45,10 @@ def messages(seed: int) -> list[Message]:
     """All training messages, each once."""
     written = (one for path in sorted(FOLDER.glob("*.txt")) for one in read_wishes(path))
     found = [Message((text,), HUMAN if wished else NONE) for text, wished in written]
-    found += [Message((text,), NONE, EVERYDAY) for text in (*everyday(seed), *_asked())]
+    found += [
+        Message((text,), NONE, EVERYDAY)
+        for text in (*everyday(seed, Triage(load_bundle(default_bundle_folder()))), *_asked())
+    ]
     unique = {message.turns: message for message in reversed(found)}
     return sorted(unique.values(), key=lambda message: message.turns)
 

@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 import yaml
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from training import demo_model
+from training.demo_model import recipe
 from training.demo_model.batches import collate, encode
 from training.demo_model.circuit import install, meaning_size
 from training.demo_model.exercises import ExerciseMaker
 from training.demo_model.guides import ATTENTION, watching
-from training.demo_model.meanings import learn_meanings
+from training.demo_model.meanings import Meanings, learn_meanings
 from training.demo_model.recipe import DemoModelSettings, fresh_model
 from training.demo_model.sources import Texts
 from training.demo_model.tokenizer import conversation, train_tokenizer
@@ -65,7 +67,7 @@ def test_meanings_bring_a_question_to_the_sentence_that_answers_it(tmp_path: Pat
     asked = [fact["q"][0] for page in pages for fact in page["facts"]]
     facts = [fact["a"] for page in pages for fact in page["facts"]]
     tokenizer = train_tokenizer([*asked, *facts], vocabulary=900)
-    first, again = (learn_meanings(maker, tokenizer, tmp_path, size=32, seed=3, readings=25) for _ in range(2))
+    first, again = (learn_meanings(maker, tokenizer, tmp_path, size=32, seed=3, readings=50) for _ in range(2))
     torch.testing.assert_close(first.vectors, again.vectors, rtol=0, atol=0)
     questions, sentences = (
         torch.stack([first.vectors[tokenizer.encode(f" {text}").ids].sum(0) for text in texts])
@@ -74,3 +76,19 @@ def test_meanings_bring_a_question_to_the_sentence_that_answers_it(tmp_path: Pat
     near = torch.nn.functional.cosine_similarity(questions[:, None], sentences[None], dim=-1)
     right = (near.argmax(-1) == torch.arange(len(facts))).float().mean()
     assert right > 4 / len(facts)
+
+
+def test_kept_meanings_are_taken_only_for_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learnt: list[int] = []
+
+    def learn(maker: ExerciseMaker, tokenizer: Tokenizer, cache: Path, *, size: int, seed: int) -> Meanings:
+        learnt.append(seed)
+        return Meanings(torch.full((3, size), float(seed)), torch.zeros(size))
+
+    monkeypatch.setattr(recipe, "learn_meanings", learn)
+    maker, tokenizer = ExerciseMaker(Texts(), [], []), train_tokenizer(["park here"] * 9, vocabulary=300)
+    for seed in (1, 1, 2):
+        found = recipe.meanings(maker, tokenizer, tmp_path, size=2, seed=seed)
+        assert found.vectors.tolist() == [[seed, seed]] * 3
+    recipe.meanings(maker, train_tokenizer(["come home"] * 9, vocabulary=300), tmp_path, size=2, seed=2)
+    assert learnt == [1, 2, 2]

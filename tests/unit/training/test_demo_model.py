@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 from datetime import date
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
@@ -182,6 +184,32 @@ def test_batches_carry_loss_on_answers_only(data: Path) -> None:
         assert learnt.endswith("<|im_end|>")
         assert "Question:" not in learnt
         assert all(answer in tokenizer.decode(row) for answer in learnt.split("<|im_end|>"))
+
+
+def test_the_first_words_of_a_denial_can_count_less(data: Path) -> None:
+    tokenizer = train_tokenizer(["Question: [1] what"], vocabulary=300)
+    rows = [encode(tokenizer, reading) for reading in ExerciseMaker(read(data)).stream("s", 40, passages=(1,))]
+    row = next(row for row in rows if {one.aim == NOWHERE for one in row.branches} == {True, False})
+    batch = collate([row], pad=0, early=4.0, denials=0.5)
+    assert batch.weights is not None
+    at = len(row.head)
+    for one in row.branches:
+        first = at + one.start
+        assert batch.weights[0, first - 1 : first + 5].tolist() == [1.0, *[2.0 if one.aim == NOWHERE else 4.0] * 4, 1.0]
+        at += len(one.ids)
+
+
+def test_the_second_page_of_a_reading_often_stands_near_the_first(data: Path) -> None:
+    pages = [
+        {"page": f"{n}", "facts": [{"a": f"Room {n} here.", "q": [f"room {n}"]}] * 2, "none": ["cake?"]}
+        for n in range(60)
+    ]
+    maker = ExerciseMaker(read(data), pages, [], written=1.0)
+    near = 0
+    for reading in maker.stream("near", 200, passages=(2,)):
+        first, second = (int(re.findall(r"\d+", passage)[0]) for passage in reading.passages)
+        near += 0 < (first - second) % 60 <= 2 or 0 < (second - first) % 60 <= 2
+    assert 40 < near < 130
 
 
 def test_a_branch_is_computed_as_if_its_question_had_been_asked_alone(base: Path) -> None:
@@ -360,7 +388,8 @@ def test_a_model_is_built_and_loads_with_template_and_digits(data: Path, tmp_pat
 
 
 def test_a_stopped_build_goes_on_and_ends_where_an_unbroken_one_does(data: Path, tmp_path: Path) -> None:
-    settings = TINY.model_copy(update={"minutes": 500.0, "learning_rate": 1e-3})
+    """Nothing is held back here: where a run stops it is looked at, and so may find another state the best."""
+    settings = TINY.model_copy(update={"minutes": 500.0, "learning_rate": 1e-3, "held_back": ()})
     first = build(data, tmp_path / "stopped", settings, show=False)
     twice = settings.model_copy(update={"max_steps": first.step + 1})
     build(data, tmp_path / "whole", twice, show=False)
@@ -373,13 +402,25 @@ def test_a_stopped_build_goes_on_and_ends_where_an_unbroken_one_does(data: Path,
         assert torch.equal(tensor, right[name]), name
 
 
-def test_batches_made_by_other_processes_are_the_same(data: Path, tmp_path: Path) -> None:
+def test_batches_made_by_other_processes_are_the_same(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
     settings = TINY.model_copy(update={"minutes": 500.0, "max_steps": 3, "reading": 0.5, "longest": 64})
     build(data, tmp_path / "alone", settings, show=False)
     build(data, tmp_path / "helped", settings.model_copy(update={"workers": 2}), show=False)
     left, right = (load_state(tmp_path / name) for name in ("alone", "helped"))
     for name, tensor in left.items():
         assert torch.equal(tensor, right[name]), name
+    assert "TOKENIZERS_PARALLELISM" not in os.environ
+
+
+def test_a_system_that_cannot_fork_is_told_to_use_no_workers(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.demo_model.ahead.get_all_start_methods", lambda: ["spawn"])
+    with pytest.raises(ConfigurationError, match="write workers: 0"):
+        build(data, tmp_path / "model", TINY.model_copy(update={"workers": 2}), show=False)
 
 
 def test_an_error_in_another_process_ends_the_run(data: Path, tmp_path: Path) -> None:
@@ -394,6 +435,9 @@ def test_a_hospital_is_held_back_and_looked_at(data: Path, tmp_path: Path) -> No
         f"{name} {what}" for name in ("one passage", "four passages") for what in ("loss", "right")
     }
     assert json.loads((tmp_path / "model" / "training.json").read_text())["check"] == progress.check
+    best = torch.load(tmp_path / "model" / "run" / "best.pt", weights_only=True)
+    written = load_file(tmp_path / "model" / "model.safetensors")
+    assert torch.equal(best[0], written["model.embed_tokens.weight"])
     with pytest.raises(ConfigurationError, match="no hospital 'tests9'"):
         build(data, tmp_path / "other", TINY.model_copy(update={"held_back": ("tests9",)}), show=False)
 

@@ -12,16 +12,18 @@ import numpy as np
 import pytest
 import torch
 
+from app.contracts.replies import Tier
 from app.encoder.delta import TurnDelta
 from app.encoder.encoder import TurnEncoder
 from app.errors import ConfigurationError
 from app.guardrails.learned import NONE, Classifier, LearnedPolicy, LearnedRaise, Raised
-from app.guardrails.policy import PolicyBundle, load_bundle
+from app.guardrails.policy import PolicyBundle, default_bundle_folder, load_bundle
 from app.guardrails.triage import Triage
 from tests.policy_files import write_bundle
+from training.demo_model.exercises import load_pages
 from training.encoder import triage_data
 from training.encoder.triage import SCALE, Head, Settings, TurnReader, embedded, epoch, fit, train, tune, write
-from training.encoder.triage_data import Message, messages
+from training.encoder.triage_data import DAILY, Message, everyday, messages
 from training.encoder.triage_measure import measure, read_messages
 
 
@@ -51,6 +53,16 @@ def test_examples_written_messages_and_everyday_questions_are_read(bundle: Polic
     assert len(everyday) > 5_000
     assert {one.category for one in everyday} == {NONE}
     assert messages(bundle, None, None, 7) == found
+
+
+def test_a_pressing_question_of_a_page_is_not_called_harmless() -> None:
+    rules = Triage(load_bundle(default_bundle_folder()))
+    asked = [question for page in load_pages(only=DAILY) for question in page["none"]]
+    pressing = {question for question in asked if rules.assess((question,)).tier >= Tier.SAME_DAY}
+    kept = set(everyday(7, rules))
+    assert pressing
+    assert kept.isdisjoint(pressing)
+    assert kept > set(asked) - pressing
 
 
 @pytest.mark.parametrize("line", ["cardiak | my chest", "no category here", "none | "])

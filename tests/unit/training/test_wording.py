@@ -36,3 +36,7 @@ def test_typos_keep_short_and_protected_words() -> None:
 def test_casual_keeps_the_words() -> None:
     for seed in range(100):
         assert "parking" in casual("Where is parking?", Random(seed)).lower()
+
+
+def test_casual_leaves_something_of_bare_question_marks() -> None:
+    assert all(casual("??", Random(seed)).strip() for seed in range(50))
