@@ -44,7 +44,7 @@ CHECKED = {"one passage": (1,), "four passages": (4,)}
 
 
 class DemoModelSettings(BaseModel):
-    """Size, data mix and budget of a run. The defaults are for two cores, ``second.yaml`` is for a GPU.
+    """Size, data mix and budget of a run. The defaults are for two cores, ``gpu.yaml`` is for a GPU.
 
     ``chunk`` readings are drawn, sorted and batched together; a checkpoint lies between two chunks. ``hospitals`` is
     the share of readings from hospitals' articles; those of the hospitals named in ``held_back`` are not learnt but

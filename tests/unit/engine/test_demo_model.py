@@ -9,9 +9,6 @@ from typing import Any
 
 import jinja2
 import pytest
-from jinja2 import nodes
-from jinja2.ext import Extension
-from jinja2.parser import Parser
 from tokenizers import Tokenizer
 
 from app.contracts.passages import Passage
@@ -20,24 +17,13 @@ from app.contracts.prompt import render
 FOLDER = Path(__file__).parents[3] / "demo" / "model"
 
 
-class Generation(Extension):
-    """``{% generation %}`` as transformers knows it: marks the assistant's tokens in training, writes nothing."""
-
-    tags = {"generation"}  # noqa: RUF012 - jinja2's own way
-
-    def parse(self, parser: Parser) -> nodes.Node:
-        line = next(parser.stream).lineno
-        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        return nodes.Scope(body, lineno=line)
-
-
 def load(name: str) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads((FOLDER / name).read_text(encoding="utf-8"))
     return loaded
 
 
 def write(messages: list[dict[str, str]], *, prompt: bool) -> str:
-    environment = jinja2.Environment(extensions=[Generation], trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((FOLDER / "chat_template.jinja").read_text(encoding="utf-8"))
     return template.render(messages=messages, add_generation_prompt=prompt)
 
@@ -54,9 +40,9 @@ def test_our_prompt_becomes_the_format_of_training() -> None:
     )
 
 
-def test_a_dialogue_with_answers() -> None:
+def test_an_answer_begins_with_a_blank_so_that_its_first_token_is_the_passages() -> None:
     messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    assert write(messages, prompt=False) == ("<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n")
+    assert write(messages, prompt=False) == ("<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n b<|im_end|>\n")
 
 
 def test_files_agree_on_special_tokens() -> None:
