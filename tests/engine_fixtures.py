@@ -74,7 +74,9 @@ def tiny_adapters(tmp_path_factory: pytest.TempPathFactory) -> list[TinyAdapter]
     """Three different random rsLoRA adapters in content-addressed folders that outlive the engine."""
     adapters = []
     for seed in range(3):
-        folder = write_adapter(tmp_path_factory.mktemp("adapters") / f"tiny-{seed}", tensors=adapter_tensors(seed=seed))
+        folder = write_adapter(
+            tmp_path_factory.mktemp("adapters") / f"tiny-{seed}", tensors=adapter_tensors(seed=seed, scale=0.1)
+        )
         adapters.append(TinyAdapter(served_name(folder), folder))
     return adapters
 

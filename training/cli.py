@@ -79,27 +79,6 @@ def dialogues(
     typer.echo(f"{counts.train} training and {counts.held_out} held-out dialogues from {counts.articles} articles")
 
 
-@cli.command()
-def difference(
-    base: Annotated[str, typer.Argument(help="The base model that is served.")],
-    trained: Annotated[str, typer.Argument(help="The same model after more training of all its weights.")],
-    out: Annotated[Path, typer.Option(help="Folder for the adapter.")],
-    rank: Annotated[int, typer.Option(help="Rank of the adapter.")] = 64,
-    alpha: Annotated[float, typer.Option(help="Alpha (rsLoRA).")] = 16.0,
-) -> None:
-    """Write what more training changed as a LoRA adapter: a start for fine-tuning."""
-    from training.finetune.config import LoraSettings
-
-    try:
-        settings = LoraSettings(rank=rank, alpha=alpha)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from None
-    from training.finetune.difference import write_difference
-
-    share = write_difference(base, trained, out, settings)
-    typer.echo(f"{share:.0%} of the difference written to {out}")
-
-
 @cli.command("demo-model")
 def demo_model(
     data: Annotated[Path, typer.Option(help="Folder with the .jsonl.gz files.")],

@@ -32,7 +32,7 @@ MESSAGES = [
 ]
 UNKNOWN = "nobody@000000000000"
 LIMITS = Limits(max_tokens=48, first_token_s=60, token_s=30, total_s=90)
-LONG = replace(LIMITS, max_tokens=400, total_s=240)
+LONG = replace(LIMITS, max_tokens=900, total_s=240)
 """For ``Subject.tireless``: a generation of seconds, so that what happens in its middle is in its middle."""
 
 

@@ -6,7 +6,7 @@ The batches are those that the training process would have made: each is a funct
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -27,16 +27,16 @@ _make: list[Make] = []
 
 
 @contextmanager
-def ahead(make: Make, workers: int) -> Iterator[Make]:
+def ahead(make: Make, workers: int, methods: Sequence[str] = ()) -> Iterator[Make]:
     """Within the block ``make``'s chunks come from ``workers`` processes; with 0 it is ``make`` itself.
 
     The processes are forked, so enter the block before anything touches an accelerator. Raises ConfigurationError where
-    the system cannot fork.
+    the system cannot fork (``methods``: how it starts processes; asked for if empty).
     """
     if not workers:
         yield make
         return
-    if "fork" not in get_all_start_methods():
+    if "fork" not in (methods or get_all_start_methods()):
         raise ConfigurationError("workers: this system cannot fork processes; write workers: 0")
     with (
         _environment("TOKENIZERS_PARALLELISM", "false"),  # Forked tokenizers would say so once each.

@@ -91,8 +91,8 @@ class _Material:
 
     passages: list[list[_Line]] = field(default_factory=list)
     unanswered: list[str] = field(default_factory=list)
-    page: int | None = None
-    """The place of the written page that was drawn last."""
+    pages: list[int] = field(default_factory=list)
+    """The places of the written pages that were drawn."""
 
 
 class ExerciseMaker:
@@ -167,12 +167,15 @@ class ExerciseMaker:
     def _page(self, material: _Material, rng: Random) -> list[_Line]:
         """Facts of one written page, in order or not; those left out give near questions without an answer.
 
-        The next page of a reading often stands near the one before in its file, where subjects are akin.
+        The next page of a reading often stands near the one before, where subjects are akin. None is drawn twice: what
+        is left out of it the first time would be asked as unanswerable and stand there the second time.
         """
         at = rng.randrange(len(self._pages))
-        if material.page is not None and rng.random() < NEAR:
-            at = (material.page + rng.choice((-2, -1, 1, 2))) % len(self._pages)
-        material.page = at
+        if material.pages and rng.random() < NEAR:
+            at = (material.pages[-1] + rng.choice((-2, -1, 1, 2))) % len(self._pages)
+        while at in material.pages and len(material.pages) < len(self._pages):
+            at = rng.randrange(len(self._pages))
+        material.pages.append(at)
         page = self._pages[at]
         facts = list(page["facts"])
         if rng.random() < 0.5:

@@ -35,7 +35,8 @@ class Progressed:
     """How far a run is: what a checkpoint stores besides tensors. Checks and checkpoints are not in ``seconds``.
 
     Running means (nats): ``loss``, the loss of answers' first tokens (``first``), and each guide's. ``check``: what the
-    last look at held-back readings found, if there was one; ``best``: the highest mean share of right first tokens.
+    last look at held-back readings found, if there was one; ``best``: what the look found that had the highest mean
+    share of right first tokens.
     """
 
     seconds: float = 0.0
@@ -46,7 +47,7 @@ class Progressed:
     first: float = math.nan
     guides: dict[str, float] = field(default_factory=dict)
     check: dict[str, float] = field(default_factory=dict)
-    best: float = -1.0
+    best: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ class Loop:
     def resume(self) -> bool:
         """Go on from the folder's checkpoint. Returns False when there is none."""
         if not self.checkpoint.is_file():
+            (self._folder / BEST).unlink(missing_ok=True)
             return False
         state = torch.load(self.checkpoint, weights_only=True, map_location=self._device)
         with torch.no_grad():
@@ -177,7 +179,7 @@ class Loop:
     def take_best(self) -> bool:
         """Put the weights that did best on the checks into the model. Returns False when there were no checks."""
         kept = self._folder / BEST
-        if not kept.is_file():
+        if not self._checks or not kept.is_file():
             return False
         torch._foreach_copy_([*self._weights], torch.load(kept, weights_only=True, map_location=self._device))
         return True
@@ -237,10 +239,12 @@ class Loop:
             count = sum(int(one.firsts.sum()) for one in found)
             self.progress.check[f"{name} loss"] = sum(float(one.losses[one.firsts].sum()) for one in found) / count
             self.progress.check[f"{name} right"] = sum(int(one.right[one.firsts].sum()) for one in found) / count
-        score = sum(self.progress.check[f"{name} right"] for name in self._checks) / len(self._checks)
-        if score > self.progress.best:
-            self.progress.best = score
+        if not self.progress.best or self._score(self.progress.check) > self._score(self.progress.best):
+            self.progress.best = dict(self.progress.check)
             self._write([weight.detach() for weight in self._weights], BEST)
+
+    def _score(self, found: Mapping[str, float]) -> float:
+        return sum(found[f"{name} right"] for name in self._checks) / len(self._checks)
 
     @torch.no_grad()
     def _publish(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -156,7 +156,7 @@ def build(
     export(model, tokenizer, out)
     record = {"settings": settings.model_dump(mode="json"), "tokens": progress.tokens, "steps": progress.step,
               "seconds": round(progress.seconds), "loss": progress.loss, "first": progress.first,
-              "check": progress.check, "best": progress.best, "credits": texts.credits,
+              "check": progress.best, "credits": texts.credits,
               "parameters": sum(weight.numel() for weight in model.parameters()),
               "continued": start_from is not None}  # fmt: skip
     (out / "training.json").write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -197,15 +197,23 @@ def _checks(
     }
 
 
-def meanings(maker: Readings, tokenizer: Tokenizer, work: Path, **options: int) -> Meanings:
-    """The meanings of tokens, kept in ``work`` for a run that is begun again or elsewhere; other ``options`` or another
-    tokenizer learn them anew.
+def meanings(
+    maker: Readings,
+    tokenizer: Tokenizer,
+    work: Path,
+    *,
+    learn: Callable[..., Meanings] = learn_meanings,
+    **options: int,
+) -> Meanings:
+    """The meanings of tokens, kept in ``work`` for a run that is begun again or elsewhere.
+
+    Other ``options`` or another tokenizer ``learn`` them anew; other pages and texts do not: meanings change little.
     """
     kept = work / "meanings.pt"
     made = sha256(json.dumps([options, tokenizer.to_str()], sort_keys=True).encode()).hexdigest()
     if kept.is_file() and (stored := torch.load(kept, weights_only=True)).pop("made", None) == made:
         return Meanings(**stored)
-    found = learn_meanings(maker, tokenizer, work, **options)
+    found = learn(maker, tokenizer, work, **options)
     part = kept.with_suffix(".part")
     torch.save({"vectors": found.vectors, "common": found.common, "made": made}, part)
     shutil.move(part, kept)

@@ -12,9 +12,8 @@ from app.contracts.adapters import content_hash
 from app.errors import AdapterInvalid, ConfigurationError
 from tests.unit.training.tiny import make_dialogue
 from training.finetune.adapter import base_hash, read_manifest, write_adapter
-from training.finetune.config import FinetuneConfig, LoraSettings
+from training.finetune.config import FinetuneConfig
 from training.finetune.data import save_dialogues
-from training.finetune.difference import write_difference
 from training.finetune.trainer import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -168,27 +167,3 @@ def test_training_can_begin_with_an_adapter_of_the_same_shape_only(
     other = make_config(tmp_path, base, start_from=made.output, lora={"rank": 16})
     with pytest.raises(ConfigurationError, match="start_from"):
         train(other, show=False)
-
-
-def test_the_difference_of_two_models_becomes_an_adapter_that_makes_one_of_the_other(
-    tmp_path: Path, base: Path
-) -> None:
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-
-    torch.manual_seed(3)
-    later = AutoModelForCausalLM.from_pretrained(str(base), dtype=torch.float32)
-    with torch.no_grad():
-        for name, weight in later.named_parameters():
-            if "proj" in name:
-                weight.add_(0.05 * torch.randn(weight.shape[0], 4) @ torch.randn(4, weight.shape[1]))
-    later.save_pretrained(str(tmp_path / "later"))
-    share = write_difference(str(base), str(tmp_path / "later"), tmp_path / "out", LoraSettings(rank=8, alpha=8))
-    assert share == pytest.approx(1.0, abs=1e-4)
-    adapted = PeftModel.from_pretrained(
-        AutoModelForCausalLM.from_pretrained(str(base), dtype=torch.float32), str(tmp_path / "out")
-    )
-    tokens = torch.arange(3, 40)[None]
-    with torch.no_grad():
-        torch.testing.assert_close(adapted(tokens).logits, later(tokens).logits, atol=1e-3, rtol=1e-3)

@@ -2,20 +2,18 @@
 
 from pathlib import Path
 
-import pytest
 import torch
 import yaml
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from training import demo_model
-from training.demo_model import recipe
 from training.demo_model.batches import collate, encode
 from training.demo_model.circuit import install, meaning_size
 from training.demo_model.exercises import ExerciseMaker
 from training.demo_model.guides import ATTENTION, watching
 from training.demo_model.meanings import Meanings, learn_meanings
-from training.demo_model.recipe import DemoModelSettings, fresh_model
+from training.demo_model.recipe import DemoModelSettings, fresh_model, meanings
 from training.demo_model.sources import Texts
 from training.demo_model.tokenizer import conversation, train_tokenizer
 
@@ -53,8 +51,8 @@ def test_installed_heads_see_the_token_before_and_their_sentence() -> None:
     torch.manual_seed(1)
     before = _guides(fresh_model(SETTINGS, tokenizer).float(), maker, tokenizer)
     model = fresh_model(SETTINGS, tokenizer)
-    meanings = torch.randn(tokenizer.get_vocab_size(), meaning_size(SETTINGS.hidden))
-    install(model, tokenizer, meanings, torch.zeros(meanings.shape[1]), seed=1)
+    words = torch.randn(tokenizer.get_vocab_size(), meaning_size(SETTINGS.hidden))
+    install(model, tokenizer, words, torch.zeros(words.shape[1]), seed=1)
     after = _guides(model.float(), maker, tokenizer)
     assert after["previous"] < 0.5
     assert after["gather"] < before["gather"]
@@ -78,17 +76,17 @@ def test_meanings_bring_a_question_to_the_sentence_that_answers_it(tmp_path: Pat
     assert right > 4 / len(facts)
 
 
-def test_kept_meanings_are_taken_only_for_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kept_meanings_are_taken_only_for_the_same_run(tmp_path: Path) -> None:
     learnt: list[int] = []
 
     def learn(maker: ExerciseMaker, tokenizer: Tokenizer, cache: Path, *, size: int, seed: int) -> Meanings:
         learnt.append(seed)
         return Meanings(torch.full((3, size), float(seed)), torch.zeros(size))
 
-    monkeypatch.setattr(recipe, "learn_meanings", learn)
     maker, tokenizer = ExerciseMaker(Texts(), [], []), train_tokenizer(["park here"] * 9, vocabulary=300)
     for seed in (1, 1, 2):
-        found = recipe.meanings(maker, tokenizer, tmp_path, size=2, seed=seed)
+        found = meanings(maker, tokenizer, tmp_path, learn=learn, size=2, seed=seed)
         assert found.vectors.tolist() == [[seed, seed]] * 3
-    recipe.meanings(maker, train_tokenizer(["come home"] * 9, vocabulary=300), tmp_path, size=2, seed=2)
-    assert learnt == [1, 2, 2]
+    meanings(maker, tokenizer, tmp_path, learn=learn, size=3, seed=2)
+    meanings(maker, train_tokenizer(["come home"] * 9, vocabulary=300), tmp_path, learn=learn, size=3, seed=2)
+    assert learnt == [1, 2, 2, 2]

@@ -63,6 +63,7 @@ def test_a_pressing_question_of_a_page_is_not_called_harmless() -> None:
     assert pressing
     assert kept.isdisjoint(pressing)
     assert kept > set(asked) - pressing
+    assert all(rules.assess((question,)).tier < Tier.SAME_DAY for question in kept)
 
 
 @pytest.mark.parametrize("line", ["cardiak | my chest", "no category here", "none | "])
