@@ -122,7 +122,6 @@ class Loop:
     def resume(self) -> bool:
         """Go on from the folder's checkpoint. Returns False when there is none."""
         if not self.checkpoint.is_file():
-            (self._folder / BEST).unlink(missing_ok=True)
             return False
         state = torch.load(self.checkpoint, weights_only=True, map_location=self._device)
         with torch.no_grad():
