@@ -73,6 +73,14 @@ _ONTO = {"on", "onto", "over", "into", "sobre", "encima"}
 _PLACES = {"class", "course", "training", "drill", "lesson", "school", "clase", "curso"}
 _NOW = {"now", "right", "ahora", "ahorita"}
 _AGENT = {"by", "from", "with", "of", "por", "de", "con", "even", "and", "y", "hasta"}
+_BESIDE = 2
+"""So many words lie between a named condition and somebody who may have it."""
+_TERSE = 7
+"""A sentence of so many words may be all that somebody in need could type."""
+_SOMEBODY = {
+    *("someone", "somebody", "man", "woman", "lady", "guy", "kid", "child", "toddler", "person", "customer", "patient"),
+    *("passenger", "student", "teammate", "alguien", "hombre", "mujer", "senor", "senora", "nino", "nina", "persona"),
+}
 _FEW = {"two", "all", "both", "this", "that", "your"}
 _THING_BEFORE, _THING_AFTER = 3, 2
 _DENIED_LIST = 2
@@ -181,7 +189,7 @@ class Context:
         for i in range(begin, self._count):
             if breaks[i] >= SENTENCE or i in contrast:
                 break
-            if breaks[i] == COMMA and (i == begin or not self._listed(i, denies=denies)):
+            if breaks[i] == COMMA and ((i == begin and not denies) or not self._listed(i, denies=denies)):
                 break
             if words.words[i] in _LIST or breaks[i] == COMMA:
                 limit = words.at[i] - words.at[begin] + _SCOPE
@@ -301,8 +309,9 @@ class Context:
         """A condition that is only named ("stroke") is general talk, unless something says that somebody has it now.
 
         A sign in its sentence ("is having", "I think", "right now") makes it real. Without one it is general when the
-        conversation is about a class, papers or the like, or when it stands in a question about nobody. One that befell
-        somebody ("my dad had a stroke") is general only when the talk is of what comes long after, such as a visit.
+        conversation is about a class, papers or the like, and in a question or a long sentence that does not name it right
+        beside somebody: "anaphylaxis after the shrimp" is short, and "my husband heart attack" tells who. One that
+        befell somebody ("my dad had a stroke") is general only when the talk is of what comes long after, such as a visit.
         A danger ("carbon monoxide") is general only beside a class or the like, never for being asked about.
         """
         owned, personal, befell = (
@@ -321,7 +330,9 @@ class Context:
                 continue
             if any(i in owned for i in inside) or (end - begin <= _SHORT and not setting):
                 continue
-            asks = not topic and any(i in wondering for i in inside) and not any(i in personal for i in inside)
+            near = range(max(begin, a - _BESIDE), min(end, b + _BESIDE))
+            beside = any(i in personal or self._cues.word(i) in _SOMEBODY for i in near)
+            told = end - begin > _TERSE or any(i in wondering for i in inside)
             begun = [c for c, d in befell if c <= a < d]
             happened = bool(begun)
             if any(self._follows(c) for c in begun):
@@ -329,7 +340,7 @@ class Context:
             if b in compound:
                 flags[a] |= GENERAL
             after = any(self._words.turns[p] == self._words.turns[a] for p in aftermath)
-            if after or (not happened and (setting or asks)):
+            if after or (not happened and (setting or (told and not topic and not beside))):
                 while a > begin and a - 1 in self._cues.members("link"):
                     a -= 1
                 for i in range(a, b):

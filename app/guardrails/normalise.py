@@ -156,6 +156,7 @@ def _shrink(match: re.Match[str]) -> str:
 
 _CHANGES: tuple[tuple[re.Pattern[str], Change], ...] = (
     (re.compile("[‘’ʼ`´′]"), "'"),
+    (re.compile(r"(?<!\w)'([4-9]\d)(?![\w'])"), r"19\1"),
     (re.compile("[‐‑‒–—―]"), "-"),
     (re.compile(r"(?<=[a-z])n't\b"), "nt"),
     (re.compile(r"'m\b"), " am"),
@@ -171,7 +172,7 @@ _CHANGES: tuple[tuple[re.Pattern[str], Change], ...] = (
     (_CONTRACTION, lambda m: _CONTRACTIONS[m.group()]),
     (re.compile(r"(\d)([a-z])"), r"\1 \2"),
 )
-"""What is done to the folded text, in order: apostrophes, short forms, disguises, units glued to numbers."""
+"""What is done to the folded text, in order: apostrophes, years ("'86"), short forms, disguises, units at numbers."""
 
 
 def match_form(text: str) -> str:

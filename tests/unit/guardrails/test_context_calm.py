@@ -49,16 +49,27 @@ def _lines(name: str) -> list[str]:
         ("covid shot and lips swelling", True),
         ("my chest is killing me", True),
         ("the traffic on the bridge is killing me", False),
+        ("what is a widowmaker, my coworker says his dad beat one and i thought it was a truck", False),
+        ("is there any way that the women of our church learn what a stroke does to speech", False),
+        ("someone choking at table four", True),
+        ("customer heart attack aisle five", True),
+        ("anaphylaxis after the shrimp", True),
+        ("seizure in the waiting room by the window please", True),
+        ("back in '86 i passed out at my own wedding, hot church and no breakfast", False),
+        ("i deny: chest pain, palpitations, fainting and leg swelling", False),
+        ("i overdosed on pie at thanksgiving and gained 6 lb", False),
+        ("i overdosed on my pills", True),
     ],
 )
 def test_calm(triage: Triage, message: str, alarm: bool) -> None:
     assert (triage.assess(message.split(" // ")).tier >= Tier.URGENT) is alarm
 
 
-def test_few_false_alarms_on_calm_negatives(triage: Triage) -> None:
-    lines = _lines("dev_calm_negatives.txt")
+@pytest.mark.parametrize(("author", "size"), [("calm", 300), ("town", 200), ("parlour", 200), ("campus", 200)])
+def test_few_false_alarms_on_calm_negatives(triage: Triage, author: str, size: int) -> None:
+    lines = _lines(f"dev_{author}_negatives.txt")
     alarms = [s for s in lines if triage.assess(s.split(" // ")).tier >= Tier.URGENT]
-    assert len(lines) >= 300
+    assert len(lines) >= size
     assert len(alarms) / len(lines) < 0.05, alarms
 
 
