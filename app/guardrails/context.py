@@ -309,10 +309,10 @@ class Context:
         """A condition that is only named ("stroke") is general talk, unless something says that somebody has it now.
 
         A sign in its sentence ("is having", "I think", "right now") makes it real. Without one it is general when the
-        conversation is about a class, papers or the like, and in a question or a long sentence that does not name it right
-        beside somebody: "anaphylaxis after the shrimp" is short, and "my husband heart attack" tells who. One that
-        befell somebody ("my dad had a stroke") is general only when the talk is of what comes long after, such as a visit.
-        A danger ("carbon monoxide") is general only beside a class or the like, never for being asked about.
+        conversation is about a class, papers or the like, and in a question or a long sentence that does not name it
+        right beside somebody: "anaphylaxis after the shrimp" is short, and "my husband heart attack" tells who. One
+        that befell somebody ("my dad had a stroke") is general only when the talk is of what comes long after, such as
+        a visit. A danger ("carbon monoxide") is general only beside a class or the like, never for being asked about.
         """
         owned, personal, befell = (
             self._cues.members("owned"),
