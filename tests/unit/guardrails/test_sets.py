@@ -78,7 +78,12 @@ def test_the_blind_sets_are_frozen() -> None:
 
 @pytest.mark.parametrize(
     ("name", "recall", "alarms", "routine"),
-    [("blind", 0.974, 0.109, 0.0076), ("blind2", 0.972, 0.097, 0.0115), ("blind3", 0.986, 0.088, 0.0026)],
+    [
+        ("blind", 0.974, 0.089, 0.0076),
+        ("blind2", 0.972, 0.0925, 0.0115),
+        ("blind3", 0.986, 0.085, 0.0026),
+        ("blind4", 0.980, 0.077, 0.0),
+    ],
 )
 def test_blind_floor(whole: Triage, name: str, recall: float, alarms: float, routine: float) -> None:
     """Not below what was measured when rules and raise met the blind sets (docs/measurements.md)."""
