@@ -100,8 +100,8 @@ class Tally:
 def replay(judge: Judge, lines: Iterable[Line | BadLine]) -> int:
     """Judge stored decisions anew, write those that differ, and a summary to standard error; the exit status."""
     tally = Tally()
-    for number, read in enumerate(lines, start=1):
-        line = _stored(read, number) if isinstance(read, Line) else read
+    for read in lines:
+        line = _stored(read) if isinstance(read, Line) else read
         if isinstance(line, BadLine):
             tally.bad += 1
             write(line.as_json())
@@ -128,16 +128,16 @@ def compare(old: Judge, new: Judge, lines: Iterable[Line | BadLine], *, show_tex
     return tally.status
 
 
-def _stored(line: Line, number: int) -> Line | BadLine:
+def _stored(line: Line) -> Line | BadLine:
     """The line, if it holds a decision."""
     item = line.item
     rules = item.get("rules")
     if not isinstance(rules, list) or not all(isinstance(rule, str) for rule in rules):
-        return BadLine(line.id, number, '"rules" must be a list of rule ids')
+        return BadLine(line.id, line.number, '"rules" must be a list of rule ids')
     if not isinstance(item.get("policy_hash"), str):
-        return BadLine(line.id, number, '"policy_hash" must be the hash of the bundle that decided')
+        return BadLine(line.id, line.number, '"policy_hash" must be the hash of the bundle that decided')
     try:
         Tier.of(str(item.get("tier")))
     except ValueError as error:
-        return BadLine(line.id, number, str(error))
+        return BadLine(line.id, line.number, str(error))
     return line

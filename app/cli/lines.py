@@ -19,12 +19,13 @@ MAX_LINE_BYTES = 1_000_000
 class Line:
     """One line of input: ``turns`` are the patient's messages, the last one is the one that counts.
 
-    ``item`` is the whole object.
+    ``item`` is the whole object, ``number`` its place in the input, from 1, blank lines counted.
     """
 
     id: Any
     turns: list[str]
     item: dict[str, Any] = field(default_factory=dict)
+    number: int = 0
 
     @property
     def text(self) -> str:
@@ -64,12 +65,26 @@ def parse_line(raw: bytes, number: int) -> Line | BadLine:
         return BadLine(None, number, f"the line is not JSON: {str(error)[:120]}")
     if not isinstance(item, dict):
         return BadLine(None, number, 'the line must be an object with "id" and "text" or "turns"')
+    name = item.get("id")
+    if fault := _fault(item):
+        return BadLine(None if _fault(name) else name, number, fault)
     turns = item.get("turns", [item.get("text")])
     if not isinstance(turns, list) or not turns or not all(isinstance(turn, str) for turn in turns):
-        return BadLine(
-            item.get("id"), number, '"text" must be a string, or "turns" a list of strings that is not empty'
-        )
-    return Line(item.get("id"), turns, item)
+        return BadLine(name, number, '"text" must be a string, or "turns" a list of strings that is not empty')
+    return Line(name, turns, item, number)
+
+
+def _fault(value: Any) -> str:
+    """Why what was parsed could not be written out again; '' if it could."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return "the line holds half of a surrogate pair (a cut emoji): write it whole or leave it out"
+    except ValueError:
+        return "the line is not JSON: NaN, Infinity and numbers as large have no place in it"
+    except RecursionError:
+        return "the line is nested too deeply"
+    return ""
 
 
 def open_source(path: str) -> BinaryIO:
@@ -91,13 +106,13 @@ def write(item: dict[str, Any]) -> None:
 def convert(lines: Iterable[Line | BadLine], work: Callable[[Line], dict[str, Any]]) -> bool:
     """Write ``work(line)`` for each line; errors of the tree become an ``error`` field. True if no line had one."""
     clean = True
-    for number, line in enumerate(lines, start=1):
+    for line in lines:
         if isinstance(line, Line):
             try:
                 write(work(line))
                 continue
             except BedsideError as error:
-                line = BadLine(line.id, number, str(error))
+                line = BadLine(line.id, line.number, str(error))
         clean = False
         write(line.as_json())
     return clean

@@ -7,9 +7,10 @@ one (quadratic in a text of many identifiers) and whose regular expressions go o
 
 from __future__ import annotations
 
+import atexit
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
-from itertools import chain
 from typing import Any
 
 import regex
@@ -31,6 +32,10 @@ from app.redaction.recognizers.rules import RuleRecognizer, StrictPatterns
 NO_ARTIFACTS: Any = None
 """Recognizers get no tokens and lemmas: none of ours needs a language model of Presidio's."""
 
+_THREAD = "redaction"
+_LAST_S = 5.0
+"""How long the end of the program waits for recognizers that are late: longer than the service gives one of them."""
+
 _PLACES = frozenset({"ADDRESS", "ZIP", "CITY", "ORGANIZATION", "URL", "EMAIL"})
 _WORDS = regex.compile(r"[\p{L}\d]++")
 _NAME_WORDS = regex.compile(r"[\p{L}][\p{L}\p{M}'\-]++")
@@ -41,7 +46,7 @@ def own_recognizers(lexicon: Lexicon, timeout_s: float, encoder: States | None =
 
     Without ``encoder`` only the rules: names, places and dates that no cue announces are then missed.
     """
-    learned = [] if encoder is None else [LearnedRecognizer(Head.load(), encoder, lexicon)]
+    learned = [] if encoder is None else [LearnedRecognizer(Head.load(), encoder, lexicon, timeout_s)]
     return [
         RuleRecognizer("contact", contact_rules(), timeout_s),
         RuleRecognizer("numbers", number_rules(), timeout_s),
@@ -82,12 +87,13 @@ class Detector:
         ``known_names`` are people named earlier in the conversation: found again also in small letters. Raises
         RedactionFailed if a recognizer raises, gives nonsense or the time limit is over.
         """
+        deadline = time.monotonic() + self._timeout_s
         outcome: list[list[Span]] = []
         failures: list[BaseException] = []
 
         def work() -> None:
             try:
-                outcome.append(self._find(text, known_names))
+                outcome.append(self._find(text, known_names, deadline))
             except BaseException as error:
                 failures.append(error)
 
@@ -99,10 +105,17 @@ class Detector:
             raise RedactionFailed(f"recognizers took longer than {self._timeout_s} s")
         return outcome[0]
 
-    def _find(self, text: str, known_names: Collection[str]) -> list[Span]:
+    def _find(self, text: str, known_names: Collection[str], deadline: float) -> list[Span]:
         folded = fold(text)
-        spans = list(chain.from_iterable(self._run(one, folded.text) for one in self._recognizers))
-        names = [*known_names, *(folded.text[s.start : s.end] for s in spans if s.type == "PERSON")]
+        spans: list[Span] = []
+        for recognizer in self._recognizers:
+            if time.monotonic() > deadline:  # Nobody waits any more.
+                raise TimeoutError
+            spans.extend(self._run(recognizer, folded.text))
+        names = [
+            *(fold(name).text for name in known_names),
+            *(folded.text[s.start : s.end] for s in spans if s.type == "PERSON"),
+        ]
         spans.extend(self._mentioned_again(folded.text, names))
         kept = [span for span in _settle(spans) if not self._is_allowed(span, folded.text)]
         # One character may fold to several ("ﷺ"), of which two spans hold a part each: then they are one.
@@ -150,9 +163,18 @@ class Detector:
 
 def _bounded(work: Callable[[], None], timeout_s: float) -> None:
     """Run in a thread of its own and stop waiting after the limit: a recognizer that hangs blocks nobody else."""
-    thread = threading.Thread(target=work, name="redaction", daemon=True)
+    thread = threading.Thread(target=work, name=_THREAD, daemon=True)
     thread.start()
     thread.join(timeout_s)
+
+
+@atexit.register
+def _let_late_ones_end() -> None:
+    """Wait for what is late, not for ever: an interpreter that ends while a thread is in the encoder's C++ aborts."""
+    until = time.monotonic() + _LAST_S
+    for thread in threading.enumerate():
+        if thread.name == _THREAD:
+            thread.join(max(0.0, until - time.monotonic()))
 
 
 def _settle(spans: Sequence[Span]) -> list[Span]:

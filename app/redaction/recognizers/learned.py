@@ -8,6 +8,8 @@ keeps its type. Whatever fails leaves ``analyze`` as an exception: the detector 
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -62,9 +64,10 @@ class _Found:
 
 
 class LearnedRecognizer(EntityRecognizer):
-    """Finds the classes of its head. Safe under concurrent use."""
+    """Finds the classes of its head. Safe under concurrent use. ``timeout_s`` bounds a text; over it, TimeoutError."""
 
-    def __init__(self, head: Head, encoder: States, lexicon: Lexicon) -> None:
+    def __init__(self, head: Head, encoder: States, lexicon: Lexicon, timeout_s: float = math.inf) -> None:
+        self._timeout_s = timeout_s
         self._head, self._encoder, self._lexicon = head, encoder, lexicon
         self._protector, self._reader = Protector(lexicon), features.Reader(lexicon)
         self._plain = lexicon.ordinary | {word for word in lexicon.everyday if not lexicon.is_name(word)}
@@ -106,13 +109,16 @@ class LearnedRecognizer(EntityRecognizer):
     def chances(self, text: str, words: Sequence[Word]) -> Array:
         """Chances (words, classes): of each word the chance of none is that of its most alarming piece.
 
-        Raises ValueError where the encoder's answer does not fit the text.
+        Raises ValueError where the encoder's answer does not fit the text, TimeoutError.
         """
+        deadline = time.monotonic() + self._timeout_s
         page = self._reader.read(text, words)
         result = np.zeros((len(words), len(self._head.classes)), dtype=np.float32)
         result[:, 0] = 1
         done, start = 0, 0
         while done < len(words):
+            if time.monotonic() > deadline:
+                raise TimeoutError
             window = text[start : start + WINDOW]
             offsets, states = self._encoder.hidden(window)
             moved = [(a + start, b + start) if a < b else (0, 0) for a, b in offsets]

@@ -54,6 +54,20 @@ def test_redact() -> None:
     assert all(entity["replacement"] in out[0]["text"] for entity in out[0]["entities"])
 
 
+def test_redact_refuses_turns_instead_of_leaving_some_out() -> None:
+    code, out, _ = bedside("redact", lines=b'\n{"id": 1, "turns": ["I am Maria Gonzalez", "ok"]}\n')
+    assert code == 2
+    assert out == [
+        {"id": 1, "line": 2, "error": '"turns" are not redacted: give each of them as "text" on a line of its own'}
+    ]
+
+
+def test_redact_ends_in_order_although_the_last_line_ran_into_the_limit() -> None:
+    code, out, said = bedside("redact", lines=as_lines({"id": 1, "text": "Penny swallowed a dime. " * 4_000}))
+    assert (code, said) == (2, "")
+    assert "longer than" in out[0]["error"]
+
+
 def test_bad_lines_are_answered_in_their_place() -> None:
     code, out, _ = bedside("triage", lines=b'{"id": 1, "text": "hello"}\nnot json\n{"id": 3, "text": "hello"}\n')
     assert code == 2

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.cli.lines import BadLine, Line, convert, convert_together, parse_line, read_lines
+from app.cli.lines import BadLine, Line, convert, convert_together, parse_line, read_lines, write
 from app.errors import MessageEmpty
 
 
@@ -23,14 +23,29 @@ from app.errors import MessageEmpty
         (b'{"id": 1, "turns": []}', '"turns" a list'),
         (b'{"id": 1, "text": 5}', '"text" must be a string'),
         (b"[" * 100_000, "not JSON"),
+        (b'{"id":1,"text":"cut \\ud83d"}', "half of a surrogate pair"),
+        (b'{"id":1,"text":"x","k\\udc00":[]}', "half of a surrogate pair"),
+        (b'{"id":"\\ud83d","text":"x"}', "half of a surrogate pair"),
+        (b'{"id":NaN,"text":"x"}', "NaN"),
+        (b'{"id":1,"text":"x","more":[-Infinity]}', "NaN"),
+        (b'{"id":1e999,"text":"x"}', "NaN"),
         (b'{"id":1,"text":"' + b"x" * 1_000_001 + b'"}', "bytes"),
     ],
 )
-def test_bad_lines_say_what_is_wrong(raw: bytes, said: str) -> None:
+def test_bad_lines_say_what_is_wrong(raw: bytes, said: str, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     line = parse_line(raw, 7)
     assert isinstance(line, BadLine)
     assert said in line.error
     assert line.as_json()["line"] == 7
+    write(line.as_json())
+    json.loads(capfdbinary.readouterr().out.decode(), parse_constant=pytest.fail)
+
+
+def test_a_bad_line_keeps_its_id_and_a_whole_pair_is_no_fault() -> None:
+    assert parse_line(b'{"id": "a7", "text": "cut \\ud83d"}', 1).id == "a7"
+    whole = parse_line(b'{"id": 1, "text": "\\ud83d\\ude00"}', 1)
+    assert isinstance(whole, Line)
+    assert whole.text == "\U0001f600"
 
 
 def test_text_and_turns_are_read() -> None:
@@ -39,6 +54,7 @@ def test_text_and_turns_are_read() -> None:
     assert isinstance(first, Line)
     assert isinstance(second, Line)
     assert (first.text, second.text) == ("hi", "two")
+    assert (first.number, second.number) == (1, 3)
 
 
 def test_one_error_leaves_the_other_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,6 +67,14 @@ def test_one_error_leaves_the_other_lines(capsys: pytest.CaptureFixture[str]) ->
     out = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [item["id"] for item in out] == [1, 2, 3]
     assert out[1]["error"] == "nothing is left"
+
+
+def test_an_error_names_the_line_of_the_input_blank_ones_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    def work(line: Line) -> dict[str, Any]:
+        raise MessageEmpty("nothing is left")
+
+    assert not convert(read_lines(io.BytesIO(b'\n\n{"id": 1, "text": "hi"}\n\nno\n')), work)
+    assert [json.loads(line)["line"] for line in capsys.readouterr().out.splitlines()] == [3, 5]
 
 
 @pytest.mark.anyio

@@ -146,13 +146,13 @@ def test_replay_prints_what_differs_and_says_if_anything_is_lower(run: Run, fold
 def test_replay_names_lines_that_hold_no_decision(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "decisions.jsonl"
     path.write_text(
-        '{"id": 1, "text": "x"}\nnonsense\n{"id": 3, "text": "x", "tier": "huge", "rules": [], "policy_hash": ""}\n'
+        '{"id": 1, "text": "x"}\n\nnonsense\n{"id": 3, "text": "x", "tier": "huge", "rules": [], "policy_hash": ""}\n'
         '{"id": 4, "text": "x", "tier": "none", "rules": [], "policy_hash": 4}\n'
         '{"id": 5, "text": "x", "tier": "none", "rules": [], "policy_hash": "a"}\n'
     )
     result = run("triage", "--replay", str(path))
     assert result.exit_code == 2
-    assert [(item["line"], item["id"]) for item in objects(result)] == [(1, 1), (2, None), (3, 3), (4, 4)]
+    assert [(item["line"], item["id"]) for item in objects(result)] == [(1, 1), (3, None), (4, 3), (5, 4)]
     assert "1 decisions: 1 same" in result.stderr
     assert "4 lines could not be used" in result.stderr
 

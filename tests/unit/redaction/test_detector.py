@@ -51,6 +51,7 @@ def test_people_named_before_are_found_again_in_small_letters(detector: Detector
     assert detector.find(text) == []
     again = detector.find(text, ["Zanele Mokoena", "Grace"])
     assert [text[s.start : s.end] for s in again] == ["zanele"]
+    assert detector.find(text, ["Z\u2066anele Mokoena"]) == again
 
 
 def test_look_alike_and_invisible_characters_hide_nothing(detector: Detector) -> None:
@@ -108,6 +109,47 @@ def test_a_recognizer_that_hangs_fails_within_the_limit_and_blocks_nobody_else()
         assert detector.find("go on") == []
     finally:
         released.set()
+
+
+def test_after_the_limit_no_other_recognizer_begins() -> None:
+    released, read = threading.Event(), list[str]()
+
+    def wait(text: str) -> list[RecognizerResult]:
+        released.wait(30)
+        return []
+
+    def note(text: str) -> list[RecognizerResult]:
+        read.append(text)
+        return []
+
+    detector = Detector([ScriptedRecognizer(wait), ScriptedRecognizer(note)], Lexicon.load(), timeout_s=0.1)
+    before = set(threading.enumerate())
+    with pytest.raises(RedactionFailed, match="longer than"):
+        detector.find("late")
+    late = set(threading.enumerate()) - before
+    released.set()
+    for thread in late:
+        thread.join(30)
+    assert read == []
+
+
+@pytest.mark.parametrize(
+    ("late", "said"), [("time.sleep(1); print('ended', flush=True)", "ended"), ("time.sleep(600)", "")]
+)
+def test_a_program_that_ends_waits_for_a_late_recognizer_but_not_for_ever(late: str, said: str) -> None:
+    """The encoder's C++ aborts the process if the interpreter goes while it runs."""
+    program = (
+        "import time\n"
+        "from app.errors import RedactionFailed\n"
+        "from app.redaction.detector import Detector\n"
+        "from app.redaction.lexicon import Lexicon\n"
+        "from tests.fakes_redaction import ScriptedRecognizer\n"
+        f"def work(text):\n    {late}\n    return []\n"
+        "try:\n    Detector([ScriptedRecognizer(work)], Lexicon.load(), timeout_s=0.1).find('x')\n"
+        "except RedactionFailed:\n    raise SystemExit(2) from None\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout.strip()) == (2, said), done.stderr
 
 
 def test_a_regular_expression_that_runs_away_is_an_error_and_no_empty_result() -> None:

@@ -22,7 +22,7 @@ from app.redaction.presidio import EntityRecognizer
 from app.redaction.redactor import Redactor, build_redactor
 from app.redaction.restore import restore
 from app.redaction.vault import MemoryVault
-from tests.cost import seconds
+from tests.cost import grows, seconds
 
 MOST_MS = 50.0
 """Of one recognizer for 1,000 characters."""
@@ -78,6 +78,7 @@ HOSTILE: dict[str, str] = {
     "right to left": "\u202e\u05e9\u05dc\u05d5\u05dd 515\u202c ",
     "emoji": "\U0001f468\u200d\U0001f469\u200d\U0001f467\U0001f3fd",
     "combining marks": "e" + "\u0301" * 30,
+    "marks in disorder": "\u0301\u0327",
     "ligatures": "\ufdfa\ufb03",
     "invisible characters": "5\u200b1\u200b5\u2060",
     "lone surrogates": "\ud800a",
@@ -186,6 +187,33 @@ def test_any_mixture_is_redacted_exactly_and_comes_back(redactor: Redactor, text
             last = entity.end
         assert redacted.text == rebuilt + text[last:]
     assert restore(redacted.text, vault) is not None
+
+
+UNSEEN = "\u00ad\u061c\u180e\u200b\u2061\u2063\u2066\u2069\u206a\u3164\ufe0f\ufff9\U000e0001\U000e0041\0\b\x1f\x7f\x81"
+
+
+@pytest.mark.parametrize("unseen", UNSEEN, ids=ascii)
+def test_no_character_that_shows_nothing_hides_an_identifier(unseen: str, detector: Detector) -> None:
+    text = "my name is M_aria G_onzalez, mail m_a_r_ia@exam_ple.org, ssn 12_3-4_5-67_89_ ok".replace("_", unseen)
+    spans = detector.find(text)
+    assert [span.type for span in spans] == ["PERSON", "EMAIL", "SSN"]
+    assert [text[span.start : span.end].replace(unseen, "") for span in spans] == [
+        "Maria Gonzalez", "maria@example.org", "123-45-6789"
+    ]  # fmt: skip
+    assert text[spans[2].end :] == f"{unseen} ok"
+
+
+def test_quotes_and_dashes_of_windows_read_as_latin_1_are_no_letters(detector: Detector) -> None:
+    text = "it is Maria\x92s knee, my name is Maria Gonzalez, call 515\x96555\x960142\x97please"
+    assert [text[span.start : span.end] for span in detector.find(text)] == [
+        "Maria", "Maria Gonzalez", "515\x96555\x960142"
+    ]  # fmt: skip
+
+
+def test_marks_without_end_on_a_letter_are_folded_in_time_that_grows_with_their_number() -> None:
+    assert grows(lambda n: seconds(lambda: fold("a" + "\u0301\u0327" * n), tries=1), 4_000, 32_000, most=20) < 20
+    folded = fold("Jose" + "\u0301" * 1_000 + " Hernandez")
+    assert folded.original(0, folded.text.index(" ")) == (0, 1_004)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -167,6 +168,20 @@ def test_an_encoder_that_hangs_is_not_waited_for() -> None:
             Detector([recognizer(hanging)], Lexicon.load(), timeout_s=0.2).find("my name is Maria")
     finally:
         gate.set()
+
+
+def test_a_long_text_is_not_read_on_after_the_limit() -> None:
+    seen: list[int] = []
+
+    def slow(text: str) -> Hidden:
+        seen.append(len(text))
+        time.sleep(0.2)
+        return whole(text)
+
+    learned = LearnedRecognizer(Head.load(), Scripted(slow), Lexicon.load(), timeout_s=0.1)
+    with pytest.raises(TimeoutError):
+        learned.analyze("my knee hurts and " * 500, [])
+    assert len(seen) == 1
 
 
 def test_damaged_or_foreign_weights_are_refused(tmp_path: Path) -> None:
