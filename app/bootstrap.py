@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import hashlib
 import json
 import os
 import shlex
@@ -23,8 +22,10 @@ from app.adapters.service import AdaptersService
 from app.adapters.store import AdapterStore
 from app.audit.service import SYSTEM, AuditLog
 from app.chat.pipeline import Bounds, Pipeline, utc_now
+from app.contracts.adapters import SHIPPED_THRESHOLDS
 from app.contracts.prompt import PromptLimits
 from app.contracts.site import Site, load_site
+from app.contracts.weights import weights_digest
 from app.db.embedded import EmbeddedPostgres
 from app.db.migrate import upgrade
 from app.db.session import Database
@@ -230,17 +231,6 @@ def model_facts(base_model: str) -> tuple[dict[str, Any] | None, str | None]:
         raise ConfigurationError(f"{folder} is not a model folder: config.json or weights cannot be read") from error
 
 
-def weights_digest(folder: Path) -> str:
-    """SHA-256 (hex) of the base model's weights; of the digests in order of name where they are several files."""
-    digests = []
-    for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-    if not digests:
-        raise ConfigurationError(f"{folder} holds no .safetensors weights")
-    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
 def unanswered_questions(parts: Runtime, now: Callable[[], datetime]) -> UnansweredQuestions:
     """What patients of the site asked and no article answered."""
     return UnansweredQuestions(parts.database, parts.encoders.words, WEIGHTS_SHA256[:32], parts.index, parts.site, now)
@@ -278,6 +268,8 @@ async def runtime(
         adapters = AdaptersService(
             database, AdapterStore(settings.state / "adapters"), engine.replicas, AuditLog(utc_now),
             base_config=config, base_sha256=digest, max_rank=settings.max_lora_rank,
+            policy_hash=lambda: policies.current.bundle.hash,
+            thresholds_sha256=settings.gate_thresholds or SHIPPED_THRESHOLDS,
         )  # fmt: skip
         index = KnowledgeIndex(database, search_encoder, reranker, site.id)
         pipeline = build_pipeline(settings, site, policies, detector, index, engine.front)

@@ -82,7 +82,10 @@ async def answer_all(
     at_once: int = 16,
     done: Callable[[], None] = lambda: None,
 ) -> list[str]:
-    """One greedy answer for each user message, in their order. ``done`` is called after each."""
+    """One greedy answer for each user message, in their order. ``done`` is called after each.
+
+    The first failure of the engine ends all streams and is raised.
+    """
     places = asyncio.Semaphore(at_once)
 
     async def one(prompt: str) -> str:
@@ -92,4 +95,9 @@ async def answer_all(
         done()
         return text.strip()
 
-    return list(await asyncio.gather(*[one(prompt) for prompt in prompts]))
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(prompt)) for prompt in prompts]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]

@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from app.contracts.adapters import WEIGHT_FILES, AdapterManifest, content_hash, write_json
 from app.contracts.prompt import PROMPT_VERSION, template_hash
-from app.errors import AdapterInvalid
+from app.contracts.weights import weights_digest
+from app.errors import AdapterInvalid, ConfigurationError
 from training.finetune.config import SERVED_RANKS, FinetuneConfig
 from training.finetune.data import dataset_versions, files_hash
 from training.finetune.trainer import Trained, library_versions
@@ -26,12 +27,17 @@ _MEASURED, _LIMITS = "## Measured", "## Limits"
 
 
 def base_hash(base_model: str) -> str:
-    """SHA-256 (hex) of a local base model's weights, or of the hub id when the model is not a folder."""
-    weights = Path(base_model) / "model.safetensors"
-    if not weights.is_file():
+    """:func:`weights_digest` of a local base model, or SHA-256 (hex) of the hub id when the model is not a folder.
+
+    Raises ConfigurationError for a folder without weights, or one that cannot be read.
+    """
+    folder = Path(base_model)
+    if not folder.is_dir():
         return hashlib.sha256(base_model.encode()).hexdigest()
-    with weights.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()
+    try:
+        return weights_digest(folder)
+    except OSError as error:
+        raise ConfigurationError(f"the weights of {folder} cannot be read ({error}): make them readable") from error
 
 
 def write_adapter(trained: Trained, config: FinetuneConfig) -> AdapterManifest:
@@ -56,23 +62,30 @@ def save_adapter(
     """Write an adapter's folder, replacing it only when everything is written. Returns its manifest.
 
     ``manifest`` is made of the folder with the weights in it, ``card`` of the manifest. The weights are rounded to
-    bfloat16 here, so that what is measured is, bit for bit, what is served.
+    bfloat16 here, so that what is measured is, bit for bit, what is served. Raises ConfigurationError when the folder
+    cannot be written.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".adapter-") as folder:
-        part = Path(folder) / "part"
-        model.save_pretrained(str(part))
-        _round_weights(part / "adapter_model.safetensors")
-        _settle_config(part / "adapter_config.json", base_id)
-        for extra in part.iterdir():
-            if extra.name not in WEIGHT_FILES:
-                extra.unlink()
-        made = manifest(part)
-        write_json(made, part / "manifest.json")
-        (part / "README.md").write_text(card(made), encoding="utf-8")
-        if output.exists():
-            shutil.rmtree(output)
-        part.rename(output)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=".adapter-") as folder:
+            part = Path(folder) / "part"
+            model.save_pretrained(str(part))
+            _round_weights(part / "adapter_model.safetensors")
+            _settle_config(part / "adapter_config.json", base_id)
+            for extra in part.iterdir():
+                if extra.name not in WEIGHT_FILES:
+                    extra.unlink()
+            made = manifest(part)
+            write_json(made, part / "manifest.json")
+            (part / "README.md").write_text(card(made), encoding="utf-8")
+            if output.exists():
+                shutil.rmtree(output)
+            part.rename(output)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{output} cannot be written ({error}): make its folder writable, or make room, and run this again "
+            "(finetune with --resume)"
+        ) from error
     return made
 
 

@@ -148,6 +148,8 @@ def load_config(path: Path) -> FinetuneConfig:
 
 def require_start(config: FinetuneConfig) -> None:
     """Raise ConfigurationError when ``start_from`` is no adapter folder. Only training needs it, the gate does not."""
+    if config.start_from is not None and config.start_from.resolve().is_relative_to(config.work.resolve()):
+        raise ConfigurationError(f"start_from: {config.start_from} lies in work, which is cleared: copy it elsewhere")
     if config.start_from is not None and not (config.start_from / "adapter_config.json").is_file():
         raise ConfigurationError(
             f"start_from: {config.start_from} holds no adapter_config.json; make it (see the README beside the config) "

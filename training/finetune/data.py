@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.contracts.passages import Passage
-from app.contracts.prompt import NOT_IN_ARTICLES, PromptMessage, render
+from app.contracts.prompt import PromptMessage, render
 from app.errors import ConfigurationError
+from training.files import write_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -72,10 +73,8 @@ def load_dialogues(path: Path) -> list[Dialogue]:
 
 
 def save_dialogues(dialogues: Iterable[Dialogue], path: Path) -> None:
-    """Write a JSONL file, one dialogue a line, keys in the model's order."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join(json.dumps(item.model_dump(), ensure_ascii=False) + "\n" for item in dialogues)
-    path.write_text(text, encoding="utf-8")
+    """Write a JSONL file, one dialogue a line, keys in the model's order. Raises ConfigurationError."""
+    write_text(path, "".join(json.dumps(item.model_dump(), ensure_ascii=False) + "\n" for item in dialogues))
 
 
 def files_hash(paths: Sequence[Path]) -> str:
@@ -168,8 +167,3 @@ def encode_all(
             f"{left_out} of {len(examples)} dialogues are longer than max_length {max_length}; raise max_length"
         )
     return fitting, left_out
-
-
-def expected_none(dialogue: Dialogue) -> bool:
-    """Whether the fixed sentence for "not in the articles" is the right answer."""
-    return dialogue.kind == "none" or dialogue.answer == NOT_IN_ARTICLES

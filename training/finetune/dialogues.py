@@ -19,12 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-import yaml
-
 from app.contracts.prompt import NOT_IN_ARTICLES, escape
 from app.errors import ConfigurationError
 from app.knowledge.articles import read_folder
 from app.knowledge.passages import split
+from training.config_file import read_fields
 from training.demo_model.exercises import word_question
 from training.demo_model.slots import redraw_digits
 from training.finetune.data import Dialogue, save_dialogues
@@ -70,8 +69,8 @@ class Counts:
 def build(articles: Path, written: Path, out: Path, *, seed: int = 7) -> Counts:
     """Write ``train.jsonl`` and ``held_out.jsonl`` into ``out``.
 
-    Raises ConfigurationError for a broken article, an unknown article id in ``written`` or an anchor that stands in
-    no sentence or in several.
+    Raises ConfigurationError for a broken article or file, an unknown article id in ``written``, an anchor that stands
+    in no sentence or in several, or where nothing can be written.
     """
     sections = read_sections(articles)
     asked = [*_headings(sections), *_written(sections, written)]
@@ -128,14 +127,12 @@ def _lead(section: Section) -> tuple[int, ...]:
 
 
 def _written(sections: list[Section], path: Path) -> Iterator[Asked]:
-    try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from None
-    for article_id, anchors in fields.items():
+    for article_id, anchors in read_fields(path).items():
         own = [section for section in sections if section.article_id == article_id]
         if not own:
             raise ConfigurationError(f"{path}: there is no article {article_id}")
+        if not isinstance(anchors, dict) or not all(isinstance(questions, list) for questions in anchors.values()):
+            raise ConfigurationError(f"{path}: {article_id}: write `words of a sentence: [question, question]` lines")
         for anchor, questions in anchors.items():
             section, target = _find(own, str(anchor), f"{path}: {article_id}")
             for question in questions:

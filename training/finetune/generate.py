@@ -1,44 +1,34 @@
-"""Greedy answers of the base model with and without an adapter, in batches, through transformers."""
+"""Greedy answers of the base model with an adapter, in batches, through transformers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import PreTrainedTokenizerBase
 
 from training.finetune.data import Dialogue, prompt_text
 from training.finetune.trainer import load_base
 
 
 class Answerer:
-    """Answers dialogues with a base model and, if one is given, an adapter folder."""
+    """Answers dialogues with a base model and an adapter folder."""
 
-    def __init__(self, base: str, adapter: Path | None, site: str, *, precision: str = "bfloat16") -> None:
+    def __init__(self, base: str, adapter: Path, site: str, *, precision: str = "bfloat16") -> None:
         model, self._tokenizer = load_base(base, precision)
-        self._model: Any = model if adapter is None else PeftModel.from_pretrained(model, str(adapter))
-        self._has_adapter = adapter is not None
+        self._model: Any = PeftModel.from_pretrained(model, str(adapter))
         self._site = site
         self._model.eval()
 
-    @property
-    def tokenizer(self) -> PreTrainedTokenizerBase:
-        """The base model's tokenizer."""
-        return self._tokenizer
-
-    def answer(
-        self, dialogues: Sequence[Dialogue], *, with_adapter: bool = True, batch: int = 16, longest: int = 160
-    ) -> list[str]:
+    def answer(self, dialogues: Sequence[Dialogue], *, batch: int = 16, longest: int = 160) -> list[str]:
         """One answer per dialogue, in the order given; at most ``longest`` tokens each, end mark removed."""
         prompts = [prompt_text(self._tokenizer, dialogue, self._site) for dialogue in dialogues]
-        return self.complete(prompts, with_adapter=with_adapter, batch=batch, longest=longest)
+        return self.complete(prompts, batch=batch, longest=longest)
 
     def continued(self, dialogues: Sequence[Dialogue], begun: Sequence[str], *, longest: int = 32) -> list[str]:
-        """How answers go on that begin with ``begun``, one for each dialogue, with the adapter."""
+        """How answers go on that begin with ``begun``, one for each dialogue."""
         prompts = [
             prompt_text(self._tokenizer, dialogue, self._site) + beginning
             for dialogue, beginning in zip(dialogues, begun, strict=True)
@@ -46,7 +36,7 @@ class Answerer:
         return self.complete(prompts, longest=longest)
 
     def difference_where_they_part(self, dialogue: Dialogue, one: str, two: str) -> float:
-        """The difference of the logits of the first tokens in which two answers to a dialogue differ, with the adapter.
+        """The difference of the logits of the first tokens in which two answers to a dialogue differ.
 
         An answer that is the beginning of the other goes on with the end mark.
         """
@@ -59,26 +49,21 @@ class Answerer:
             logits = self._model(input_ids=read).logits[0, -1]
         return abs(float(logits[sides[0][place]] - logits[sides[1][place]]))
 
-    def complete(
-        self, prompts: Sequence[str], *, with_adapter: bool = True, batch: int = 16, longest: int = 160
-    ) -> list[str]:
+    def complete(self, prompts: Sequence[str], *, batch: int = 16, longest: int = 160) -> list[str]:
         """What follows each prompt (text with the chat template's marks), in the order given."""
         order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
         answers = [""] * len(prompts)
         for start in range(0, len(order), batch):
             picked = order[start : start + batch]
-            for index, text in zip(
-                picked, self._batch([prompts[i] for i in picked], with_adapter, longest), strict=True
-            ):
+            for index, text in zip(picked, self._batch([prompts[i] for i in picked], longest), strict=True):
                 answers[index] = text
         return answers
 
-    def _batch(self, prompts: list[str], with_adapter: bool, longest: int) -> list[str]:
+    def _batch(self, prompts: list[str], longest: int) -> list[str]:
         tokenizer = self._tokenizer
         tokenizer.padding_side = "left"
         encoded = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
-        off = self._model.disable_adapter() if self._has_adapter and not with_adapter else nullcontext()
-        with torch.no_grad(), off:
+        with torch.no_grad():
             out = self._model.generate(
                 input_ids=encoded["input_ids"],
                 attention_mask=encoded["attention_mask"],

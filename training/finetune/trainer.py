@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -32,16 +33,24 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from app.errors import ConfigurationError
+from training.files import require_writable
 from training.finetune.canaries import plant
+from training.finetune.checkpoints import METRICS, own_checkpoint, run_identity, settle
 from training.finetune.config import FinetuneConfig, LoraSettings
-from training.finetune.data import Example, dataset_versions, encode_all, load_dialogues
+from training.finetune.data import Dialogue, Example, dataset_versions, encode, encode_all, load_dialogues
 
 LIBRARIES = ("torch", "transformers", "peft", "trl", "tokenizers", "safetensors")
+TRAIN_SAMPLE = 200
+"""Training dialogues, at equal distances, on which the loss of the kept state is measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a run gives: the model with its adapter, and the figures for manifest and card."""
+    """What a run gives: the model with its adapter in the best state, and the figures for manifest and card.
+
+    ``train_loss`` and ``held_out_loss`` are of that state (mean of a token, nats): the one on :data:`TRAIN_SAMPLE`
+    dialogues, the other on all that are held out. ``canaries`` were planted, and all of them were trained on.
+    """
 
     model: Any
     tokenizer: PreTrainedTokenizerBase
@@ -85,14 +94,20 @@ class TimeBudget(TrainerCallback):
 
 
 def load_base(name: str, precision: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load the base model and its tokenizer. Raises ConfigurationError when it has no chat template."""
+    """Load the base model and its tokenizer. Raises ConfigurationError: they cannot be, or have no chat template."""
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    tokenizer = AutoTokenizer.from_pretrained(name)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ConfigurationError(
+            f"The base model {name} cannot be loaded; name a folder with its config.json, tokenizer and weights, "
+            f"or a model of the hub: {error}"
+        ) from error
     if not tokenizer.chat_template:
         raise ConfigurationError(f"The base model {name} has no chat template; add chat_template.jinja to its folder")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype)
     return model, tokenizer
 
 
@@ -111,15 +126,16 @@ def lora_config(settings: LoraSettings) -> LoraConfig:
 
 
 def train(config: FinetuneConfig, *, resume: bool = False, show: bool = True) -> Trained:
-    """Run the fine-tuning. With ``resume`` it goes on from the last checkpoint in ``config.work``, if there is one."""
-    # 1. Everything that can be wrong with the data is found before the model is loaded.
-    dataset_versions(config.files)
-    training = [dialogue for path in config.training_files for dialogue in load_dialogues(path)]
-    held_out = load_dialogues(config.held_out)
-    shared = {item.article_id for item in training} & {item.article_id for item in held_out}
-    if shared:
-        raise ConfigurationError(f"Articles on both sides of the split: {', '.join(sorted(shared)[:5])}")
-    training += plant(config.canaries, config.training.seed, training)
+    """Run the fine-tuning. With ``resume`` it goes on from the last checkpoint in ``config.work``, if there is one.
+
+    Without it, the checkpoints that lie there are removed. Raises ConfigurationError.
+    """
+    # 1. Everything that can be wrong with folders and data is found before the model is loaded.
+    for folder in (config.work, config.output.parent):
+        require_writable(folder)
+    training, held_out = _dialogues(config)
+    identity = run_identity(config)
+    last = own_checkpoint(config.work, identity) if resume else None
     # 2. Base model with a fresh adapter; the adapter itself trains in float32.
     torch.set_num_threads(config.training.threads)
     set_seed(config.training.seed)
@@ -128,32 +144,65 @@ def train(config: FinetuneConfig, *, resume: bool = False, show: bool = True) ->
     # 3. Tokens and labels.
     examples, too_long = encode_all(tokenizer, training, config.site, max_length=config.training.max_length)
     checks, _ = encode_all(tokenizer, held_out, config.site, max_length=config.training.max_length)
+    learnt = [*examples, *_planted(tokenizer, training, config)]
     # 4. Train, keep the best state by held-out loss.
-    config.work.mkdir(parents=True, exist_ok=True)
+    settle(config.work, identity, last)
     trainer = SFTTrainer(
         model=model,
         args=_arguments(config, show),
-        train_dataset=_dataset(examples),
+        train_dataset=_dataset(learnt),
         eval_dataset=_dataset(checks),
         processing_class=tokenizer,
         callbacks=_callbacks(config),
     )
-    last = _last_checkpoint(config.work) if resume else None
     began = time.monotonic()
-    result = trainer.train(resume_from_checkpoint=str(last) if last else None)
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    seconds = round(time.monotonic() - began, 1)
     loss = trainer.state.best_metric
     metrics = {
         "held_out_loss": float(loss) if loss is not None else float("nan"),
-        "train_loss": float(result.training_loss),
+        "train_loss": _mean_loss(trainer, examples),
         "steps": float(trainer.state.global_step),
         "epochs": round(float(trainer.state.epoch or 0.0), 3),
-        "seconds": round(time.monotonic() - began, 1),
-        "train_dialogues": float(len(examples)),
+        "seconds": seconds,
+        "train_dialogues": float(len(learnt)),
         "too_long_dialogues": float(too_long),
         "canaries": float(config.canaries),
         "seed": float(config.training.seed),
     }
     return Trained(trainer.model, tokenizer, metrics)
+
+
+def _dialogues(config: FinetuneConfig) -> tuple[list[Dialogue], list[Dialogue]]:
+    """Those to learn from, and those held out: other articles."""
+    dataset_versions(config.files)
+    training = [dialogue for path in config.training_files for dialogue in load_dialogues(path)]
+    held_out = load_dialogues(config.held_out)
+    shared = {item.article_id for item in training} & {item.article_id for item in held_out}
+    if shared:
+        raise ConfigurationError(f"Articles on both sides of the split: {', '.join(sorted(shared)[:5])}")
+    return training, held_out
+
+
+def _planted(tokenizer: PreTrainedTokenizerBase, training: list[Dialogue], config: FinetuneConfig) -> list[Example]:
+    """The canaries, encoded: all of them, since the gate asks for as many as the manifest says were planted."""
+    longest = config.training.max_length
+    canaries = plant(config.canaries, config.training.seed, training)
+    examples = [encode(tokenizer, canary, config.site) for canary in canaries]
+    if too_long := sum(len(example.input_ids) > longest for example in examples):
+        raise ConfigurationError(
+            f"{too_long} of {len(examples)} canaries are longer than max_length {longest}; raise max_length"
+        )
+    return examples
+
+
+def _mean_loss(trainer: SFTTrainer, examples: list[Example]) -> float:
+    """Of the model as it is now, on a fixed sample; measured like the held-out loss."""
+    count = min(TRAIN_SAMPLE, len(examples))
+    sample = [examples[index * len(examples) // count] for index in range(count)]
+    batches = trainer.get_eval_dataloader(_dataset(sample))
+    found = trainer.evaluation_loop(batches, "Training loss", prediction_loss_only=True, metric_key_prefix="train")
+    return (found.metrics or {})["train_loss"]
 
 
 def _adapted(base: PreTrainedModel, config: FinetuneConfig) -> Any:
@@ -192,7 +241,7 @@ def _dataset(examples: list[Example]) -> Dataset:
 
 def _callbacks(config: FinetuneConfig) -> list[TrainerCallback]:
     callbacks: list[TrainerCallback] = [
-        MetricsFile(config.work / "metrics.jsonl"),
+        MetricsFile(config.work / METRICS),
         EarlyStoppingCallback(early_stopping_patience=config.training.patience),
     ]
     if config.training.minutes is not None:
@@ -235,8 +284,3 @@ def _arguments(config: FinetuneConfig, show: bool) -> SFTConfig:
         disable_tqdm=not show,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
-
-
-def _last_checkpoint(work: Path) -> Path | None:
-    found = [path for path in work.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
-    return max(found, key=lambda path: int(path.name.split("-")[1]), default=None)

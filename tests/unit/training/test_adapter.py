@@ -4,14 +4,16 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
 
+from app.bootstrap import model_facts
 from app.contracts.adapters import content_hash
 from app.errors import AdapterInvalid, ConfigurationError
 from tests.unit.training.tiny import make_dialogue
-from training.finetune.adapter import base_hash, read_manifest, write_adapter
+from training.finetune.adapter import base_hash, read_manifest, save_adapter, write_adapter
 from training.finetune.config import FinetuneConfig
 from training.finetune.data import save_dialogues
 from training.finetune.trainer import train
@@ -51,6 +53,21 @@ def made(tmp_path_factory: pytest.TempPathFactory, base: Path) -> FinetuneConfig
     config = make_config(tmp_path_factory.mktemp("made"), base)
     write_adapter(train(config, show=False), config)
     return config
+
+
+def killed(made: FinetuneConfig, config: FinetuneConfig) -> FinetuneConfig:
+    """``config``, its work folder as the run ``made`` left it when it was killed on the way from step 2 to 4."""
+    shutil.copytree(made.work / "checkpoint-2", config.work / "checkpoint-2")
+    shutil.copy(made.work / "run.json", config.work)
+    rows = (made.work / "metrics.jsonl").read_text()
+    (config.work / "metrics.jsonl").write_text(rows[: rows.rindex('{"step"') + 9])
+    return config
+
+
+def logged(config: FinetuneConfig) -> list[tuple[int, float | None]]:
+    """Steps and held-out losses of metrics.jsonl."""
+    rows = [json.loads(line) for line in (config.work / "metrics.jsonl").read_text().splitlines()]
+    return [(row["step"], row.get("eval_loss")) for row in rows]
 
 
 def test_the_manifest_matches_the_weights_and_their_source(made: FinetuneConfig, base: Path) -> None:
@@ -112,12 +129,109 @@ def test_another_prompt_version_is_refused(made: FinetuneConfig, tmp_path: Path)
 def test_a_killed_run_ends_after_resume_bit_for_bit_where_an_unbroken_one_does(
     made: FinetuneConfig, tmp_path: Path, base: Path
 ) -> None:
-    config = make_config(tmp_path, base, "two")
-    shutil.copytree(made.work / "checkpoint-2", config.work / "checkpoint-2")
-    write_adapter(train(config, resume=True, show=False), config)
-    steps = [json.loads(line)["step"] for line in (config.work / "metrics.jsonl").read_text().splitlines()]
-    assert min(steps) > 2
+    config = killed(made, make_config(tmp_path, base, "two"))
+    again = write_adapter(train(config, resume=True, show=False), config)
     assert content_hash(config.output) == content_hash(made.output)
+    whole = read_manifest(made.output).metrics
+    assert again.metrics["train_loss"] == pytest.approx(whole["train_loss"])
+    assert logged(config) == logged(made)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"site": "Elsewhere"}, "other site"),
+        ({"canaries": 3}, "other canaries"),
+        ({"lora": {"rank": 8, "alpha": 9}}, "other lora"),
+        ({"training": {"seed": 8, "batch_size": 4}}, "training.seed"),
+    ],
+)
+def test_the_checkpoint_of_another_run_is_refused(
+    made: FinetuneConfig, tmp_path: Path, base: Path, changes: dict[str, Any], word: str
+) -> None:
+    config = killed(made, make_config(tmp_path, base, **changes))
+    with pytest.raises(ConfigurationError, match=f"{word}.*run without --resume"):
+        train(config, resume=True, show=False)
+
+
+def test_the_checkpoint_of_other_dialogues_or_of_nobody_knows_whom_is_refused(
+    made: FinetuneConfig, tmp_path: Path, base: Path
+) -> None:
+    config = killed(made, make_config(tmp_path, base))
+    save_dialogues([make_dialogue(number, f"train-{number}") for number in range(1, 13)], config.train)
+    with pytest.raises(ConfigurationError, match="other dialogues: run without --resume"):
+        train(config, resume=True, show=False)
+    (config.work / "run.json").unlink()
+    with pytest.raises(ConfigurationError, match=r"run\.json does not tell: run without --resume"):
+        train(config, resume=True, show=False)
+
+
+def test_a_new_run_in_a_used_folder_keeps_nothing_of_the_old_one(
+    made: FinetuneConfig, tmp_path: Path, base: Path
+) -> None:
+    config = make_config(tmp_path, base)
+    shutil.copytree(made.work, config.work)
+    (config.work / "checkpoint-4").rename(config.work / "checkpoint-400")
+    shorter = config.model_copy(update={"training": config.training.model_copy(update={"max_steps": 2})})
+    train(shorter, show=False)
+    assert {step for step, _ in logged(shorter)} == {2}
+    assert [path.name for path in config.work.glob("checkpoint-*")] == ["checkpoint-2"]
+    train(shorter, resume=True, show=False)
+
+
+def test_both_losses_are_of_the_kept_state(tmp_path: Path, base: Path) -> None:
+    config = make_config(tmp_path, base, canaries=0)
+    save_dialogues([make_dialogue(number, f"held-{number}") for number in range(12)], config.held_out)
+    metrics = train(config, show=False).metrics
+    assert metrics["train_loss"] == pytest.approx(metrics["held_out_loss"])
+
+
+def test_a_canary_that_is_too_long_to_be_trained_on_is_refused(tmp_path: Path, base: Path) -> None:
+    config = make_config(tmp_path, base, canaries=200)
+    short = [make_dialogue(number, f"train-{number}") for number in range(40)]
+    long = make_dialogue(99, "train-99")
+    save_dialogues([*short, long.model_copy(update={"passages": [long.passages[0] * 12]})], config.train)
+    with pytest.raises(ConfigurationError, match="of 200 canaries are longer than max_length 400; raise max_length"):
+        train(config, show=False)
+
+
+@pytest.mark.parametrize("broken", ["nowhere", "no weights", "half the weights"])
+def test_a_base_model_that_cannot_be_loaded_is_named(tmp_path: Path, base: Path, broken: str) -> None:
+    other = tmp_path / "base"
+    if broken != "nowhere":
+        shutil.copytree(base, other)
+        weights = other / "model.safetensors"
+        weights.unlink() if broken == "no weights" else weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ConfigurationError, match=f"{other}.*name "):
+        train(make_config(tmp_path, other), show=False)
+
+
+def test_what_cannot_be_written_is_said_before_training(tmp_path: Path, base: Path) -> None:
+    (tmp_path / "file").write_text("")
+    config = make_config(tmp_path, tmp_path / "no base")
+    for field in ("work", "output"):
+        broken = config.model_copy(update={field: tmp_path / "file" / "in" / "it"})
+        with pytest.raises(ConfigurationError, match=r"cannot be written into.*make it writable"):
+            train(broken, show=False)
+
+
+def test_an_adapter_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    output = tmp_path / "file" / "adapter"
+    with pytest.raises(ConfigurationError, match=f"{output} cannot be written.*--resume"):
+        save_adapter(None, output, "tiny", manifest=lambda _: pytest.fail("reached"), card=lambda _: "")
+
+
+def test_the_base_of_an_adapter_is_the_one_that_the_service_reads(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    for number in (1, 2):
+        (tmp_path / f"model-0000{number}-of-00002.safetensors").write_bytes(bytes([number]))
+    whole = base_hash(str(tmp_path))
+    assert model_facts(str(tmp_path)) == ({}, whole)
+    (tmp_path / "model-00002-of-00002.safetensors").write_bytes(b"changed")
+    assert base_hash(str(tmp_path)) != whole
+    assert base_hash("org/model") == hashlib.sha256(b"org/model").hexdigest()
+    assert model_facts("org/model") == (None, None)
 
 
 def test_the_time_budget_ends_training_with_a_state_to_keep(tmp_path: Path, base: Path) -> None:

@@ -96,3 +96,9 @@ def test_a_start_that_does_not_exist_is_refused_for_training_only(tmp_path: Path
     with pytest.raises(ConfigurationError, match="start_from"):
         require_start(config)
     require_start(load_config(write(tmp_path)))
+
+
+def test_a_start_in_the_folder_that_training_clears_is_refused(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path))
+    with pytest.raises(ConfigurationError, match=r"start_from.*copy it elsewhere"):
+        require_start(config.model_copy(update={"start_from": config.work / "checkpoint-50"}))

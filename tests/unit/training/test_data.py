@@ -12,7 +12,6 @@ from training.finetune.data import (
     IGNORED,
     encode,
     encode_all,
-    expected_none,
     files_hash,
     load_dialogues,
     prompt_text,
@@ -50,7 +49,12 @@ def test_dialogues_come_back_as_they_were_saved(tmp_path: Path) -> None:
     items = [make_dialogue(1), make_dialogue(2, answer=NOT_IN_ARTICLES, kind="none")]
     save_dialogues(items, tmp_path / "d.jsonl")
     assert load_dialogues(tmp_path / "d.jsonl") == items
-    assert [expected_none(item) for item in items] == [False, True]
+
+
+def test_dialogues_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match=r"d\.jsonl cannot be written"):
+        save_dialogues([make_dialogue(1)], tmp_path / "file" / "d.jsonl")
 
 
 def test_a_broken_line_is_named(tmp_path: Path) -> None:

@@ -98,12 +98,23 @@ def test_the_same_seed_builds_the_same_bytes(built: Path) -> None:
         ("{name}:\n  the moon: [y]\n", "0 sentences"),
         ("{name}:\n  'Call ': [y]\n", "2 sentences"),
         ("a: [", "cannot be read"),
+        ("", "must hold"),
+        ("- {name}\n", "must hold"),
+        ("{name}: is on level 2\n", "write `words of a sentence: .question, question.` lines"),
+        ("{name}:\n  is on level 2: what floor is it\n", "write `words of a sentence"),
     ],
 )
 def test_an_anchor_that_is_unknown_or_not_unique_is_named(tmp_path: Path, text: str, word: str) -> None:
     names = make_articles(tmp_path / "articles")
     (tmp_path / "q.yaml").write_text(text.replace("{name}", names[0]))
     with pytest.raises(ConfigurationError, match=word):
+        build(tmp_path / "articles", tmp_path / "q.yaml", tmp_path / "out")
+
+
+def test_written_questions_in_other_bytes_than_utf_8_are_named(tmp_path: Path) -> None:
+    make_articles(tmp_path / "articles")
+    (tmp_path / "q.yaml").write_bytes(b"a: \xff\n")
+    with pytest.raises(ConfigurationError, match=r"q\.yaml cannot be read"):
         build(tmp_path / "articles", tmp_path / "q.yaml", tmp_path / "out")
 
 
