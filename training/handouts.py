@@ -7,6 +7,8 @@ import hashlib
 import re
 from pathlib import Path
 
+from training.files import write_text
+
 _SIGNS = "=+\\-@|%＝＋－＠"
 _LEADING = re.compile(rf'[\t\r\n]|[\s"]*[{_SIGNS}]')
 _INSIDE = re.compile(rf'(?<![\s";])(?P<before>[\s";]*)(?P<sign>[{_SIGNS}])')
@@ -40,7 +42,8 @@ def _marked(match: re.Match[str]) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that nobody but its owner may read (mode 0600); an older one is replaced, never opened."""
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(text, encoding="utf-8", newline="")
+    """Write a file that nobody but its owner may read (mode 0600); an older one is replaced, never opened.
+
+    Raises ConfigurationError.
+    """
+    write_text(path, text, mode=0o600)

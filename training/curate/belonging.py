@@ -31,27 +31,34 @@ class Belonging:
         """Take in a record, ``consent`` as it says or as its rule does."""
         if not facts.conversation:
             return
-        if not consent or facts.patient in self._patients:
+        if not consent or self._refuses(facts):
             self._conversations.add(facts.conversation)
         if facts.patient and self._owners.setdefault(facts.conversation, facts.patient) != facts.patient:
             self._owners[facts.conversation] = _SEVERAL
+        if facts.others:
+            self._owners[facts.conversation] = _SEVERAL
 
-    def refusal(self, patient: str | None, conversation: str | None, consent: bool) -> Refusal:
+    def refusal(self, facts: Facts, consent: bool) -> Refusal:
         """What refuses the use of a record; '' where nothing does."""
         if not consent:
             return "the record"
-        if patient in self._patients:
+        if self._refuses(facts):
             return "a FHIR Consent"
-        return "another record of the conversation" if conversation in self._conversations else ""
+        return "another record of the conversation" if facts.conversation in self._conversations else ""
 
-    def owner(self, patient: str | None, conversation: str | None) -> str | None:
+    def owner(self, facts: Facts) -> str | None:
         """Whose a record is: its own patient, else the conversation's; None if nobody is named in it.
 
-        Raises LookupError for a record that names nobody in a conversation that names several.
+        Raises LookupError for a record that names several, or nobody in a conversation that names several.
         """
-        if patient or not conversation:
-            return patient
-        owner = self._owners.get(conversation)
+        if facts.others:
+            raise LookupError
+        if facts.patient or not facts.conversation:
+            return facts.patient
+        owner = self._owners.get(facts.conversation)
         if owner == _SEVERAL:
             raise LookupError
         return owner
+
+    def _refuses(self, facts: Facts) -> bool:
+        return any(patient in self._patients for patient in facts.patients)

@@ -64,6 +64,7 @@ CODE = (
     "training/demo_model/slots.py",
     "training/demo_model/sources.py",
     "training/config_file.py",
+    "training/files.py",
     "training/sentences.py",
     "training/wording.py",
     "training/handouts.py",

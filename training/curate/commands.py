@@ -107,7 +107,7 @@ def forget(
         secret=settings.key(settings.read_site()),
         on=date.today(),
         adapters=adapters or [path for path in (Path("adapters"), Path("var/training")) if path.is_dir()],
-        also=[path for path in settings.work.parent.glob(f"{settings.work.name}*") if path.is_dir()],
+        also=_works(settings.work),
         purge=purge,
     )
     typer.echo(done.text())
@@ -148,6 +148,13 @@ def take(
         f"{done.new} new decisions, {done.changed} changed, {done.known} known, {done.undecided} still open; "
         f"next: bedside-train curate {config}"
     )
+
+
+def _works(work: Path) -> list[Path]:
+    """The folder of the whole run and those of its shards beside it, as far as they are there; nobody else's."""
+    shard = re.compile(re.escape(work.name) + r"-shard-\d+-of-\d+")
+    beside = sorted(work.parent.iterdir()) if work.parent.is_dir() else []
+    return [path for path in (work, *filter(lambda path: shard.fullmatch(path.name), beside)) if path.is_dir()]
 
 
 def _relink(link: Path, version: Path) -> None:

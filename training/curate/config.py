@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -73,10 +74,15 @@ def load_config(path: Path) -> CurateConfig:
     config = read_config(path, CurateConfig)
     inside = {"work": config.work, "versions": config.versions}
     for name, folder in inside.items():
-        if folder.resolve().is_relative_to(config.sources.resolve()):
+        if _is_inside(folder, config.sources):
             raise ConfigurationError(f"{path}: {name}: {folder} lies inside the sources; name another folder")
-    if config.current is not None and config.current.exists() and not config.current.is_symlink():
+    if config.current is not None and os.path.exists(config.current) and not os.path.islink(config.current):
         raise ConfigurationError(f"{path}: current: {config.current} is there and no link; name another place")
-    if config.versions.resolve().is_relative_to(config.work.resolve()):
+    if _is_inside(config.versions, config.work):
         raise ConfigurationError(f"{path}: versions: {config.versions} lies inside work, which may be deleted")
     return config
+
+
+def _is_inside(folder: Path, other: Path) -> bool:
+    # Not Path.resolve: it raises for links that lead to themselves.
+    return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(other))

@@ -23,6 +23,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.errors import ConfigurationError
 from training.curate.components import Components
 from training.curate.copies import Part, compare, parts
 from training.curate.lines import Lines
@@ -145,7 +146,7 @@ class Deduplicate:
     name = "deduplicate"
 
     def run(self, source: Path, out: Path, context: Context) -> StageReport:
-        """Drop copies; write records and clusters."""
+        """Drop copies; write records and clusters. Raises ConfigurationError for two records of one id."""
         options = context.options or Options()
         records = source / RECORDS
         signed = self._signed(records, context)
@@ -163,7 +164,12 @@ class Deduplicate:
 
     def _signed(self, records: Path, context: Context) -> list[Signature]:
         signed = []
+        seen: set[str] = set()
         for item in signatures(records, context.articles, context.workers):
+            if item.id in seen:
+                # Both would go as the copy of each other.
+                raise ConfigurationError(f"{records}: two records have the id {item.id}; remove its folder, run again")
+            seen.add(item.id)
             signed.append(item)
             context.progress(len(signed), None)
         return signed

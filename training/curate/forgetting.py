@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -29,6 +30,7 @@ from training.curate.dataset import (
     write_version,
 )
 from training.curate.formats.encoding import cleaned
+from training.curate.ingest import QUARANTINE
 from training.curate.keys import keyed_hash
 from training.curate.locks import FORGETTING, alone, discard, sweep
 from training.curate.publish import SIDES, record_of
@@ -62,6 +64,8 @@ class Forgotten(BaseModel):
     def text(self) -> str:
         """For a person: what was done, and what is left to do."""
         lines = [f"The patient ({self.patient}) will be left out of every later run."]
+        if not (self.folder or self.holding or self.purged or self.elsewhere):
+            lines.append("No version and no work folder knows this id: is it typed as the sources have it?")
         if self.folder:
             lines.append(f"{self.records} records and {self.dialogues} dialogues removed: new version {self.folder}")
         else:
@@ -110,7 +114,7 @@ def forget(
             swept = [path for folder in (dataset.parent, *also) for path in sweep(folder)]
             done = _taken_out(dataset, manifest, stone, adapters, purge)
             roots = [*also, *_no_versions(dataset.parent)]
-            elsewhere = sorted(_elsewhere(roots, (stone.patient, patient)))
+            elsewhere = sorted(_elsewhere(roots, stone.patient, patient))
             return done.model_copy(update={"elsewhere": elsewhere, "leftovers": swept})
         except OSError as error:
             raise ConfigurationError(
@@ -216,14 +220,26 @@ def _traces(folder: Path, patient: str) -> bool:
     return any(f'"{patient}"' in line for line in _lines(folder / RECORDS))
 
 
-def _elsewhere(roots: Sequence[Path], names: Sequence[str]) -> Iterator[Path]:
-    """Record and quarantine files in which one of the names stands as a JSON string."""
-    wanted = [json.dumps(name, ensure_ascii=False).encode() for name in names]
+def _elsewhere(roots: Sequence[Path], key: str, patient: str) -> Iterator[Path]:
+    """Files in which the patient's hash or id stands as a JSON string, or the id as a word of what was set aside."""
+    wanted = [json.dumps(name, ensure_ascii=False).encode() for name in (key, patient)]
+    word = re.compile(rf"(?<!\w){re.escape(patient)}(?!\w)")
     files = (path for root in roots for path in _files(root))
     for path in (path for path in files if path.suffix == ".jsonl" and path.name != TOMBSTONES):
+        aside = path.name == QUARANTINE
         with path.open("rb") as lines:
-            if any(name in line for line in lines for name in wanted):
+            if any(any(name in line for name in wanted) or (aside and word.search(_told(line))) for line in lines):
                 yield path
+
+
+def _told(line: bytes) -> str:
+    """What a line of the quarantine tells, as ingest would have read it: pieces of sources, whatever their format."""
+    text = line.decode(errors="replace")
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return cleaned("\n".join(map(str, fields.values())) if isinstance(fields, dict) else text)[0]
 
 
 def _no_versions(versions: Path) -> list[Path]:

@@ -50,7 +50,7 @@ _ENDINGS: dict[str, FormatName] = {
     ".json": "fhir",
 }
 NOBODYS = "names no patient in a conversation that names several"
-"""The reason for a record that nobody could have forgotten."""
+"""The reason for a record that nobody could have forgotten, or of which two could."""
 _COUNTED = (
     "files",
     "quarantined",
@@ -128,7 +128,8 @@ def source_files(root: Path, exclude: list[str]) -> Iterator[tuple[str, Path, st
 
 
 def _name(path: Path, root: Path) -> str:
-    name = path.relative_to(root).as_posix()
+    """A name that no other file has: what is no text in it becomes an escape, and so does the sign of escapes."""
+    name = path.relative_to(root).as_posix().replace("\\", r"\\")
     return shown(name, len(name))
 
 
@@ -155,11 +156,14 @@ class _Made:
 
 @dataclass(frozen=True, slots=True)
 class _Aside:
-    """What is set aside: ``piece`` counts what came out of the file before it, from 1."""
+    """What is set aside: ``piece`` counts what came out of the file before it, from 1. ``patients`` are those whom it
+    names, as the fault may show words that do not.
+    """
 
     source: str
     piece: int
     fault: Fault
+    patients: tuple[str, ...] = ()
 
 
 def _everything(root: Path, options: Options, tally: _Tally) -> Iterator[_Made | _Aside]:
@@ -172,7 +176,8 @@ def _everything(root: Path, options: Options, tally: _Tally) -> Iterator[_Made |
             continue
         for piece, item in enumerate(source.pieces(), start=1):
             made = item if isinstance(item, Fault) else _made(source, item, options, belonging)
-            yield _Aside(source.file.name, piece, made) if isinstance(made, Fault) else made
+            named = () if isinstance(item, Fault) else item.facts.patients
+            yield _Aside(source.file.name, piece, made, named) if isinstance(made, Fault) else made
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,9 +267,9 @@ def _made(source: _Source, draft: Draft, options: Options, belonging: Belonging)
     if sum(len(turn.text) for turn in turns) > options.max_record_characters:
         return Fault(draft.place, TOO_LONG, raw=shown(turns[0].text))
     facts, consent = draft.facts, source.consents(draft)
-    refusal = belonging.refusal(facts.patient, facts.conversation, consent)
+    refusal = belonging.refusal(facts, consent)
     try:
-        owner = facts.patient if refusal else belonging.owner(facts.patient, facts.conversation)
+        owner = facts.patient if refusal else belonging.owner(facts)
         record = _record(source, draft, turns).model_copy(update={"patient": owner, "consent": not refusal})
         return _Made(record, source.format, frozenset(repairs), refusal)
     except LookupError:
@@ -365,5 +370,6 @@ def _private(path: Path) -> TextIO:
 def _quarantine_line(aside: _Aside) -> str:
     # Details are labels and endings as the source has them, which may be no text.
     fault = replace(aside.fault, detail=shown(aside.fault.detail))
-    fields = {"source": aside.source, "piece": aside.piece, **asdict(fault)}
-    return json.dumps({name: value for name, value in fields.items() if value != ""}, ensure_ascii=False) + "\n"
+    fields = {"source": aside.source, "piece": aside.piece, **asdict(fault), "patients": aside.patients}
+    told = {name: value for name, value in fields.items() if value not in ("", ())}
+    return json.dumps(told, ensure_ascii=False) + "\n"

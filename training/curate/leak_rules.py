@@ -7,6 +7,8 @@ from typing import Literal
 
 import regex
 
+from training.curate.formats.encoding import INVISIBLE
+
 SuspectKind = Literal["number", "code", "address", "date", "age", "name"]
 Cue = Literal["", "capital", "weak", "strong"]
 _UNITS = (
@@ -138,6 +140,8 @@ _CODES = (
         r"(?P<v>(?=[\w.\-]*[\d_.\-])[\w.\-]*\w)",
     ),
     _rule("code", r"\b(?P<v>[a-z]{3,}\d{1,4}|[a-z\d]+_[a-z\d_]+)\b", "weak"),
+    # A word or a number in whose middle something invisible stands is read whole by nobody but a person.
+    _rule("code", rf"(?V1)(?<![^\s\x01])(?P<v>[^\s\x01]*?(?!\x01){INVISIBLE}[^\s\x01]*+)"),
     _rule("code", r"(?P<v>(?<!\S)[^\s<>]+\.(?:png|jpe?g|heic|gif|bmp|pdf|tiff?|mp4|mov|wav|docx?))\b"),
 )
 _ADDRESSES = (

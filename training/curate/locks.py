@@ -1,4 +1,4 @@
-"""Folders in which one process at a time works, and what a killed one has left in them."""
+"""Folders in which one process at a time works, what a killed one has left in them, and files that are replaced."""
 
 from __future__ import annotations
 
@@ -25,18 +25,36 @@ def alone(folder: Path, *, wait: bool = False) -> Iterator[None]:
 
     Who holds a work folder and the folder of the versions takes the work folder first.
     """
+    with _locked(folder / ".lock", wait=wait):
+        yield
+
+
+@contextmanager
+def changing(file: Path) -> Iterator[None]:
+    """Hold a file from reading to replacing it; waits for others. The lock stands beside it, hidden, as the file itself
+    is another one each time. ConfigurationError where its folder cannot be made or written.
+    """
+    with _locked(file.with_name(f".{file.name}.lock"), wait=True):
+        yield
+
+
+@contextmanager
+def _locked(path: Path, *, wait: bool) -> Iterator[None]:
+    folder = path.parent
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (folder / ".lock").open("w")
+        lock = path.open("w")
     except OSError as error:
-        raise ConfigurationError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
+        raise ConfigurationError(
+            f"{error.filename or folder} cannot be written: {error.strerror}; make its folder writable, or name another"
+        ) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigurationError(f"{folder}: another run is working here; wait for it") from None
         except OSError as error:
-            raise ConfigurationError(f"{folder / '.lock'} cannot be locked: {error.strerror}") from None
+            raise ConfigurationError(f"{path} cannot be locked: {error.strerror}") from None
         yield
 
 

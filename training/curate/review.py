@@ -11,7 +11,8 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -20,12 +21,15 @@ from jinja2 import Environment, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import ConfigurationError
+from training.curate.locks import changing
 from training.curate.stages import REVIEW, ReviewItem, Verdict
+from training.files import write_text
 from training.handouts import csp_hash, inert, unmarked, write_private
 
 CSV_NAME, HTML_NAME = "review.csv", "review.html"
 COLUMNS = ("key", "stage", "kind", "record", "reason", "excerpt", "proposal", "verdict", "reviewer")
 VERDICTS: dict[str, Verdict] = {"accept": "accept", "reject": "reject", "drop": "drop"}
+_KEY = r"^[0-9a-f]{16}$"
 _TEMPLATE = Path(__file__).with_name("review.html.jinja")
 _FAULTS_SHOWN = 20
 
@@ -35,7 +39,7 @@ class Decision(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    key: str = Field(pattern=r"^[0-9a-f]{16}$")
+    key: str = Field(pattern=_KEY)
     verdict: Verdict
     reviewer: str = Field(min_length=1, max_length=80)
     date: date
@@ -75,7 +79,7 @@ def questions(work: Path) -> list[ReviewItem]:
     for path in sorted(work.rglob(REVIEW)):
         if any(part.startswith(".") for part in path.relative_to(work).parts):
             continue  # what a run that was cut off has left
-        for number, line in enumerate(_lines(path), start=1):
+        for number, line in _lines(path):
             try:
                 item = ReviewItem.model_validate_json(line)
             except ValidationError as error:
@@ -87,7 +91,7 @@ def questions(work: Path) -> list[ReviewItem]:
 def load_decisions(path: Path) -> dict[str, Decision]:
     """The decisions by key; none if the file does not exist. Raises ConfigurationError that names file and line."""
     found: dict[str, Decision] = {}
-    for number, line in enumerate(_lines(path) if path.exists() else [], start=1):
+    for number, line in _lines(path) if path.exists() else ():
         try:
             decision = Decision.model_validate_json(line)
         except ValidationError as error:
@@ -104,11 +108,13 @@ def verdicts(path: Path) -> dict[str, Verdict]:
 
 
 def export(work: Path, out: Path, decisions: Path) -> Exported:
-    """Write the open questions of a work folder to ``review.csv`` and ``review.html`` in ``out``."""
+    """Write the open questions of a work folder to ``review.csv`` and ``review.html`` in ``out``.
+
+    Raises ConfigurationError where a file cannot be read or written.
+    """
     known = load_decisions(decisions)
     asked = questions(work)
     still_open = [item for item in asked if item.key not in known]
-    out.mkdir(parents=True, exist_ok=True)
     exported = Exported(out / CSV_NAME, out / HTML_NAME, len(still_open), len(asked) - len(still_open))
     write_private(exported.csv, "\ufeff" + _csv(still_open))
     write_private(exported.html, _html(still_open))
@@ -120,77 +126,107 @@ def import_decisions(
 ) -> Imported:
     """Add the verdicts of a CSV (the exported one filled in, or what the page gives) to the decisions file.
 
-    Rows without a verdict stay open. ``reviewer`` stands in where a row names nobody. Raises ConfigurationError
-    with every fault by its line, and then changes nothing: a column is missing or there twice, a row has other cells
-    than the head, a key was never asked, is decided twice or stands beside another question's words, a verdict is none
-    of accept, reject, drop, nobody is named, or the decisions file says otherwise already (``replace`` then takes the
-    new verdict).
+    Rows without a verdict stay open. ``reviewer`` stands in where a row names nobody. Who imports at the same time
+    waits, so that no verdict is lost. Raises ConfigurationError with every fault by its line, and then changes
+    nothing: a column is missing or there twice, a row has other cells than the head, a key was never asked, is decided
+    twice or stands beside another question's words, a verdict is none of accept, reject, drop, nobody is named, or the
+    decisions file says otherwise already (``replace`` then takes the new verdict).
     """
+    try:
+        reviewer.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError("the reviewer's name is no UTF-8 text; write it again") from None
     asked = {item.key: item for item in questions(work)}
-    known = load_decisions(decisions)
     given, faults, undecided = _rows(path, reviewer)
+    with changing(decisions):
+        known = load_decisions(decisions)
+        fresh = _fresh(path, given, faults, asked, known, on=on, replace=replace)
+        same = {key for key, decision in fresh.items() if key in known and known[key].verdict == decision.verdict}
+        changed = {key for key in fresh if key in known} - same
+        kept = known | {key: decision for key, decision in fresh.items() if key not in same}
+        save_decisions(kept, decisions)
+    return Imported(len(fresh) - len(same) - len(changed), len(same), len(changed), undecided)
+
+
+def _fresh(
+    path: Path,
+    given: Sequence[_Given],
+    faults: Sequence[tuple[int, str]],
+    asked: Mapping[str, ReviewItem],
+    known: Mapping[str, Decision],
+    *,
+    on: date,
+    replace: bool,
+) -> dict[str, Decision]:
+    """What the rows of a file decide. Raises ConfigurationError with every fault, also those found before."""
+    faults = list(faults)
     placed = {_place(item.record, item.excerpt): item.key for item in asked.values()}
     fresh: dict[str, Decision] = {}
     lines: dict[str, int] = {}
     for line, key, verdict, who, place in given:
         if key not in asked and key not in known:
-            faults.append((line, f"key {key!r} was never asked; is the file from another run?"))
+            faults.append((line, f"{_named(key)} was never asked; is the file from another run?"))
         elif placed.get(place, key) != key:
-            faults.append((line, f"the words beside key {key!r} are those of another question; was one column sorted?"))
+            faults.append(
+                (line, f"the words beside {_named(key)} are those of another question; was one column sorted?")
+            )
         elif key in lines:
-            faults.append((line, f"key {key!r} is decided twice, first on line {lines[key]}"))
+            faults.append((line, f"{_named(key)} is decided twice, first on line {lines[key]}"))
         elif key in known and known[key].verdict != verdict and not replace:
             old = known[key]
             said = f"{old.verdict} by {old.reviewer} on {old.date}"
-            faults.append((line, f"key {key!r} was decided before ({said}); import with replace to change it"))
+            faults.append((line, f"{_named(key)} was decided before ({said}); import with replace to change it"))
         else:
             lines[key] = line
             source: ReviewItem | Decision = asked.get(key) or known[key]
             fresh[key] = Decision(key=key, verdict=verdict, reviewer=who, date=on, stage=source.stage, kind=source.kind)
     if faults:
         raise ConfigurationError(_listed(path, faults))
-    same = {key for key, decision in fresh.items() if key in known and known[key].verdict == decision.verdict}
-    changed = {key for key in fresh if key in known} - same
-    kept = known | {key: decision for key, decision in fresh.items() if key not in same}
-    save_decisions(kept, decisions)
-    return Imported(len(fresh) - len(same) - len(changed), len(same), len(changed), undecided)
+    return fresh
+
+
+def _named(key: str) -> str:
+    """A key for a message; what is none may be anything of the file, a patient's number too."""
+    return f"key {key!r}" if re.match(_KEY, key) else "what stands as key"
 
 
 def save_decisions(decisions: Mapping[str, Decision], path: Path) -> None:
-    """Write the decisions file, sorted by key, replacing it in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write the decisions file, sorted by key, replacing it in one step. Raises ConfigurationError."""
     rows = [json.dumps(decisions[key].model_dump(mode="json"), ensure_ascii=False) for key in sorted(decisions)]
-    part = path.with_name(f".{path.name}.part")
-    part.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
-    part.replace(path)
+    write_text(path, "".join(f"{row}\n" for row in rows))
 
 
-def _rows(
-    path: Path, reviewer: str
-) -> tuple[list[tuple[int, str, Verdict, str, tuple[str, str]]], list[tuple[int, str]], int]:
-    """(line, key, verdict, reviewer, place) of the decided rows; faults by line; the number of undecided rows."""
+_Given = tuple[int, str, Verdict, str, tuple[str, str]]
+"""A decided row: line, key, verdict, reviewer, place."""
+
+
+def _rows(path: Path, reviewer: str) -> tuple[list[_Given], list[tuple[int, str]], int]:
+    """The decided rows; faults by line; the number of undecided rows."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}; save it as CSV in UTF-8") from None
     head = text.partition("\n")[0]
-    reader = csv.DictReader(
+    reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=";" if head.count(";") > head.count(",") else ",", strict=True
     )
-    rows: list[tuple[int, str, Verdict, str, tuple[str, str]]] = []
+    rows: list[_Given] = []
     faults: list[tuple[int, str]] = []
     undecided = 0
     try:
-        names = list(reader.fieldnames or ())
+        names = next(reader, [])
         if missing := [name for name in ("key", "verdict") if name not in names]:
             raise ConfigurationError(f"{path}:1: there is no column {' or '.join(missing)}")
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigurationError(f"{path}:1: column {' and '.join(twice)} is there twice; remove one")
         end = reader.line_num
-        for row in reader:
+        for cells in reader:
             # A cell may hold line breaks: the row begins after the end of the one before.
             line, end = end + 1, reader.line_num
-            if None in row or None in row.values():
+            if not cells:
+                continue
+            row = dict(zip(names, cells, strict=False))
+            if len(cells) != len(names):
                 faults.append((line, "this row has more or fewer cells than the head"))
                 continue
             said = row["verdict"].strip().lower()
@@ -198,7 +234,7 @@ def _rows(
             if not said:
                 undecided += 1
             elif said not in VERDICTS:
-                faults.append((line, f"verdict {said!r} is none of accept, reject, drop"))
+                faults.append((line, "the verdict is none of accept, reject, drop"))
             elif not who:
                 faults.append((line, "nobody is named as reviewer; fill the column or give the name"))
             elif len(who) > 80:
@@ -256,11 +292,13 @@ def _html(asked: Sequence[ReviewItem]) -> str:
     return template.render(items=items, groups=groups, queue=queue)
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines that are not empty, each with its number."""
     try:
-        return [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}") from None
+    yield from ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
 
 
 def _first_fault(error: ValidationError) -> str:

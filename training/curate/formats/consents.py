@@ -6,6 +6,7 @@ elsewhere. A refusal counts everywhere, also in resources one a line, which are 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from training.curate.formats.fhir import Resource, permits, reference_of
 from training.curate.formats.json_text import loaded
 from training.curate.formats.reading import Fault, Line, SourceFile
 
+_Name = tuple[str, str]
+"""A patient's reference or number, and which of them it is: the same word may be another patient's number."""
 _KINDS = ("Patient", "Consent")
 
 
@@ -40,18 +43,20 @@ class Refusals:
 
     def numbers(self) -> frozenset[str]:
         """How records name the patients who refuse: by an identifier, or by what their reference ends with."""
-        references, numbers = set(self._references), set(self._numbers)
-        waiting, grown = self._patients, True
-        while grown:
-            rest = []
-            for known, identifiers in waiting:
-                if known.isdisjoint(references) and identifiers.isdisjoint(numbers):
-                    rest.append((known, identifiers))
-                else:
-                    references |= known
-                    numbers |= identifiers
-            waiting, grown = rest, len(rest) < len(waiting)
-        return frozenset(numbers | {_word(reference.rsplit("/", 1)[-1]) for reference in references})
+        # Each patient is looked at once for each of her names, however long the chains of shared identifiers are.
+        called: defaultdict[_Name, list[_Name]] = defaultdict(list)
+        for known, identifiers in self._patients:
+            names = [*(("reference", one) for one in known), *(("number", one) for one in identifiers)]
+            for name in names:
+                called[name] += names if name == names[0] else names[:1]
+        found: set[_Name] = set()
+        waiting = [*(("reference", one) for one in self._references), *(("number", one) for one in self._numbers)]
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                waiting += called.get(name, ())
+        return frozenset(_word(one.rsplit("/", 1)[-1]) if kind == "reference" else one for kind, one in found)
 
 
 def _resources(file: SourceFile, name: FormatName) -> Iterator[tuple[str, Resource]]:

@@ -68,7 +68,9 @@ class SourceRule(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a source tells beside the words; None and '' where it says nothing."""
+    """What a source tells beside the words; None and '' where it says nothing. ``others`` are patients whom parts of
+    the piece name beside ``patient``.
+    """
 
     patient: str | None = None
     conversation: str | None = None
@@ -80,6 +82,12 @@ class Facts:
     resolved: bool | None = None
     names: tuple[str, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """All whom the piece names."""
+        return (self.patient, *self.others) if self.patient else ()
 
 
 @dataclass(frozen=True, slots=True)

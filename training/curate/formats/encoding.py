@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_NOT_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
+import regex
+
+INVISIBLE = r"[[\p{Cc}\p{Cf}\p{Cs}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]--[\t\n]]"
+"""A set of ``regex``: controls, format characters such as marks of direction, and all that is shown as nothing. Inside
+a name or a number they hide it from whatever looks for it.
+"""
+_NOT_TEXT = regex.compile(INVISIBLE, regex.V1)
 _SPACES = re.compile(r"[^\S\n]+")
 _MOST_MARKS = 30
 """Marks on one letter, as in UAX #15, Stream-Safe Text Format: putting n of them in order takes n * n steps."""
@@ -50,8 +56,8 @@ def _byte(character: str) -> bytes:
 
 
 def cleaned(text: str) -> tuple[str, bool]:
-    """Composed characters, single plain spaces, no empty lines, control characters or lone surrogates, at most 30 marks
-    on a letter; and whether control characters, surrogates or marks were removed.
+    """Composed characters, single plain spaces, no empty lines, control or invisible characters or lone surrogates, at
+    most 30 marks on a letter; and whether such characters or marks were removed.
     """
     plain = text.replace("\r\n", "\n").replace("\r", "\n")
     readable = _MANY_MARKS.sub(_fewer_marks, _NOT_TEXT.sub("", plain))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -53,6 +54,42 @@ def facts(get: Mapping[str, Any], rule: SourceRule, names: Iterable[str] = ()) -
         names=tuple(dict.fromkeys(name for name in named if name)),
         groups={name: value for name, value in sorted(groups.items()) if name and value},
     )
+
+
+class Gathered:
+    """Facts of a record that comes in parts (rows, messages): each part tells its own."""
+
+    def __init__(self) -> None:
+        self._first: Facts | None = None
+        self._patients: dict[str, None] = {}
+        self._names: dict[str, None] = {}
+        self._licences: dict[str, None] = {}
+        self._consents: set[bool | None] = set()
+
+    def add(self, part: Facts) -> None:
+        """Take in the facts of the next part."""
+        self._first = self._first or part
+        self._patients |= {part.patient: None} if part.patient else {}
+        self._names |= dict.fromkeys(part.names)
+        self._licences[part.licence] = None
+        self._consents.add(part.consent)
+
+    def facts(self, names: Iterable[str] = ()) -> Facts:
+        """Those of the first part, with what counts whichever part says it: all patients and names, also ``names`` that
+        stood elsewhere; no consent where one part refuses, and none told where one does not tell; no licence where one
+        has none. Raises Refused for parts under several licences and for a name that is too long.
+        """
+        if "" not in self._licences and len(self._licences) > 1:
+            raise Refused("several licences in one record")
+        patients, consents = tuple(self._patients), self._consents
+        return replace(
+            self._first or Facts(),
+            patient=patients[0] if patients else None,
+            others=patients[1:],
+            names=tuple(self._names | dict.fromkeys(word for name in names if (word := _word(name, "name")))),
+            licence=min(self._licences, default=""),
+            consent=False if False in consents else True if consents == {True} else None,
+        )
 
 
 def _word(value: Any, key: str) -> str:

@@ -1,11 +1,11 @@
 """FHIR R4: Communication and DocumentReference, with Patient and Consent of the same bundle.
 
 Communications of one thread (by ``partOf`` or ``inResponseTo``, else by ``encounter``) become one record in the order
-in which they were sent; a DocumentReference is a record of its own. ``Patient`` gives sex, language, age band and the
-name to look for, extensions give fields by the last part of their address; ``Consent`` says whether the patient's texts
-may be used; what refuses counts for other files too (:mod:`training.curate.formats.consents`). Other resources are not
-read, and neither are resources one a line (bulk export), as a ``Consent`` has to be read together with those that it is
-about.
+in which they were sent; a DocumentReference is a record of its own. What was not done, or was entered in error, is set
+aside. ``Patient`` gives sex, language, age band and the name to look for, extensions give fields by the last part of
+their address; ``Consent`` says whether the patient's texts may be used; what refuses counts for other files too
+(:mod:`training.curate.formats.consents`). Other resources are not read, and neither are resources one a line (bulk
+export), as a ``Consent`` has to be read together with those that it is about.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from training.curate.formats.contract import Draft, Refused, SourceRule
+from training.curate.formats.contract import Draft, Facts, Refused, SourceRule
 from training.curate.formats.encoding import decoded
-from training.curate.formats.facts import facts, iso_date, yes_or_no
+from training.curate.formats.facts import Gathered, facts, iso_date, yes_or_no
 from training.curate.formats.json_text import loaded
 from training.curate.formats.reading import Fault, SourceFile, shown
 from training.curate.formats.speech import labels_turns, merged, speaker
@@ -30,6 +31,7 @@ _MOST_BYTES = 2_000_000
 """Decoded bytes of one attachment."""
 ONE_A_LINE = "FHIR resources one a line are not read: put them into a Bundle"
 """The reason why they are set aside."""
+_WITHDRAWN = ("entered-in-error", "not-done")
 _PLAIN_TYPES = ("text/plain", "text/markdown", "")
 _EXTENSIONS = {"us-core-race": "race", "us-core-ethnicity": "ethnicity", "us-core-birthsex": "birth_sex"}
 
@@ -96,14 +98,16 @@ def drafts(resources: Iterable[Placed], rule: SourceRule) -> Iterator[Draft | Fa
                 consents.append(resource)
                 if not permits(resource) and not _names_somebody(resource.get("patient")):
                     yield Fault(place, "a Consent that refuses and names no patient", raw=shown(str(resource)))
-            case "Communication":
-                messages.append((place, resource))
-            case "DocumentReference":
-                documents.append((place, resource))
+            case "Communication" | "DocumentReference" as kind:
+                (messages if kind == "Communication" else documents).append((place, resource))
+                if _withdrawn(resource):
+                    yield Fault(place, "entered in error, or not done", raw=shown(str(resource)))
     agreed = _consents(consents)
-    pieces = [(members[0][0], thread, members) for thread, members in _threads(messages).items()]
-    pieces += [(place, "", [(place, document)]) for place, document in documents]
-    for place, thread, members in sorted(pieces, key=lambda piece: piece[0]):
+    pieces = [*_threads(messages).items(), *(("", [document]) for document in documents)]
+    # Withdrawn ones are left out only now: answers to them belong to their thread.
+    valid = [(thread, [one for one in members if not _withdrawn(one[1])]) for thread, members in pieces]
+    for thread, members in sorted(filter(lambda piece: piece[1], valid), key=lambda piece: piece[1][0][0]):
+        place = members[0][0]
         try:
             yield _draft(place, thread, members, people, agreed, rule)
         except Refused as refused:
@@ -127,29 +131,56 @@ def _draft(
     agreed: Mapping[str, bool],
     rule: SourceRule,
 ) -> Draft:
-    ordered = [member[1] for member in sorted(members, key=lambda member: (_text(member[1], "sent"), member[0]))]
+    ordered = [member[1] for member in sorted(members, key=lambda member: (_sent(member[1]), member[0]))]
     first = ordered[0]
-    subject = _reference(first.get("subject"))
-    patient = people.get(subject, _Patient(subject, _bare(subject), (), "", {}))
     if first["resourceType"] == "Communication":
         turns, names = _said(ordered, rule)
     else:
         turns, names = _document(first, rule)
     if not turns:
         raise Refused("a FHIR resource without text")
+    told = Gathered()
+    whose = next(filter(None, (_reference(one.get("subject")) for one in ordered)), "")
+    known: dict[str, None] = {}
+    for one in ordered:
+        subject = _reference(one.get("subject")) or whose
+        patient = people.get(subject, _Patient(subject, _bare(subject), (), "", {}))
+        known[subject] = None
+        told.add(_facts(one, thread, patient, agreed.get(subject), rule))
+    called = [name for subject in known if subject in people for name in people[subject].names]
+    return Draft(place, turns, told.facts([*called, *names]))
+
+
+def _facts(resource: Resource, thread: str, patient: _Patient, agreed: bool | None, rule: SourceRule) -> Facts:
+    """What one resource tells of its thread; ``agreed`` is what the patient's Consent says."""
     get: dict[str, Any] = {
         "groups": {name: value for name, value in patient.groups.items() if name != "language"},
-        "topic": _concept(first.get("topic")),
+        "topic": _concept(resource.get("topic")),
         "language": patient.groups.get("language", ""),
-        **_extensions(first),
+        **_extensions(resource),
         rule.key("patient"): patient.number,
         rule.key("conversation"): _bare(thread),
-        rule.key("date"): _text(first, "sent") or _text(first, "date"),
+        rule.key("date"): _text(resource, "sent") or _text(resource, "date"),
         rule.key("birth_date"): patient.birth,
     }
-    agreements = {yes_or_no(get.get(rule.key("consent"))), agreed.get(subject)}
+    agreements = {yes_or_no(get.get(rule.key("consent"))), agreed}
     get[rule.key("consent")] = False if False in agreements else True if True in agreements else None
-    return Draft(place, turns, facts(get, rule, [*patient.names, *names]))
+    return facts(get, rule)
+
+
+def _withdrawn(resource: Resource) -> bool:
+    return any(_text(resource, key) in _WITHDRAWN for key in ("status", "docStatus"))
+
+
+def _sent(resource: Resource) -> datetime:
+    """When a message was sent; before all others where that is not told. A time without a zone is taken for UTC."""
+    text = _text(resource, "sent").strip()
+    try:
+        # A year or a month alone is its first day.
+        moment = datetime.fromisoformat(f"{text}-01-01"[:10] if len(text) in (4, 7) else text)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _extensions(resource: Resource) -> dict[str, Any]:

@@ -62,27 +62,41 @@ def labelled(line: str, rule: SourceRule) -> tuple[Speaker, str, str] | None:
     return (*found, match["text"].strip()) if match and found else None
 
 
+class Strangers:
+    """Labels of no known speaker. One that comes again is no chance: whose words follow it is then not known."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def see(self, line: str) -> None:
+        """Look at a line in front of which no known speaker stands."""
+        if (match := _LABEL.match(line.strip())) and match["label"][0].isupper():
+            self._seen[match["label"]] += 1
+
+    def refuse(self) -> None:
+        """Raises Refused where a label has come again."""
+        if repeated := [label for label, count in self._seen.items() if count > 1]:
+            raise Refused("unknown speaker", ", ".join(repeated))
+
+
 def labels_turns(lines: Sequence[str], rule: SourceRule) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
     """Turns, and names that stood in labels. A line without a label goes on with the turn before it.
 
-    Raises Refused where nobody is labelled, or a label comes again that is no known speaker: whose words follow it is
-    then not known.
+    Raises Refused where nobody is labelled, or a label comes again that is no known speaker.
     """
     said: list[tuple[Speaker, list[str]]] = []
     names: list[str] = []
-    strangers: Counter[str] = Counter()
+    strangers = Strangers()
     for line in filter(str.strip, lines):
         if found := labelled(line, rule):
             side, name, words = found
             names += [name] if name else []
             said.append((side, [words]))
             continue
-        if (match := _LABEL.match(line.strip())) and match["label"][0].isupper():
-            strangers[match["label"]] += 1
+        strangers.see(line)
         if said:
             said[-1][1].append(line.strip())
-    if repeated := [label for label, count in strangers.items() if count > 1]:
-        raise Refused("unknown speaker", ", ".join(repeated))
+    strangers.refuse()
     if not said:
         raise Refused("no speaker labels")
     return merged((side, "\n".join(words)) for side, words in said), tuple(dict.fromkeys(names))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from training.curate.formats.contract import Draft, Refused, SourceRule
-from training.curate.formats.facts import facts
+from training.curate.formats.facts import Gathered, facts
 from training.curate.formats.reading import TOO_LONG, Fault, Line, SourceFile, shown
 from training.curate.formats.speech import listed_turns, spoken
 
@@ -131,13 +131,18 @@ def _single(row: _Row, header: list[str], rule: SourceRule) -> Draft | Fault:
 
 @dataclass(slots=True)
 class _Call:
-    """Neighbouring rows of one conversation: the first one, and what was said in each."""
+    """Neighbouring rows of one conversation: the first one, and what each says and tells."""
 
     first: _Row
+    told: Gathered = field(default_factory=Gathered)
     said: list[dict[str, Any]] = field(default_factory=list)
     characters: int = 0
     repaired: bool = False
-    broken: str = ""
+    broken: Refused | None = None
+
+    def breaks(self, refused: Refused) -> None:
+        """The call is no record any more, for the first such reason."""
+        self.broken = self.broken or refused
 
 
 def _by_conversation(
@@ -156,30 +161,41 @@ def _by_conversation(
         conversation = row.cells[column].strip()
         if call is None or not conversation or conversation != call.first.cells[column].strip():
             if call:
-                yield _together(call, header, rule)
+                yield _together(call, rule)
             call = _Call(row)
         elif gap or len(call.said) >= _MOST_ROWS:
-            call.broken = call.broken or "a row inside the conversation cannot be read"
+            call.breaks(Refused("a row inside the conversation cannot be read"))
         gap = False
-        call.characters += sum(len(row.cells[index]) for index in spoken_in)
-        if call.characters > most_characters:
-            call.broken = call.broken or TOO_LONG
-        if not call.broken:
-            call.said.append({header[index]: row.cells[index] for index in spoken_in})
-            call.repaired |= row.repaired
+        _take_in(call, row, header, spoken_in, most_characters, rule)
     if call:
-        yield _together(call, header, rule)
+        yield _together(call, rule)
 
 
-def _together(call: _Call, header: list[str], rule: SourceRule) -> Draft | Fault:
+def _take_in(
+    call: _Call, row: _Row, header: list[str], spoken_in: list[int], most_characters: int, rule: SourceRule
+) -> None:
+    """The next row of a call; nothing is held of one that is broken."""
+    call.characters += sum(len(row.cells[index]) for index in spoken_in)
+    if call.characters > most_characters:
+        call.breaks(Refused(TOO_LONG))
+    if call.broken:
+        return
+    call.said.append({header[index]: row.cells[index] for index in spoken_in})
+    call.repaired |= row.repaired
+    try:
+        call.told.add(facts(dict(zip(header, row.cells, strict=True)), rule))
+    except Refused as refused:
+        call.breaks(refused)
+
+
+def _together(call: _Call, rule: SourceRule) -> Draft | Fault:
     first = call.first
     try:
         if call.broken:
-            raise Refused(call.broken)
+            raise call.broken
         turns, names = listed_turns(call.said, rule)
         if not turns:
             raise Refused("no text")
-        told = facts(dict(zip(header, first.cells, strict=True)), rule, names)
-        return Draft(first.place, turns, told, call.repaired)
+        return Draft(first.place, turns, call.told.facts(names), call.repaired)
     except Refused as refused:
         return Fault(first.line, refused.reason, refused.detail, shown(" | ".join(first.cells)))

@@ -5,18 +5,22 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from training.curate.formats.contract import Draft, Refused, SourceRule
 from training.curate.formats.facts import facts
 from training.curate.formats.reading import TOO_LONG, Fault, Line, SourceFile, shown
-from training.curate.formats.speech import labelled, merged, speaker
+from training.curate.formats.speech import Strangers, labelled, merged, speaker
 from training.curate.records import Speaker, Turn
 
 _TIMES = re.compile(r"\s*(?:\d+:)?\d\d:\d\d[.,]\d{3}\s+-->\s+(?:\d+:)?\d\d:\d\d[.,]\d{3}(?:\s.*)?\Z")
 # A tag ends before the next one begins, so that unclosed ones are not each read to the end of the text.
 _VOICE = re.compile(r"<v(?:\.[^ \t<>]+)?[ \t]+(?P<who>[^<>]+)>")
+_END = re.compile(r"</v[^<>]*>")
 _TAG = re.compile(r"</?[a-z0-9:.][^<>]*>|</[^<>]*>", re.IGNORECASE)
 _FACT = re.compile(r"\s*(?P<key>[^\W\d_][\w .\-/]{0,40}?)\s{0,9}:\s*(?P<value>.+)\Z")
+_DASH = re.compile(r"\A[-–—]\s+")
+"""In front of each of several people in one cue."""
 _MOST_LINES = 20_000
 
 
@@ -42,19 +46,16 @@ def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
         if not lines or not lines[0].text.startswith("WEBVTT"):
             raise Refused("no WEBVTT header")
         get: dict[str, str] = {}
-        said: list[tuple[Speaker, str]] = []
-        names: list[str] = []
+        talk = _Talk(rule)
         for block in _blocks(lines):
             if block[0].startswith(("NOTE", "WEBVTT")):
                 get |= {m["key"]: m["value"] for text in block if (m := _FACT.match(text.removeprefix("NOTE")))}
             elif not block[0].startswith(("STYLE", "REGION")):
-                side, name, words = _cue(block, said, rule)
-                said.append((side, words))
-                names += [name] if name else []
-        turns: tuple[Turn, ...] = merged(said)
+                talk.cue(block)
+        turns = talk.turns()
         if not turns:
             raise Refused("no text")
-        yield Draft(1, turns, facts(get, rule, dict.fromkeys(names)), any(line.repaired for line in lines))
+        yield Draft(1, turns, facts(get, rule, dict.fromkeys(talk.names)), any(line.repaired for line in lines))
     except Refused as refused:
         yield Fault(0, refused.reason, refused.detail, shown("\n".join(line.text for line in lines)))
 
@@ -69,25 +70,57 @@ def _blocks(lines: list[Line]) -> Iterator[list[str]]:
             block = []
 
 
-def _cue(block: list[str], said: list[tuple[Speaker, str]], rule: SourceRule) -> tuple[Speaker, str, str]:
-    """Side, name and words of a cue; one without a speaker goes on with the speaker before. Raises Refused."""
-    times = next((index for index, text in enumerate(block[:2]) if _TIMES.match(text)), None)
-    if times is None:
-        raise Refused("a cue without times")
-    spoken = " ".join(block[times + 1 :])
-    if not spoken.strip():
-        raise Refused("the file ends inside a cue" if times + 1 == len(block) else "an empty cue")
-    if voice := _VOICE.search(spoken):
-        found = speaker(voice["who"], rule)
-        if found is None:
-            raise Refused("unknown speaker", voice["who"][:80])
-        return *found, _plain(spoken)
-    plain = _plain(spoken)
-    if parts := labelled(plain, rule):
-        return parts
-    if not said:
-        raise Refused("no speaker labels")
-    return said[-1][0], "", plain
+@dataclass(slots=True)
+class _Talk:
+    """What was said, cue by cue. All of its methods raise Refused."""
+
+    rule: SourceRule
+    names: list[str] = field(default_factory=list)
+    _said: list[tuple[Speaker, str]] = field(default_factory=list)
+    _strangers: Strangers = field(default_factory=Strangers)
+
+    def cue(self, block: list[str]) -> None:
+        """Take in a cue. A voice tag or a label begins another's words; what follows neither goes on with the words
+        before it.
+        """
+        times = next((index for index, text in enumerate(block[:2]) if _TIMES.match(text)), None)
+        if times is None:
+            raise Refused("a cue without times")
+        spoken = "\n".join(block[times + 1 :])
+        if not spoken.strip():
+            raise Refused("the file ends inside a cue" if times + 1 == len(block) else "an empty cue")
+        before, *voices = _VOICE.split(spoken)
+        self._lines(before)
+        for who, words in zip(voices[::2], voices[1::2], strict=True):
+            found = speaker(who, self.rule)
+            if found is None:
+                raise Refused("unknown speaker", who[:80])
+            inside, *after = _END.split(words, maxsplit=1)
+            first, _, others = _TAG.sub("", inside).partition("\n")
+            self._add(*found, _plain(first))
+            self._lines(others, of_voice=True)
+            self._lines("".join(after))
+
+    def _lines(self, text: str, *, of_voice: bool = False) -> None:
+        for line in filter(None, map(_plain, _TAG.sub("", text).split("\n"))):
+            undashed = _DASH.sub("", line)
+            if found := labelled(undashed, self.rule):
+                self._add(*found)
+                continue
+            if not self._said:
+                raise Refused("no speaker labels")
+            if not of_voice:
+                self._strangers.see(undashed)
+            self._add(self._said[-1][0], "", line)
+
+    def _add(self, side: Speaker, name: str, words: str) -> None:
+        self._said.append((side, words))
+        self.names += [name] if name else []
+
+    def turns(self) -> tuple[Turn, ...]:
+        """Neighbouring words of one side are one turn."""
+        self._strangers.refuse()
+        return merged(self._said)
 
 
 def _plain(text: str) -> str:

@@ -127,6 +127,22 @@ def test_a_folder_in_the_place_of_the_link_is_refused(tmp_path: Path) -> None:
     assert forget_fails(file, r"current: .*current is there and no link; name another place") == ""
 
 
+@pytest.mark.parametrize("name", ["work", "w4[a]"])
+def test_forgetting_looks_into_our_folders_and_no_others(tmp_path: Path, name: str) -> None:
+    file = with_a_version(tmp_path)
+    file.write_text(file.read_text().replace(f"work: {tmp_path / 'work'}\n", f"work: '{tmp_path / name}'\n"))
+    ours = [tmp_path / folder / ".01-ingest.part" for folder in (name, f"{name}-shard-1-of-4")]
+    theirs = [tmp_path / folder / ".draft.part" for folder in (f"{name}notes", f"{name}-shard-1-of-4.old", "w4a")]
+    for folder in (*ours, *theirs):
+        folder.mkdir(parents=True)
+    (version,) = find_versions(tmp_path / "versions").values()
+    said = say("data", "forget", file, version, "--patient", "P1")
+    assert [folder for folder in ours if f"had left it: {folder}" in said.replace("\n", "")] == ours
+    assert not any(folder.exists() for folder in ours)
+    assert all(folder.exists() for folder in theirs)
+    assert not any((folder.parent / ".lock").exists() for folder in theirs)
+
+
 def test_a_link_that_leads_to_itself_is_no_version(path: Path, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(ConfigurationError, match="is no version of this config"):

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from app.errors import ConfigurationError
+from training.config_file import read_fields
 from training.curate.config import CurateConfig, load_config
 from training.curate.deidentify import Options as Deidentify
 from training.curate.formats.contract import FIELDS, SourceRule
@@ -76,6 +77,40 @@ def test_every_field_and_format_is_documented() -> None:
 )
 def test_a_fault_names_its_field(tmp_path: Path, change: dict[str, object], said: str) -> None:
     assert said in fault(tmp_path, **change)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: a\nseed: 2026-13-45\n", "no such number or date; put it between quotes.*line 2"),
+        (f"seed: {'9' * 5000}\n", "no such number or date"),
+        ("x: " + "[" * 3000, "cannot be read: nested too deeply"),
+        ('x: !!int ""\n', "no such number or date"),
+        ("x: !!bool maybe\n", "no such number or date"),
+        ("x: !!timestamp never\n", "no such number or date"),
+        ('name: a\nsources: "a\\0b"\n', "a character that is no text; remove it.*line 2"),
+        ('work: "w\\ud800"\n', "a character that is no text"),
+        ("name: a\nseed: 1\nname: b\n", "'name' is there twice; remove one.*line 3"),
+        ("ingest: {sources: [], sources: []}\n", "'sources' is there twice"),
+    ],
+)
+def test_a_value_that_is_none_is_said_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "curate.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=f"(?s){said}"):
+        load_config(path)
+
+
+def test_fields_may_be_merged_in_and_then_differ(tmp_path: Path) -> None:
+    path = tmp_path / "some.yaml"
+    path.write_text("one: &one {a: 1, b: 2}\ntwo: &two {<<: *one, b: 3}\nthree: {<<: [*one, *two], c: 4}\n")
+    assert read_fields(path)["three"] == {"a": 1, "b": 2, "c": 4}
+    assert read_fields(path)["two"] == {"a": 1, "b": 3}
+
+
+def test_a_link_that_leads_to_itself_is_no_end_of_the_command(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert "loop lies inside work" in fault(tmp_path, work=str(tmp_path / "loop"), versions=str(tmp_path / "loop"))
 
 
 def test_a_file_that_is_no_config(tmp_path: Path) -> None:

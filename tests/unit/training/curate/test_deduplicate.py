@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from app.contracts.site import load_site
+from app.errors import ConfigurationError
 from tests.unit.training.curate.edited_pairs import EDITS, Pair, call, edited, make, pairs
 from training.curate.copies import compare, parts
 from training.curate.deduplicate import CLUSTERS, Deduplicate, Found, Member, Options, find
@@ -65,6 +66,13 @@ def run(source: Path, out: Path, context: Context) -> dict[str, bytes]:
     out.mkdir()
     Deduplicate().run(source, out, context)
     return {path.name: path.read_bytes() for path in sorted(out.iterdir())}
+
+
+def test_two_records_of_one_id_are_refused(tmp_path: Path, context: Context) -> None:
+    one = faq()
+    source = write([one, one], tmp_path / "in")
+    with pytest.raises(ConfigurationError, match=f"two records have the id {one.id}; remove its folder"):
+        run(source, tmp_path / "out", context)
 
 
 @pytest.mark.parametrize("side", ["development", "held_out"])

@@ -16,15 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.contracts.adapters import AdapterManifest, write_json
+from app.contracts.site import load_site
 from app.errors import ConfigurationError
 from tests.unit.training.curate.chain_stages import full_disk, somebody_else
 from tests.unit.training.curate.version_files import DAY, SECRET, SIX, content, patient, provenance, record
 from training.curate.dataset import HUGGINGFACE, read_manifest, write_version
 from training.curate.forgetting import Forgotten, forget
+from training.curate.formats.contract import SourceRule
+from training.curate.ingest import QUARANTINE, Ingest, Options
 from training.curate.locks import alone
 from training.curate.publish import record_of
 from training.curate.records import read_records, record_line
-from training.curate.stages import RECORDS
+from training.curate.stages import RECORDS, Context
 from training.curate.tombstones import TOMBSTONES, forgotten
 from training.finetune.data import files_hash, load_dialogues
 
@@ -218,6 +221,31 @@ def test_every_version_that_still_holds_her_is_named_or_purged(dataset: Path, tm
     assert without.exists()
     assert done.folder is not None
     assert done.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.jsonl", '{"id": "C1", "patient": "MRN\u20663", "turns": [{"speaker": "Zorgon", "text": "hi"}]}\n'),
+        ("a.csv", "id,speaker,text,patient\nC1,Zorgon,hi,MRN3\n"),
+        ("a.jsonl", json.dumps({"id": "C1", "text": "Caller: " + "x" * 900, "patient": "MRN3"}) + "\n"),
+    ],
+)
+def test_what_was_set_aside_is_looked_into(dataset: Path, tmp_path: Path, name: str, data: str) -> None:
+    chosen = Options(sources=[SourceRule(files="*", kind="transcript")], max_record_characters=200)
+    sources, out = tmp_path / "sources", tmp_path / "work" / "01-ingest"
+    for folder in (sources, out):
+        folder.mkdir(parents=True)
+    (sources / name).write_text(data, encoding="utf-8")
+    Ingest().run(sources, out, Context(site=load_site(Path("demo")), articles=sources, options=chosen))
+    assert (out / RECORDS).read_bytes() == b""
+    done = erase(dataset, "MRN3", also=[tmp_path / "work"])
+    assert done.elsewhere == [out / QUARANTINE]
+    assert "knows this id" not in done.text()
+    for other in ("MRN", "RN3", "MRN33"):
+        done = erase(dataset, other, also=[tmp_path / "work"])
+        assert done.elsewhere == []
+        assert "No version and no work folder knows this id" in done.text()
 
 
 def killed(folder: Path, name: str) -> Path:

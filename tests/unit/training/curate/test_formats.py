@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.curate.formats import fhir, json_lines, labelled_text, tables, webvtt
-from training.curate.formats.contract import Draft, Format, SourceRule
+from training.curate.formats.contract import Draft, Facts, Format, SourceRule
 from training.curate.formats.encoding import cleaned, decoded, undone
 from training.curate.formats.facts import age_band, iso_date, yes_or_no
 from training.curate.formats.reading import Fault, Limits, Line, SourceFile
@@ -187,6 +187,34 @@ def test_csv_loses_no_turn_inside_a_conversation(tmp_path: Path) -> None:
     assert [item.facts.conversation for item in found if isinstance(item, Draft)] == ["C2"]
 
 
+ROWS = "id,speaker,text,patient,consent,licence,name\n"
+
+
+@pytest.mark.parametrize(
+    ("consents", "found"),
+    [(("yes", "no", "yes"), False), (("yes", "", "yes"), None), (("", "", ""), None), (("yes",) * 3, True)],
+)
+def test_a_row_that_refuses_refuses_for_its_conversation(
+    tmp_path: Path, consents: tuple[str, ...], found: bool | None
+) -> None:
+    rows = "".join(f"C1,Caller,hello,P1,{consent},own,\n" for consent in consents)
+    assert drafts(read(tmp_path, "a.csv", ROWS + rows))[0].facts.consent is found
+
+
+def test_what_any_row_of_a_conversation_tells_counts(tmp_path: Path) -> None:
+    rows = "C1,Nurse Kelly,one,,yes,own,\nC1,Caller,two,P1,yes,own,Ana Ruiz\nC1,Caller,three,P2,yes,own,\n"
+    facts = drafts(read(tmp_path, "a.csv", ROWS + rows))[0].facts
+    assert (facts.patient, facts.others, facts.names) == ("P1", ("P2",), ("Ana Ruiz", "Kelly"))
+    several = "C1,Caller,one,P1,yes,own,\nC1,Caller,two,P1,yes,theirs,\n"
+    assert faults(read(tmp_path, "b.csv", ROWS + several)) == [(2, "several licences in one record")]
+    none = "C1,Caller,one,P1,yes,own,\nC1,Caller,two,P1,yes,,\n"
+    assert drafts(read(tmp_path, "c.csv", ROWS + none))[0].facts.licence == ""
+    long = f"C1,Caller,one,P1,yes,own,\nC1,Caller,two,P1,yes,own,{'x' * 201}\nC2,Caller,hi,P1,yes,own,\n"
+    found = read(tmp_path, "d.csv", ROWS + long)
+    assert faults(found) == [(2, "a field is too long")]
+    assert [item.facts.conversation for item in found if isinstance(item, Draft)] == ["C2"]
+
+
 def test_csv_without_a_usable_header(tmp_path: Path) -> None:
     for header in ("a,b\n1,2\n", "text,text\nx,y\n"):
         assert faults(read(tmp_path, "a.csv", header)) == [(0, "no header that names the columns")]
@@ -256,6 +284,40 @@ def test_vtt_voices_and_facts(tmp_path: Path) -> None:
     draft = drafts(read(tmp_path, "a.vtt", VTT))[0]
     assert said(draft) == [("staff", "Good morning."), ("patient", "My knee hurts & swells.")]
     assert (draft.facts.conversation, draft.facts.groups, draft.facts.names) == ("C1", {"sex": "male"}, ("Kelly",))
+
+
+def cues(*texts: str) -> str:
+    return "WEBVTT\n\n" + "".join(f"00:01.000 --> 00:02.000\n{text}\n\n" for text in texts)
+
+
+@pytest.mark.parametrize(
+    "cue",
+    [
+        "<v Caller>Can I stay overnight?</v>\n<v Agent>One adult may stay.</v>",
+        "<v Caller>Can I stay overnight?\n<v.loud Agent>One adult may stay.",
+        "<v Caller>Can I stay overnight?</v><v Agent>One adult may stay.</v>",
+        "- Caller: Can I stay overnight?\n- Agent: One adult may stay.",
+        "<v Caller>Can I stay\novernight?</v>\nAgent: One adult may stay.",
+        "<i>Caller: Can I stay</i>\novernight?\n– <b>Agent: One adult\nmay stay.",
+    ],
+)
+def test_vtt_cues_of_several_people_are_taken_apart(tmp_path: Path, cue: str) -> None:
+    draft = drafts(read(tmp_path, "a.vtt", cues("<v Agent>Hello.", cue)))[0]
+    assert said(draft) == [
+        ("staff", "Hello."), ("patient", "Can I stay overnight?"), ("staff", "One adult may stay.")
+    ]  # fmt: skip
+
+
+def test_vtt_whose_speakers_are_not_known_is_refused(tmp_path: Path) -> None:
+    text = cues("Caller: hi", "Supervisor: I take this.", "Caller: thanks", "- Supervisor: Bye.")
+    assert faults(read(tmp_path, "a.vtt", text)) == [(0, "unknown speaker")]
+    assert faults(read(tmp_path, "b.vtt", cues("<v Caller>hi</v>\nMaria: one", "Maria: two"))) == [
+        (0, "unknown speaker")
+    ]
+    listed = cues("<v Caller>I take\nMedications: two", "<v Caller>And\nMedications: three", "Once: a word")
+    assert said(drafts(read(tmp_path, "c.vtt", listed))[0]) == [
+        ("patient", "I take Medications: two And Medications: three Once: a word")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -387,6 +449,54 @@ def test_fhir_threads_patients_and_consent(tmp_path: Path) -> None:
     assert facts.groups == {"sex": "female", "race": "white", "age_band": "90+"}
     assert facts.consent is True
     assert facts.names == ("Ana Maria Ruiz",)
+
+
+def test_fhir_messages_are_in_the_order_of_their_instants(tmp_path: Path) -> None:
+    times = ["2026-03-02T01:00:00+09:00", "2026-03-01T23:30:00-06:00", "2026-03-01T20:00:00Z", "2026-03", "", "soon"]
+    text = bundle(
+        *(message(f"m{n}", "Patient/p1", f"{n}", sent=sent, encounter={"reference": "Encounter/e"})
+          for n, sent in enumerate(times))
+    )  # fmt: skip
+    thread = drafts(read(tmp_path, "a.json", text))[0]
+    assert said(thread) == [("patient", "4 5 3 0 2 1")]
+
+
+def test_fhir_that_was_entered_in_error_or_not_done_is_set_aside(tmp_path: Path) -> None:
+    data = base64.b64encode(b"Caller: words").decode()
+    answers = {"inResponseTo": [{"reference": "Communication/m2"}]}
+    text = bundle(
+        message("m1", "Patient/p1", "One.", inResponseTo=[]),
+        message(
+            "m2", "Patient/p1", "Not hers.", status="entered-in-error", subject={"reference": "Patient/p2"},
+            inResponseTo=[{"reference": "Communication/m1"}],
+        ),
+        message("m3", "Patient/p1", "Two.", **answers),
+        message("m9", "Patient/p1", "Never sent.", status="not-done"),
+        document(data) | {"status": "entered-in-error"},
+        document(data) | {"status": "current", "docStatus": "entered-in-error"},
+    )  # fmt: skip
+    found = read(tmp_path, "a.json", text)
+    assert faults(found) == [(place, "entered in error, or not done") for place in (2, 4, 5, 6)]
+    [thread] = [item for item in found if isinstance(item, Draft)]
+    assert (said(thread), thread.facts.others) == ([("patient", "One. Two.")], ())
+
+
+def test_what_any_message_of_a_thread_tells_counts(tmp_path: Path) -> None:
+    def told(name: str, who: str, **extensions: str) -> dict[str, Any]:
+        items = [{"url": f"https://h.example/{key}", "valueString": value} for key, value in extensions.items()]
+        more = {"partOf": [{"reference": "Communication/root"}], "extension": items}
+        return message(name, "Patient/p1", name, **more) | {"subject": {"reference": who} if who else None}
+
+    def facts_of(*messages: dict[str, Any]) -> Facts:
+        agreed = {"resourceType": "Consent", "status": "active", "patient": {"reference": "Patient/p1"}}
+        return drafts(read(tmp_path, "a.json", bundle(PATIENT, agreed, *messages)))[0].facts
+
+    both = facts_of(told("m0", "Patient/p1"), told("m1", "Patient/p8"))
+    assert (both.patient, both.others, both.consent) == ("MRN-7", ("p8",), None)
+    nameless = facts_of(told("m0", ""), told("m1", "Patient/p1"))
+    assert (nameless.patient, nameless.others, nameless.consent) == ("MRN-7", (), True)
+    assert nameless.names == ("Ana Maria Ruiz",)
+    assert facts_of(told("m0", "Patient/p1"), told("m1", "Patient/p1", consent="no")).consent is False
 
 
 def test_fhir_transcripts_in_a_message_and_fields_in_extensions(tmp_path: Path) -> None:
@@ -527,6 +637,11 @@ def test_what_was_encoded_twice_comes_back(text: str) -> None:
 
 def test_cleaning_keeps_words_and_drops_what_is_no_text() -> None:
     assert cleaned("a\u00a0 b\r\n\r\n c\x07\ud800\ufeff") == ("a b\nc", True)
+    for (
+        hidden
+    ) in "\u2066\u2069\u061c\u180e\u2061\u2063\u206a\ufff9\u200b\u200e\u202e\u00ad\u034f\u3164\ufe0f\0\x08\x7f":
+        assert cleaned(f"M{hidden}aria 12{hidden}3-4{hidden}5") == ("Maria 123-45", True)
+    assert cleaned("M\U000e0001a\U000e0041ria") == ("Maria", True)
     assert cleaned("e\u0301") == ("é", False)
     assert cleaned("—" * 40 + "e\u0301") == ("—" * 40 + "é", False)
     assert cleaned("e" + "\u0301\u0316" * 500_000) == ("é" + "\u0316" * 15 + "\u0301" * 14, True)

@@ -19,8 +19,11 @@ from hypothesis import strategies as st
 
 from app.contracts.site import load_site
 from app.errors import ConfigurationError
+from tests.cost import seconds
 from tests.unit.training.curate.chain_stages import somebody_else
+from training.curate.formats.consents import Refusals
 from training.curate.formats.contract import FIELDS, SourceRule
+from training.curate.formats.reading import Limits, SourceFile
 from training.curate.ingest import NOBODYS, QUARANTINE, Ingest, Options, source_files
 from training.curate.records import Record, read_records
 from training.curate.shards import join_reports
@@ -331,6 +334,14 @@ def test_names_of_any_length_are_told_apart(sources: Path, tmp_path: Path) -> No
     assert len({record.id for record in read_records(tmp_path / "out" / RECORDS)}) == 2
 
 
+def test_names_that_are_no_text_are_told_apart_from_what_they_are_shown_as(sources: Path, tmp_path: Path) -> None:
+    for name in (b"calls/\xff.jsonl", rb"calls/\udcff.jsonl"):
+        (sources / os.fsdecode(name)).write_text(call("C1"))
+    assert [name for name, _, _ in source_files(sources, [])] == [r"calls/\\udcff.jsonl", r"calls/\udcff.jsonl"]
+    run(sources, tmp_path / "out")
+    assert len({record.id for record in read_records(tmp_path / "out" / RECORDS)}) == 2
+
+
 def test_too_many_groups_are_set_aside(sources: Path, tmp_path: Path) -> None:
     many = {f"column {number}": "x" for number in range(10_000)}
     write(sources, "calls/a.jsonl", call("C1", groups=many) + call("C2", groups=dict(list(many.items())[:50])))
@@ -370,6 +381,19 @@ def test_one_without_a_name_among_several_patients_is_set_aside(sources: Path, t
     run(sources, tmp_path / "out")
     assert left(tmp_path / "out") == [("P1", "C1"), ("P2", "C1")]
     assert [(item["line"], item["reason"]) for item in quarantine(tmp_path / "out")] == [(1, NOBODYS)]
+
+
+def test_a_record_that_names_several_patients_is_set_aside(sources: Path, tmp_path: Path) -> None:
+    head, two = "id,speaker,text,patient,consent\n", "C1,caller,hello,P1,yes\nC1,caller,secret of 8,P8,"
+    write(sources, "calls/a.csv", head + two + "yes\nC2,caller,hi,P1,yes\n")
+    write(sources, "calls/b.jsonl", call("C1", "whose?"))
+    report = run(sources, tmp_path / "out")
+    assert left(tmp_path / "out") == [("P1", "C2")]
+    assert [item["reason"] for item in quarantine(tmp_path / "out")] == [NOBODYS, NOBODYS]
+    write(sources, "calls/a.csv", head + two + "no\nC2,caller,hi,P1,yes\n")
+    report = run(sources, tmp_path / "again")
+    assert left(tmp_path / "again") == [("P1", "C2")]
+    assert report.counts["without_consent"] == 2
 
 
 ANA = {"resourceType": "Patient", "id": "p1", "identifier": [{"value": "MRN-1"}]}
@@ -415,6 +439,20 @@ def test_a_fhir_consent_that_refuses_counts_in_every_file(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["m.json", "z.json"])
+def test_a_fhir_consent_of_any_patient_of_a_thread_counts(sources: Path, tmp_path: Path, name: str) -> None:
+    root = {"partOf": [of("Communication/root")]}
+    thread = [SAYS | root | {"id": f"m{n}", "subject": of(f"Patient/{who}")} for n, who in enumerate((7, 8))]
+    refused = REFUSES | {"patient": of("Patient/8")}
+    write(sources, "calls/m.json", bundled(*thread, *([refused] if name == "m.json" else [])))
+    if name != "m.json":
+        write(sources, f"calls/{name}", bundled(refused))
+    write(sources, "calls/n.jsonl", call("root"))
+    report = run(sources, tmp_path / "out", rules=[RULES[1].model_copy(update={"consent": True})])
+    assert left(tmp_path / "out") == []
+    assert report.counts["without_consent"] == 2
+
+
 def test_a_fhir_consent_that_permits_counts_in_its_own_bundle_only(sources: Path, tmp_path: Path) -> None:
     write(sources, "calls/a.json", bundled(AGREES | {"patient": of("Patient/p1")}))
     write(sources, "calls/b.json", bundled(ANA, SAYS | {"subject": of("Patient/p1")}))
@@ -435,6 +473,21 @@ def test_ids_of_patients_do_not_stand_for_numbers_of_others(sources: Path, tmp_p
     write(sources, "calls/b.jsonl", "".join(call(f"C{n}", patient=str(n)) for n in range(1, 7)))
     run(sources, tmp_path / "out")
     assert [patient for patient, _ in left(tmp_path / "out")] == ["1", "4", "5", "6"]
+
+
+def test_a_chain_of_patients_who_share_identifiers_is_followed_in_linear_time(tmp_path: Path) -> None:
+    def read(patients: int) -> Refusals:
+        numbers = [[{"value": f"n{n}"}, {"value": f"n{n + 1}"}] for n in range(patients)]
+        people = [ANA | {"id": f"p{n}", "identifier": shared} for n, shared in enumerate(numbers)]
+        path = tmp_path / "a.json"
+        path.write_text(bundled(*people, REFUSES | {"patient": {"identifier": {"value": f"n{patients}"}}}))
+        refusals = Refusals()
+        refusals.read(SourceFile(path, path.name, Limits()), "fhir")
+        return refusals
+
+    known = read(20_000)
+    assert seconds(lambda: known.numbers(), most=2) < 2
+    assert known.numbers() == {f"n{n}" for n in range(20_001)} | {f"p{n}" for n in range(20_000)}
 
 
 def test_a_fhir_consent_that_refuses_for_nobody_is_set_aside(sources: Path, tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ def suspected(text: str) -> list[str]:
         ("My MRN is forty-four, seventy-one, twenty-three.", "forty-four, seventy-one, twenty-three"),
         ("(a@b)", "(a@b)"),
         ("write to jane@doe.example now", "jane@doe.example"),
+        ("I am M\u2066aria, hi", "M\u2066aria,"),
+        ("one\x0112\u206945\x01two", "12\u206945"),
     ],
 )  # fmt: skip
 def test_one_number_in_parts_is_suspected_whole(text: str, value: str) -> None:
@@ -105,7 +107,7 @@ def test_a_whole_phone_number_takes_nothing_with_it() -> None:
         "a@", "a", " @", "@", "1", "1 ", "1, ", "1-", "a-1", "A-", "A-1-", "\n", " ", ".", "a_", "x.", "a'", "de ",
         "Ab ", "one ", "uh, ", "i'm uh ", "car ", "lives at 1 ", "1 at a dot ", "i'm the only ", "123:",
         "my chart is 4:", "ssn starts with 1, ", "ssn starts with one then ", "jane dot ", "a at ", "works at and of ",
-        "123 and then ", "1/ ", "12 Ab ", "id is of my ", "<PERSON_1> ", "log in as ",
+        "123 and then ", "1/ ", "12 Ab ", "id is of my ", "<PERSON_1> ", "log in as ", "a\u2066", "\u2066 ",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("end", ["", "a", "%", " mg"])

@@ -6,6 +6,7 @@ import csv
 import stat
 from datetime import date
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from playwright.sync_api import Page, Request, expect
 from app.errors import ConfigurationError
 from tests.browser import axe_violations
 from tests.browser_fixtures import OpenPage
+from training.curate.locks import changing
 from training.curate.review import (
     COLUMNS,
     Decision,
@@ -154,7 +156,7 @@ def test_every_fault_is_named_by_its_line_and_then_nothing_is_imported(work: Pat
         import_decisions(path, work, tmp_path / "decisions.jsonl", on=DAY)
     said = str(caught.value)
     assert ":3: key '0123456789abcdef' was never asked" in said
-    assert ":4: verdict 'perhaps' is none of accept, reject, drop" in said
+    assert ":4: the verdict is none of accept, reject, drop" in said
     assert f":5: key '{item(1).key}' is decided twice, first on line 2" in said
     assert ":6: nobody is named as reviewer" in said
     assert said.endswith("Nothing was imported.")
@@ -192,8 +194,51 @@ def test_columns_and_cells_that_do_not_fit_are_refused(work: Path, tmp_path: Pat
 def test_lines_are_counted_right_behind_a_cell_with_line_breaks(work: Path, tmp_path: Path) -> None:
     path = tmp_path / "given.csv"
     path.write_text(f'key,excerpt,verdict\nk{item(1).key},"a\nb\nc",accept\nkffff,"x\ny",drop\n', encoding="utf-8")
-    with pytest.raises(ConfigurationError, match=":5: key 'ffff' was never asked"):
+    with pytest.raises(ConfigurationError, match=":5: what stands as key was never asked"):
         import_decisions(path, work, tmp_path / "d.jsonl", on=DAY, reviewer="Ana")
+
+
+def test_lines_are_counted_right_behind_empty_ones_and_no_cell_is_told(work: Path, tmp_path: Path) -> None:
+    path, decisions = tmp_path / "given.csv", tmp_path / "d.jsonl"
+    path.write_text(f"key,verdict\n\n\nkMRN00003,drop\nk{item(1).key},Zanele\nk{'f' * 100_000},drop\n")
+    with pytest.raises(ConfigurationError) as caught:
+        import_decisions(path, work, decisions, on=DAY, reviewer="Ana")
+    said = str(caught.value)
+    for line in (f"{path}:4: what stands as key was never", f"{path}:5: the verdict", f"{path}:6: what stands as key"):
+        assert line in said
+    assert "MRN" not in said
+    assert "zanele" not in said.lower()
+    assert len(said) < 1000
+    decisions.write_text("\n\n{}\n")
+    with pytest.raises(ConfigurationError, match=r"d\.jsonl:3: key"):
+        load_decisions(decisions)
+
+
+def test_folders_that_cannot_be_made_and_names_that_are_no_text(work: Path, tmp_path: Path) -> None:
+    file = tmp_path / "afile"
+    file.touch()
+    filled = fill(export(work, tmp_path / "out", tmp_path / "d.jsonl").csv, {0: "accept"}, reviewer="")
+    for out in (file, file / "x"):
+        with pytest.raises(ConfigurationError, match="cannot be written"):
+            export(work, out, tmp_path / "d.jsonl")
+    with pytest.raises(ConfigurationError, match="afile cannot be written: File exists; make its folder"):
+        import_decisions(filled, work, file / "d.jsonl", on=DAY, reviewer="Ana")
+    with pytest.raises(ConfigurationError, match="name is no UTF-8 text"):
+        import_decisions(filled, work, tmp_path / "d.jsonl", on=DAY, reviewer="A\udcff")
+
+
+def test_who_imports_waits_for_who_imports_already(work: Path, tmp_path: Path) -> None:
+    decisions = tmp_path / "d.jsonl"
+    exported = export(work, tmp_path / "out", decisions).csv
+    waiting = Thread(target=import_decisions, args=(fill(exported, {0: "accept"}), work, decisions), kwargs={"on": DAY})
+    other = Decision(key="0" * 16, verdict="drop", reviewer="Bo", date=DAY)
+    with changing(decisions):
+        waiting.start()
+        waiting.join(timeout=0.5)
+        assert not decisions.exists()
+        save_decisions({other.key: other}, decisions)
+    waiting.join()
+    assert load_decisions(decisions).keys() == {other.key, item(1).key}
 
 
 @pytest.mark.parametrize(
