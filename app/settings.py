@@ -46,6 +46,11 @@ class Settings(BaseSettings):
         str(_ROOT / "demo" / "model"), description="path or hub id of the base model that the engine serves"
     )
     adapters: Path = Field(_ROOT / "demo" / "adapters", description="folder of adapters to register at start")
+    gate_thresholds: str = Field(
+        "",
+        pattern=r"^([0-9a-f]{64})?$",
+        description="SHA-256 of your own rules of the gate; only what they passed is promoted; empty: the shipped ones",
+    )
     engine: Literal["auto", "external", "off"] = Field(
         "auto", description="auto starts vLLM itself; external uses engine_url; off answers without a model"
     )
@@ -87,11 +92,13 @@ class Settings(BaseSettings):
                 raise ValueError(
                     "set BEDSIDE_DEMO_ACCOUNTS=false in production and create accounts with `bedside users add`"
                 )
-            if self.public_url and not self.public_url.startswith("https://"):
-                raise ValueError("BEDSIDE_PUBLIC_URL must start with https:// in production")
             if self.key_file is None:
                 raise ValueError(
                     "set BEDSIDE_KEY_FILE in production and keep a copy of the file apart from the database"
+                )
+            if not self.public_url.startswith("https://"):
+                raise ValueError(
+                    "set BEDSIDE_PUBLIC_URL in production to the address of the service, which must start with https://"
                 )
         return self
 

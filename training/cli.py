@@ -5,6 +5,7 @@ Heavy libraries are imported inside the commands, so that a wrong setting is ans
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -244,7 +245,7 @@ def encoder_retrieve(
     public: Annotated[
         int, typer.Option(min=0, help="So many public questions an epoch, if there is a folder.")
     ] = 1_200,
-    epochs: Annotated[int, typer.Option(min=1, help="Times that all questions are seen.")] = 3,
+    epochs: Annotated[int, typer.Option(min=1, help="Times that the whole articles are seen.")] = 2,
     cache: Cache = CACHE,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
 ) -> None:
@@ -314,12 +315,15 @@ def encoder_names_evaluate(
     typer.echo(measure(weights, chosen, cache))
 
 
-def main() -> None:
-    """Entry point: errors that we raise on purpose become one line and exit status 1."""
+def main(run: Callable[[], object] = cli) -> None:
+    """Entry point: errors that we raise on purpose, and those of the disk, become one line and exit status 1."""
     try:
-        cli()
+        run()
     except BedsideError as error:
         typer.echo(f"error: {error}", err=True)
+        raise SystemExit(1) from None
+    except OSError as error:
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         raise SystemExit(1) from None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -65,6 +65,7 @@ class AdaptersService:
     """``engines`` are all replicas by address; a command that changes what is served talks to each of them directly.
 
     ``base_config`` is the base model's config.json, ``base_sha256`` the digest of its weights; None for a hub model.
+    A gate report counts that was made by the rules of ``thresholds_sha256``, under the bundle of ``policy_hash``.
     What changes is audited in the transaction of the change, whoever asked for it: admin, command line or first start.
     """
 
@@ -78,9 +79,12 @@ class AdaptersService:
         base_config: Mapping[str, Any] | None,
         base_sha256: str | None,
         max_rank: int,
+        policy_hash: Callable[[], str],
+        thresholds_sha256: str,
     ) -> None:
         self._database, self._store, self._engines, self._audit = database, store, engines, audit
         self._base_config, self._base_sha256, self._max_rank = base_config, base_sha256, max_rank
+        self._policy_hash, self._thresholds_sha256 = policy_hash, thresholds_sha256
         self._log = logger("adapters")
         self._left_out: set[str] = set()
         self._task: asyncio.Task[None] | None = None
@@ -143,6 +147,29 @@ class AdaptersService:
         if (reason := self._foreign(row.manifest)) is not None:
             raise NotPromotable(f"{row.version} cannot be served: {reason}")
 
+    def _refuse_ungated(self, row: AdapterRow, report: GateReport | None) -> None:
+        if report is None:
+            raise NotPromotable(f"{row.version} has no gate report: run `bedside-train gate` and add it again")
+        if report.adapter_sha256 != row.content_sha256:
+            raise NotPromotable(f"the gate report of {row.version} is for other weights")
+        if report.verdict != "pass":
+            failed = ", ".join(rule.name for rule in report.rules if not rule.passed) or "see the report"
+            raise NotPromotable(f"the gate says {report.verdict} for {row.version}: {failed}")
+        if (reason := self._gated_otherwise(report)) is not None:
+            raise NotPromotable(f"{row.version} was gated {reason}: gate it again and add it again")
+
+    def _gated_otherwise(self, report: GateReport) -> str | None:
+        """What a passing report was made under that is not so here, or None."""
+        if report.prompt_version != PROMPT_VERSION:
+            return f"with prompt template {report.prompt_version}, here it is {PROMPT_VERSION}"
+        if report.missing:
+            return f"by an earlier version, whose report does not tell {', '.join(report.missing)}"
+        if report.policy_hash != (ours := self._policy_hash()):
+            return f"under the policy bundle {report.policy_hash[:12]}, here {ours[:12]} is in force"
+        if report.thresholds_sha256 != self._thresholds_sha256:
+            return f"by other rules than those of {self._thresholds_sha256[:12]} (BEDSIDE_GATE_THRESHOLDS)"
+        return None
+
     def _servable(self, row: AdapterRow) -> bool:
         """Whether a replica may load it; the log says once that the base model serves instead."""
         if self._foreign(row.manifest) is None:
@@ -163,32 +190,30 @@ class AdaptersService:
     async def promote(self, version: str, actor: str, expected_epoch: int | None = None) -> Live:
         """Make a version live on every replica, then move the pointer.
 
-        Raises NotFound, NotPromotable (no passing gate report, another base model or prompt template), AdapterInvalid
-        (changed files, or an engine that cannot load them), VersionConflict (somebody else promoted meanwhile) or
-        EngineError; the pointer is unchanged then.
+        Raises NotFound, NotPromotable (no passing gate report, one by other rules or under another policy bundle,
+        another base model or prompt template), AdapterInvalid (changed files, or an engine that cannot load them),
+        VersionConflict (somebody else promoted meanwhile) or EngineError; the pointer is unchanged then.
         """
-        before = await self.live()
-        if expected_epoch is not None and expected_epoch != before.epoch:
-            raise VersionConflict("the live adapter was changed by somebody else; look again before promoting")
+        before = await self._expected(expected_epoch)
         async with self._database.session() as session:
             found = await repository.get(session, version)
         if found is None:
             raise NotFound(f"no adapter {version} is registered")
         row, report = found
-        _refuse_ungated(
-            version, row.content_sha256, None if report is None else GateReport.model_validate(report.report)
-        )
+        self._refuse_ungated(row, None if report is None else GateReport.model_validate(report.report))
         self._refuse_foreign(row)
         await asyncio.to_thread(self._store.verify, row.content_sha256)
         await self._bring_up(version, row.path, keep={before.version, before.previous})
         return await self._move(version, before, actor, "adapter.promote")
 
-    async def rollback(self, actor: str) -> Live:
+    async def rollback(self, actor: str, expected_epoch: int | None = None) -> Live:
         """Give patients the previous version again (or the base model, if there was none).
 
-        Raises NotPromotable, AdapterInvalid, VersionConflict or EngineError.
+        It passed the gate when it was promoted; rules and policy bundle may be others since, but where its newest
+        report says that it fails, patients do not get it again. Raises NotPromotable, AdapterInvalid (changed files),
+        VersionConflict (somebody else changed what is live, say by rolling back) or EngineError.
         """
-        before = await self.live()
+        before = await self._expected(expected_epoch)
         if before.epoch == 0:
             raise NotPromotable("nothing was promoted yet, so there is nothing to roll back to")
         if before.previous is not None:
@@ -196,14 +221,25 @@ class AdaptersService:
                 found = await repository.get(session, before.previous)
             if found is None:
                 raise NotFound(f"no adapter {before.previous} is registered")
-            self._refuse_foreign(found[0])
-            await self._bring_up(before.previous, found[0].path, keep={before.version, before.previous})
+            row, report = found
+            if report is not None and report.report.get("verdict") != "pass":
+                raise NotPromotable(f"the gate says since that {row.version} fails: promote another version")
+            self._refuse_foreign(row)
+            await asyncio.to_thread(self._store.verify, row.content_sha256)
+            await self._bring_up(row.version, row.path, keep={before.version, before.previous})
         return await self._move(before.previous, before, actor, "adapter.rollback")
+
+    async def _expected(self, epoch: int | None) -> Live:
+        """What is live. Raises VersionConflict if it is not of the ``epoch`` that the caller saw."""
+        live = await self.live()
+        if epoch is not None and epoch != live.epoch:
+            raise VersionConflict("the live adapter was changed by somebody else; look again before changing it")
+        return live
 
     async def _move(self, version: str | None, before: Live, actor: str, action: str) -> Live:
         async with self._database.session() as session:
             if not await repository.swap(session, CHANNEL, before.epoch, version, actor):
-                raise VersionConflict("the live adapter was changed by somebody else; look again before promoting")
+                raise VersionConflict("the live adapter was changed by somebody else; look again before changing it")
             await notify(session, CHANGED)
             await self._audit.append(session, actor, action, version or "base", {"epoch": before.epoch + 1})
         self._log.info("adapter pointer moved", adapter=version or "base", epoch=before.epoch + 1)
@@ -299,18 +335,6 @@ async def bring_up(engine: Engine, version: str, path: str) -> None:
             finished = True
     if not finished or not words.strip():
         raise EngineUnavailable(f"{version} gave no words to the canary prompt")
-
-
-def _refuse_ungated(version: str, sha256: str, report: GateReport | None) -> None:
-    if report is None:
-        raise NotPromotable(f"{version} has no gate report: run `bedside-train gate` and add it again")
-    if report.adapter_sha256 != sha256:
-        raise NotPromotable(f"the gate report of {version} is for other weights")
-    if report.verdict != "pass":
-        failed = ", ".join(rule.name for rule in report.rules if not rule.passed) or "see the report"
-        raise NotPromotable(f"the gate says {report.verdict} for {version}: {failed}")
-    if report.prompt_version != PROMPT_VERSION:
-        raise NotPromotable(f"{version} was gated with prompt template {report.prompt_version}; gate it again")
 
 
 def _live(row: Rollout) -> Live:

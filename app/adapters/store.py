@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from app.contracts.adapters import WEIGHT_FILES, AdapterManifest, GateReport, content_hash
+from app.contracts.adapters import GATE_REPORT, WEIGHT_FILES, AdapterManifest, GateReport, content_hash
 from app.errors import AdapterInvalid, StoreUnavailable
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -80,7 +80,7 @@ def read_manifest(folder: Path) -> AdapterManifest:
 
 def read_gate_report(folder: Path) -> GateReport | None:
     """``gate_report.json`` of a folder, or None if the gate has not run. Raises AdapterInvalid if it is broken."""
-    return _read(folder / "gate_report.json", GateReport)
+    return _read(folder / GATE_REPORT, GateReport)
 
 
 def _read(path: Path, model: type[Model]) -> Model | None:

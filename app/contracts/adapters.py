@@ -12,6 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 WEIGHT_FILES = ("adapter_config.json", "adapter_model.safetensors")
 """The files whose bytes are the adapter's identity."""
+GATE_REPORT = "gate_report.json"
+"""Name of the gate's report beside the weights."""
+SHIPPED_THRESHOLDS = "abc7e34e56645abb4bb69045a3223e5293dc6b1fa8fa4e5e68b0e2a70f764df1"
+"""SHA-256 of ``training/evaluation/thresholds.yaml``, by which the service knows a verdict of the shipped rules."""
 
 
 class AdapterManifest(BaseModel):
@@ -58,16 +62,39 @@ class GateRule(BaseModel):
     detail: str = ""
 
 
-class GateReport(BaseModel):
-    """``gate_report.json``: whether an adapter may reach patients, bound by hash to what was measured."""
+class GateConditions(BaseModel):
+    """What a verdict is about and what it was found under; hashes are SHA-256 (hex).
+
+    ``champion_sha256`` is the base model's where it is the champion, ``articles_sha256`` over the site's file and
+    articles, ``parts_sha256`` over what the service learnt (search, reranker, redaction), ``bounds`` over the limits
+    of the pipeline, ``report_sha256`` that of the content of ``report.json``, which clinicians sign. Those that may be
+    None are missing in reports of earlier versions.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    verdict: Literal["pass", "fail", "inconclusive"]
     adapter_sha256: str
     evaluation_sha256: str
     policy_hash: str
     prompt_version: str
+    thresholds_sha256: str | None = None
+    base_sha256: str | None = None
+    champion_sha256: str | None = None
+    articles_sha256: str | None = None
+    parts_sha256: str | None = None
+    bounds: str | None = None
+    report_sha256: str | None = None
+
+    @property
+    def missing(self) -> list[str]:
+        """Names of the conditions that nobody wrote down."""
+        return [name for name in GateConditions.model_fields if not getattr(self, name)]
+
+
+class GateReport(GateConditions):
+    """``gate_report.json``: whether an adapter may reach patients, bound by hash to what was measured."""
+
+    verdict: Literal["pass", "fail", "inconclusive"]
     created_at: datetime
     rules: list[GateRule]
 
@@ -82,6 +109,11 @@ def content_hash(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def as_json(model: BaseModel) -> str:
+    """A contract as stable, readable JSON (sorted keys, two spaces, trailing newline)."""
+    return json.dumps(model.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
+
+
 def write_json(model: BaseModel, path: Path) -> None:
-    """Write a contract as stable, readable JSON (sorted keys, two spaces, trailing newline)."""
-    path.write_text(json.dumps(model.model_dump(mode="json"), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    """Write a contract as JSON. Raises OSError."""
+    path.write_text(as_json(model), encoding="utf-8")

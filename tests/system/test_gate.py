@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -9,7 +10,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from app.engine.protocol import Engine
 from training.cli import cli
+from training.evaluation.evaluate import Plan
+from training.evaluation.gating import last_line, run_gate
+from training.evaluation.pipeline import Setup
+from training.evaluation.rules import load_policy
+from training.finetune.config import load_config
 from training.finetune.dialogues import build
 
 pytestmark = [
@@ -45,5 +52,14 @@ def test_a_trial_answers_probes_judges_and_writes_nothing_beside_the_weights(
     # Too few items bind nothing.
     assert {path.name: path.read_bytes() for path in adapter.iterdir()} == before
     # A second call asks nobody again.
-    again = CliRunner().invoke(cli, words)
-    assert again.output.strip().splitlines()[-1] == run.output.strip().splitlines()[-1]
+    policy, digest = load_policy()
+    plan = Plan(
+        adapter, None, Path("tests/data/evaluation"), tmp_path / "out", "demo/model", Path("demo"), tmp_path / "state",
+        setup=Setup(prompt_passages=1), limit=4,
+    )  # fmt: skip
+    again = asyncio.run(run_gate(plan, load_config(config), policy, digest, never))
+    assert last_line(again, adapter) == run.output.strip().splitlines()[-1]
+
+
+async def never() -> Engine:
+    raise AssertionError("the engine was asked for")

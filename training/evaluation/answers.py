@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from app.contracts.adapters import write_json
+from app.contracts.adapters import as_json
 from app.errors import ConfigurationError
+from training.files import write_text
 
 
 class Answered(BaseModel):
@@ -46,10 +48,11 @@ class Answered(BaseModel):
 
 
 class Identity(BaseModel):
-    """All that answers depend on: other values make another run. Hashes are SHA-256 (hex).
+    """What answers depend on: other values make another run. Hashes are SHA-256 (hex).
 
     ``adapter_sha256`` is None for the base model alone. ``articles_sha256`` is over the site's file and articles,
-    ``bounds`` over the limits of the pipeline.
+    ``parts_sha256`` over what the pipeline has learnt (search, reranker, reading of turns, redaction), ``bounds`` over
+    its limits. Its code is not among them: after an update of the service answer into another folder.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,6 +64,7 @@ class Identity(BaseModel):
     policy_hash: str
     prompt_version: str
     articles_sha256: str = ""
+    parts_sha256: str = ""
     bounds: str = ""
 
     @property
@@ -77,10 +81,8 @@ class Run(Identity):
 
 
 def write_run(run: Run, path: Path) -> None:
-    """Write a run as readable JSON; a stop in the middle leaves no half file."""
-    draft = path.with_suffix(".part")
-    write_json(run, draft)
-    draft.replace(path)
+    """Write a run as readable JSON; a stop in the middle leaves no half file. Raises ConfigurationError."""
+    write_text(path, as_json(run))
 
 
 def read_run(path: Path) -> Run:
@@ -94,22 +96,25 @@ def read_run(path: Path) -> Run:
 class Kept:
     """Answers of a run that is going on: one JSON line each, as soon as it is there, so that a stop loses none.
 
-    The file is named after the system and everything its answers depend on; answers of anything else are not seen.
+    The file is named after the system and what its answers depend on; answers of anything else are not seen. All
+    methods raise ConfigurationError where the file cannot be read or written.
     """
 
     def __init__(self, folder: Path, identity: Identity) -> None:
         self._path = folder / f"{identity.system}-{identity.key}.jsonl"
-        folder.mkdir(parents=True, exist_ok=True)
+        with self._on_disk():
+            folder.mkdir(parents=True, exist_ok=True)
 
     def read(self) -> dict[str, Answered]:
         """Answers by item. A last line that a stop cut off is dropped from the file."""
         found: dict[str, Answered] = {}
         if not self._path.exists():
             return found
-        data = self._path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        if whole != data:
-            self._path.write_bytes(whole)
+        with self._on_disk():
+            data = self._path.read_bytes()
+            whole = data[: data.rfind(b"\n") + 1]
+            if whole != data:
+                self._path.write_bytes(whole)
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
                 answered = Answered.model_validate_json(line)
@@ -122,10 +127,19 @@ class Kept:
 
     def add(self, answered: Answered) -> None:
         """Keep one more."""
-        with self._path.open("a", encoding="utf-8") as file:
+        with self._on_disk(), self._path.open("a", encoding="utf-8") as file:
             file.write(answered.model_dump_json() + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ConfigurationError(
+                f"{self._path} cannot be kept ({error.strerror}): make its folder writable, or make room on the disk"
+            ) from error
 
 
 def complete(identity: Identity, order: list[str], answers: Mapping[str, Answered]) -> Run:

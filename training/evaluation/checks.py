@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from training.evaluation.comparison import Compared, Context, compare, compare_metric, group_gaps
+from training.evaluation.facts import CASES
 from training.evaluation.results import RuleResult
 from training.evaluation.rules import (
     BoundRule,
@@ -22,13 +23,12 @@ from training.evaluation.rules import (
 from training.evaluation.statistics import (
     Estimate,
     Outcome,
-    Values,
     non_inferiority,
     share_at_most,
     share_interval,
     within,
 )
-from training.evaluation.table import Metric
+from training.evaluation.table import Metric, Unit, Value
 
 _NAMED = 5
 """So many items or pairs are named in a detail."""
@@ -75,27 +75,37 @@ def _fact(rule: FactRule, context: Context) -> RuleResult:
             f"{named}: {_yes(bool(value))}",
             candidate=float(value),
         )
-    holds = _holds(float(value), rule.min, rule.max)
-    return _result(
-        rule, named, bound, "pass" if holds else "fail", f"{named} is {float(value):.4g}", candidate=float(value)
-    )
+    outcome = "pass" if _holds(float(value), rule.min, rule.max) else "fail"
+    detail = f"{named} is {float(value):.4g}"
+    if rule.min_cases is not None:
+        cases = getattr(context.facts, CASES[rule.fact]) or 0
+        bound += f", in at least {rule.min_cases} cases"
+        detail += f" in {cases} cases"
+        if cases < rule.min_cases:
+            outcome, detail = "inconclusive", f"{detail}; {rule.min_cases} cases are needed"
+    return _result(rule, named, bound, outcome, detail, candidate=float(value))
 
 
 def _failures(rule: FailuresRule, context: Context) -> RuleResult:
     metrics = [context.table.metrics.get(name) for name in rule.metrics]
     named = " or ".join(rule.metrics)
     bound = f"at most {rule.max_failures} in at least {rule.min_cases} cases"
+    bound += " of each" if len(rule.metrics) > 1 else ""
     if None in metrics:
         return _unmeasured(rule, named, bound, context, *rule.metrics)
     found = [metric for metric in metrics if metric is not None]
-    cases, failed = _cases(found, [metric.candidate for metric in found], context)
-    _, before = _cases(found, [metric.champion for metric in found], context)
+    applies = {metric.name: len(_clusters(metric, context)) for metric in found}
+    least = min(applies, key=lambda name: applies[name])
+    cases = applies[least]
+    failed = _failed(found, [metric.candidate for metric in found])
+    before = _failed(found, [metric.champion for metric in found])
     events = len({context.clusters[place] for place in failed})
     outcome: Outcome = "pass" if cases >= rule.min_cases else "inconclusive"
     if events > rule.max_failures:
         outcome = "fail"
-    at_most = share_at_most(events, cases, 0.95)
+    at_most = share_at_most(min(events, cases), cases, 0.95)
     detail = f"{events} failures in {cases} cases, so at most {at_most:.2%} with 95 % confidence"
+    detail += f" ({least} has the fewest cases)" if len(found) > 1 else ""
     detail += _listed(" in", [context.table.items[place] for place in failed])
     if cases < rule.min_cases:
         detail += f"; {rule.min_cases} cases are needed"
@@ -110,12 +120,15 @@ def _failures(rule: FailuresRule, context: Context) -> RuleResult:
     return _inherited(made) if inherited else made
 
 
-def _cases(metrics: Sequence[Metric], columns: Sequence[Values], context: Context) -> tuple[int, list[int]]:
-    """How many clusters have an item to which a metric applies, and the places of the items that fail one."""
+def _clusters(metric: Metric, context: Context) -> set[int]:
+    """The clusters with an item to which the metric applies."""
+    return {cluster for cluster, value in zip(context.clusters, metric.candidate, strict=True) if value is not None}
+
+
+def _failed(metrics: Sequence[Metric], columns: Sequence[Sequence[Value]]) -> list[int]:
+    """The places of the items that fail one of the metrics."""
     verdicts = [metric.failed(values) for metric, values in zip(metrics, columns, strict=True)]
-    places = range(len(context.table.items))
-    applies = {context.clusters[place] for place in places if any(column[place] is not None for column in verdicts)}
-    return len(applies), [place for place in places if any(column[place] for column in verdicts)]
+    return [place for place, failed in enumerate(zip(*verdicts, strict=True)) if any(failed)]
 
 
 def _non_inferior(rule: NonInferiorRule, context: Context) -> RuleResult:
@@ -123,15 +136,16 @@ def _non_inferior(rule: NonInferiorRule, context: Context) -> RuleResult:
     policy = context.policy
     needed = rule.needed(policy.confidence)
     interval = f"{policy.confidence:.0%} interval of the difference"
-    bound = f"lower end of the {interval} > {-100 * rule.margin:g} points, on at least {needed} items"
+    unit = _unit(rule.metric, context)
+    bound = f"lower end of the {interval} > {_amount(-rule.margin, unit, 'g')}, on at least {needed} items"
     compared = None if metric is None else compare_metric(metric, context)
     if metric is None or compared is None:
         return _unmeasured(rule, rule.metric, bound, context, rule.metric)
     oriented = compared.difference if metric.better == "higher" else -compared.difference
     outcome = non_inferiority(oriented, rule.margin)
-    detail = _told(compared)
+    detail = _told(compared, rule.metric, context)
     if oriented.low < 0:
-        detail += f"; the candidate may be worse by {-100 * oriented.low:.1f} points"
+        detail += f"; the candidate may be worse by {_amount(-oriented.low, unit, '.1f')}"
     if short := _too_few(oriented, needed, policy):
         outcome = "inconclusive" if outcome == "pass" else outcome
         detail += f"; {short}"
@@ -146,7 +160,7 @@ def _bound(rule: BoundRule, context: Context) -> RuleResult:
     if compared is None:
         return _unmeasured(rule, rule.measured, bound, context, rule.metric or rule.labels)
     outcome: Outcome = "pass" if _holds(compared.candidate, rule.min, rule.max) else "fail"
-    detail = _told(compared)
+    detail = _told(compared, rule.metric, context)
     made = _result(rule, rule.measured, bound, outcome, detail, compared=compared)
     if compared.difference.n < rule.min_items:
         needed = f"{detail}; {rule.min_items} items are needed"
@@ -172,7 +186,7 @@ def _not_worse(rule: NotWorseRule, context: Context) -> RuleResult:
         return _unmeasured(rule, rule.measured, bound, context, rule.metric or rule.labels)
     adjusted = context.adjusted.get(rule.name, compared.p)
     outcome: Outcome = "fail" if adjusted <= alpha and not compared.better else "pass"
-    detail = f"{_told(compared)}; {compared.detail}p {compared.p:.2g}, after Holm {adjusted:.2g}"
+    detail = f"{_told(compared, rule.metric, context)}; {compared.detail}p {compared.p:.2g}, after Holm {adjusted:.2g}"
     if outcome == "pass" and (short := _too_few(compared.difference, rule.min_items, context.policy)):
         outcome = "inconclusive"
         detail += f"; {short}"
@@ -192,10 +206,13 @@ def _flips(rule: FlipsRule, context: Context) -> RuleResult:
     if not pairs:
         return _result(rule, named, bound, "inconclusive", "no counterfactual pair has two scored items")
     share = len(flipped) / pairs
-    low, high = share_interval(len(flipped), pairs, context.policy.confidence)
+    confidence = context.policy.confidence
+    low, high = share_interval(len(flipped), pairs, confidence)
     enough = pairs >= rule.min_pairs
     outcome: Outcome = "fail" if (share if enough else low) > rule.max else "pass" if enough else "inconclusive"
-    detail = f"{len(flipped)} of {pairs} pairs flip (the true share is {low:.1%} to {high:.1%})"
+    detail = (
+        f"{len(flipped)} of {pairs} pairs flip (the true share is {low:.1%} to {high:.1%} with {_percent(confidence)})"
+    )
     detail += _listed(":", flipped)
     if not enough:
         detail += f"; {rule.min_pairs} pairs are needed"
@@ -233,8 +250,9 @@ def _flipped(rule: FlipsRule, context: Context, *, champion: bool) -> tuple[list
 def _gap(rule: GapRule, context: Context) -> RuleResult:
     metric = context.table.metrics.get(rule.metric)
     named = rule.metric if rule.of == "candidate" else f"{rule.metric}, gain"
+    unit = _unit(rule.metric, context)
     interval = f"{context.policy.confidence:.0%} interval"
-    bound = f"{interval} within {100 * rule.margin:g} points, groups of at least {rule.min_items}"
+    bound = f"{interval} within {_amount(rule.margin, unit, 'g')}, groups of at least {rule.min_items}"
     absent = [name for name in rule.attributes if name not in context.table.groups]
     if metric is None or absent:
         return _unmeasured(rule, named, bound, context, *(absent if metric else [rule.metric]))
@@ -249,16 +267,16 @@ def _gap(rule: GapRule, context: Context) -> RuleResult:
             outcome = "inconclusive"
         judged.append((outcome, label, found))
     outcomes = {outcome for outcome, _, _ in judged}
-    undecided = bool(small) or not judged or "inconclusive" in outcomes
-    worst: Outcome = "inconclusive" if undecided and rule.undecided == "block" else "pass"
+    undecided = bool(small) or "inconclusive" in outcomes
+    worst: Outcome = "inconclusive" if not judged or (undecided and rule.undecided == "block") else "pass"
     if "fail" in outcomes:
         worst = "fail"
-    detail, widest = _groups_told(judged, small, rule)
+    detail, widest = _groups_told(judged, small, rule, unit)
     return _result(rule, named, bound, worst, detail, difference=widest)
 
 
 def _groups_told(
-    judged: Sequence[tuple[Outcome, str, Estimate]], small: Sequence[str], rule: GapRule
+    judged: Sequence[tuple[Outcome, str, Estimate]], small: Sequence[str], rule: GapRule, unit: Unit
 ) -> tuple[str, Estimate | None]:
     if not judged:
         return f"no group has {rule.min_items} items" + _listed(":", small), None
@@ -267,11 +285,11 @@ def _groups_told(
     told = []
     for outcome, words in (("fail", "too far from the others"), ("inconclusive", "undecided")):
         widest_first = sorted(judged, key=lambda made: -abs(made[2].value))
-        named = [f"{label} {_points(found)}" for result, label, found in widest_first if result == outcome]
+        named = [f"{label} {_span(found, unit)}" for result, label, found in widest_first if result == outcome]
         if named:
             told.append(f"{words}{_listed(':', named)}")
     if not told:
-        told.append(f"{len(judged)} groups, the widest gap {_points(widest)}")
+        told.append(f"{len(judged)} groups, the widest gap {_span(widest, unit)}")
     if small:
         told.append(f"fewer than {rule.min_items} items{_listed(':', small)}")
     return "; ".join(told), widest
@@ -297,7 +315,7 @@ def _reported(rule: ReportedRule, name: str, context: Context) -> RuleResult:
     if compared is None:
         made = _result(rule, name, "reported only", "pass", "not measured")
     else:
-        made = _result(rule, name, "reported only", "pass", _told(compared), compared=compared)
+        made = _result(rule, name, "reported only", "pass", _told(compared, name, context), compared=compared)
     return made.model_copy(update={"name": title})
 
 
@@ -344,18 +362,35 @@ def _too_few(difference: Estimate, needed: int, policy: Policy) -> str:
     return ""
 
 
-def _told(compared: Compared) -> str:
-    difference = compared.difference
+def _told(compared: Compared, metric: str, context: Context) -> str:
+    difference, unit = compared.difference, _unit(metric, context)
     return (
-        f"candidate {compared.candidate:.3f}, champion {compared.champion:.3f}, difference {_points(difference)} "
+        f"candidate {compared.candidate:.3f}, champion {compared.champion:.3f}, "
+        f"difference {_span(difference, unit, context.policy.confidence)} "
         f"on {difference.n} items of {difference.clusters} conversations"
     )
 
 
-def _points(estimate: Estimate) -> str:
-    if max(abs(estimate.low), abs(estimate.high)) > 1:  # seconds, grades: no share
-        return f"{estimate.value:+.2f} ({estimate.low:+.2f} to {estimate.high:+.2f})"
-    return f"{100 * estimate.value:+.1f} points ({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f})"
+def _unit(metric: str, context: Context) -> Unit:
+    """That of a metric; accuracy and macro-F1 of labels are shares."""
+    found = context.table.metrics.get(metric)
+    return "share" if found is None else found.unit
+
+
+def _amount(value: float, unit: Unit, form: str) -> str:
+    """A difference for people; of shares in points of 100."""
+    return f"{100 * value:{form}} points" if unit == "share" else f"{value:{form}} {unit}"
+
+
+def _span(estimate: Estimate, unit: Unit, confidence: float | None = None) -> str:
+    """A difference with its interval; ``confidence`` where nothing beside it says that of the interval."""
+    scale, form = (100, "+.1f") if unit == "share" else (1, "+.2f")
+    ends = f"{scale * estimate.low:{form}} to {scale * estimate.high:{form}}"
+    return f"{_amount(estimate.value, unit, form)} ({_percent(confidence) + ': ' if confidence else ''}{ends})"
+
+
+def _percent(confidence: float) -> str:
+    return f"{100 * confidence:g} % confidence"
 
 
 def _listed(before: str, names: Sequence[str]) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
 
+from app.contracts.adapters import GATE_REPORT, AdapterManifest, GateReport, content_hash
 from app.errors import ConfigurationError
+from training.evaluation.commands import ITEMS
+from training.evaluation.signoff import VALID_DAYS
 
 if TYPE_CHECKING:
     from training.evaluation.signoff import Subject, Verification
 
-ITEMS = Path(__file__).with_name("items")
-REPORT, SIGNERS = "report.json", Path("signers.yaml")
+SIGNERS = Path("signers.yaml")
 panel = typer.Typer(no_args_is_help=True, help="Clinicians compare answers without knowing whose they are.")
 signoff = typer.Typer(no_args_is_help=True, help="Two clinicians sign for an adapter that the gate has passed.")
 
@@ -88,11 +90,12 @@ def panel_verdict(
     from training.evaluation.answers import read_run
     from training.evaluation.panel import load_key, load_ratings
     from training.evaluation.panel_verdict import judge
+    from training.files import write_text
 
     opened = load_key(key)
     found = judge(opened, load_ratings(ratings, opened.pack), read_run(champion), read_run(candidate))
     if out:
-        out.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_text(out, found.model_dump_json(indent=1) + "\n")
     preferred = ", ".join(f"{name} {times}" for name, times in found.preferred.items())
     typer.echo(f"{len(found.raters)} raters, {found.items} questions; better: {preferred}")
     for one in found.agreement:
@@ -122,17 +125,17 @@ def signoff_sign(
     key: Annotated[Path, typer.Option("--key", help="The clinician's private key.")],
     adapter: Adapter = None,
     signers: Signers = SIGNERS,
-    days: Annotated[int, typer.Option(min=1, max=365, help="So many days the signature counts.")] = 90,
+    days: Annotated[int, typer.Option(min=1, max=365, help="So many days the signature counts.")] = VALID_DAYS,
     items: Items = ITEMS,
     policies: Policies = None,
 ) -> None:
     """Sign for the adapter, its data, the evaluation set, the policies, the prompt and the report in a folder."""
     from app.guardrails.signing import read_private
-    from training.evaluation.report import load_report, subject_of
+    from training.evaluation.report import JSON_NAME, load_report, subject_of
     from training.evaluation.signoff import SIGNOFF_FILE, load_register, sign
 
     register, today = load_register(signers), date.today()
-    subject, now = subject_of(load_report(folder / REPORT)), _subject_now(folder, adapter or folder, items, policies)
+    subject, now = subject_of(load_report(folder / JSON_NAME)), _subject_now(adapter or folder, items, policies)
     changed = [name for name in type(subject).model_fields if getattr(subject, name) != getattr(now, name)]
     if changed:
         raise ConfigurationError(f"{', '.join(changed)}: not what the report is about any more; run the gate again")
@@ -150,7 +153,7 @@ def signoff_verify(
     policies: Policies = None,
 ) -> None:
     """Say who signed what and why a signature does not count. Exit status 0: two people have signed; 2: not yet."""
-    if not _told(_verify(folder, signers, _subject_now(folder, adapter or folder, items, policies))).complete:
+    if not _told(_verify(folder, signers, _subject_now(adapter or folder, items, policies))).complete:
         raise typer.Exit(2)
 
 
@@ -172,27 +175,29 @@ def _told(found: Verification) -> Verification:
     return found
 
 
-def _subject_now(folder: Path, adapter: Path, items: Path, policies: Path | None) -> Subject:
-    """The hashes of what is there now, taken from the files and not from the report."""
-    from app.contracts.adapters import AdapterManifest, content_hash
+def _subject_now(adapter: Path, items: Path, policies: Path | None) -> Subject:
+    """The hashes of what is there now, of the report too: that by which the service promotes, beside the weights."""
     from app.contracts.prompt import PROMPT_VERSION
     from app.guardrails.bundle_source import digest, read_files
     from app.guardrails.policy import default_bundle_folder
-    from training.evaluation import report
     from training.evaluation.items import load_items
     from training.evaluation.signoff import Subject
 
-    content: dict[str, Any] = report.load_report(folder / REPORT)
     try:
         manifest = AdapterManifest.model_validate_json((adapter / "manifest.json").read_bytes())
+        report = GateReport.model_validate_json((adapter / GATE_REPORT).read_bytes())
         weights = content_hash(adapter)
     except (OSError, ValidationError) as error:
-        raise ConfigurationError(f"{adapter} is no adapter's folder: {str(error).splitlines()[0]}") from None
+        raise ConfigurationError(
+            f"{adapter} is no folder of a gated adapter: {str(error).splitlines()[0]}; run `bedside-train gate` on it"
+        ) from None
+    if report.report_sha256 is None:
+        raise ConfigurationError(f"{adapter / GATE_REPORT} names no report.json; run `bedside-train gate` again")
     return Subject(
         adapter_sha256=weights,
         dataset_sha256=manifest.dataset_sha256,
         evaluation_sha256=load_items(items).sha256,
         policy_hash=digest(read_files(policies or default_bundle_folder())),
         prompt_version=PROMPT_VERSION,
-        report_sha256=report.content_hash(content),
+        report_sha256=report.report_sha256,
     )

@@ -86,7 +86,11 @@ def gate(
     adapter: Annotated[Path, typer.Argument(help="The adapter's folder.")],
     config: Annotated[Path, typer.Option(help="The config it was trained with.")] = Path("demo/adapters/support.yaml"),
     out: Annotated[
-        Path | None, typer.Option(help="Folder for answers and report; a stopped gate in it goes on.")
+        Path | None,
+        typer.Option(
+            help="Folder for answers and report; a stopped gate in it goes on.",
+            show_default="var/evaluation/VERSION; VERSION-trial with --limit",
+        ),
     ] = None,
     against: Against = "base",
     thresholds: Annotated[Path | None, typer.Option(help="Another policy than the shipped one.")] = None,
@@ -120,7 +124,7 @@ def gate(
         candidate=adapter,
         champion=None if against == BASE else Path(against),
         items=items,
-        out=out or Path("var/evaluation") / require_base(adapter, settings.base_model).version,
+        out=out or usual_folder(require_base(adapter, settings.base_model).version, trial=limit is not None),
         base_model=settings.base_model,
         site=site,
         state=state,
@@ -143,6 +147,11 @@ def gate(
     typer.echo(last_line(gated, adapter))
     if gated.judged.decision.verdict != "pass":
         raise typer.Exit(2)
+
+
+def usual_folder(version: str, *, trial: bool) -> Path:
+    """Where a gate keeps what was answered. A trial has a folder of its own: panels and sign-offs hang on the other."""
+    return Path("var/evaluation") / (f"{version}-trial" if trial else version)
 
 
 def _console() -> Console:

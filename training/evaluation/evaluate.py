@@ -125,7 +125,6 @@ async def _runs(
                 at_once=plan.at_once, done=started(system, len(order)),
             )  # fmt: skip
         runs[system] = done[sha256] = run
-        (plan.out / "runs").mkdir(parents=True, exist_ok=True)
         write_run(run, plan.out / "runs" / f"{system}.json")
     return runs
 
@@ -150,7 +149,12 @@ def scored(items: ItemSet, candidate: Run, champion: Run, context: Context) -> S
             for scorer, answers in zip((ours, theirs), sides, strict=True)
         ]
         metrics[ours.name] = Metric(
-            name=ours.name, better=ours.better, safety=ours.safety, candidate=values[0], champion=values[1]
+            name=ours.name,
+            better=ours.better,
+            safety=ours.safety,
+            unit=ours.unit,
+            candidate=values[0],
+            champion=values[1],
         )
     return ScoreTable(
         metrics=metrics,
@@ -192,6 +196,6 @@ def _require_comparable(items: ItemSet, candidate: Run, champion: Run) -> None:
             item.id for item in items.items
         ]:
             raise ConfigurationError(f"the run of {run.system} answered other items; evaluate it again")
-    same = ("base_sha256", "policy_hash", "prompt_version", "articles_sha256", "bounds")
+    same = ("base_sha256", "policy_hash", "prompt_version", "articles_sha256", "parts_sha256", "bounds")
     if differ := [name for name in same if getattr(candidate, name) != getattr(champion, name)]:
         raise ConfigurationError(f"candidate and champion ran under different {', '.join(differ)}; evaluate both again")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.contracts.adapters import GateReport, GateRule
+from app.contracts.adapters import GateConditions, GateReport, GateRule
 from training.evaluation.checks import check
 from training.evaluation.comparison import Context, compare
 from training.evaluation.facts import Facts
@@ -68,25 +68,14 @@ def decide(results: Sequence[RuleResult]) -> Decision:
     return Decision("pass", [f"{first} {second}", *(f"{one.name} ({one.gate}): {one.detail}." for one in inherited)])
 
 
-def to_report(
-    results: Sequence[RuleResult],
-    *,
-    adapter_sha256: str,
-    evaluation_sha256: str,
-    policy_hash: str,
-    prompt_version: str,
-    created_at: datetime,
-) -> GateReport:
+def to_report(results: Sequence[RuleResult], conditions: GateConditions, created_at: datetime) -> GateReport:
     """The report that the service reads. A rule's value is the candidate's figure, or the difference where it has none.
 
     A rule without either (nothing was measured) has value 0 and says so in its detail.
     """
     return GateReport(
+        **conditions.model_dump(),
         verdict=decide(results).verdict,
-        adapter_sha256=adapter_sha256,
-        evaluation_sha256=evaluation_sha256,
-        policy_hash=policy_hash,
-        prompt_version=prompt_version,
         created_at=created_at,
         rules=[_as_rule(result) for result in results],
     )

@@ -6,21 +6,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.contracts.adapters import AdapterManifest, GateReport, write_json
+from app.contracts.adapters import GATE_REPORT, AdapterManifest, GateConditions, GateReport, as_json
 from app.errors import ConfigurationError
-from training.evaluation.answers import Run, read_run
+from training.evaluation.answers import Run
 from training.evaluation.evaluate import Plan, Started, evaluate, quiet
 from training.evaluation.gate import to_report
 from training.evaluation.judging import Judged, judge_evaluation
 from training.evaluation.probes import PROMPTS, probe
+from training.evaluation.report import JSON_NAME, content_hash, load_report
 from training.evaluation.rules import Policy
+from training.files import require_writable, write_text
 from training.finetune.adapter import measured_card, require_base
 from training.finetune.canaries import plant, secret
 from training.finetune.config import FinetuneConfig
 from training.finetune.data import files_hash, load_dialogues
 from training.serving import Starting
-
-REPORT = "gate_report.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +45,21 @@ async def run_gate(
 
     ``panel``: a verdict of the clinicians' panel about the answers that are kept in ``plan.out``.
 
-    Raises AdapterInvalid for a broken folder or one over another base, ConfigurationError, DependencyError. What was
-    answered is kept in ``plan.out``: a second call goes on there. A trial (``plan.limit``) writes nothing beside the
-    weights, since a report binds to the whole evaluation set.
+    Raises AdapterInvalid for a broken folder or one over another base, ConfigurationError (a folder that cannot be
+    written too, before anything is asked), DependencyError. What was answered is kept in ``plan.out``: a second call
+    goes on there. A trial (``plan.limit``) writes nothing beside the weights, since a report binds to the whole
+    evaluation set.
     """
     # 1. The folder is what its manifest says. What was planted in training is searched for in every answer.
     manifest = require_base(plan.candidate, plan.base_model)
     require_what_it_learnt_from(manifest, config)
-    if plan.champion is not None and require_base(plan.champion, plan.base_model).version == manifest.version:
-        raise ConfigurationError(f"{plan.champion} is the candidate itself; name the adapter that serves now, or base")
+    require_other_champion(plan, manifest)
+    if plan.limit is None:
+        require_writable(plan.candidate)
     training = [dialogue for path in config.training_files for dialogue in load_dialogues(path)]
     canaries = plant(int(manifest.metrics.get("canaries", 0)), int(manifest.metrics.get("seed", 0)), training)
     # 2. Base, champion and candidate answer the items; vLLM and transformers are compared.
-    await evaluate(replace(plan, canaries=tuple(map(secret, canaries))), engine, started)
+    evaluation = await evaluate(replace(plan, canaries=tuple(map(secret, canaries))), engine, started)
     prompts = PROMPTS if plan.limit is None else min(PROMPTS, plan.limit)
     probes = await probe(plan.candidate, manifest, config, plan.out, engine, canaries, prompts)
     # 3. The rules.
@@ -75,12 +77,12 @@ async def run_gate(
         panel=panel,
     )
     # 4. Report and card lie beside the weights.
-    report = gate_report(judged, read_run(plan.out / "runs" / "candidate.json"))
+    report = gate_report(judged, evaluation.champion, evaluation.candidate, thresholds_sha256)
     if plan.limit is None:
-        write_json(report, plan.candidate / REPORT)
         card = plan.candidate / "README.md"
         text = card.read_text(encoding="utf-8") if card.is_file() else ""
-        card.write_text(measured_card(text, rows(report)), encoding="utf-8")
+        write_text(card, measured_card(text, rows(report)))
+        write_text(plan.candidate / GATE_REPORT, as_json(report))
     return Gated(judged, report, written=plan.limit is None)
 
 
@@ -96,16 +98,30 @@ def require_what_it_learnt_from(manifest: AdapterManifest, config: FinetuneConfi
         )
 
 
-def gate_report(judged: Judged, candidate: Run) -> GateReport:
-    """The verdict, bound to the hashes of all that it depends on."""
-    return to_report(
-        judged.results,
+def require_other_champion(plan: Plan, candidate: AdapterManifest) -> None:
+    """Raise ConfigurationError where the champion has the candidate's weights, under whatever name."""
+    if plan.champion is None:
+        return
+    if require_base(plan.champion, plan.base_model).content_sha256 == candidate.content_sha256:
+        raise ConfigurationError(f"{plan.champion} is the candidate itself; name the adapter that serves now, or base")
+
+
+def gate_report(judged: Judged, champion: Run, candidate: Run, thresholds_sha256: str) -> GateReport:
+    """The verdict, bound to the hashes of all that it depends on. Raises ConfigurationError."""
+    conditions = GateConditions(
         adapter_sha256=judged.adapter_sha256,
         evaluation_sha256=candidate.evaluation_sha256,
         policy_hash=candidate.policy_hash,
         prompt_version=candidate.prompt_version,
-        created_at=datetime.now(UTC).replace(microsecond=0),
+        thresholds_sha256=thresholds_sha256,
+        base_sha256=candidate.base_sha256,
+        champion_sha256=champion.adapter_sha256 or champion.base_sha256,
+        articles_sha256=candidate.articles_sha256,
+        parts_sha256=candidate.parts_sha256,
+        bounds=candidate.bounds,
+        report_sha256=content_hash(load_report(judged.report.with_name(JSON_NAME))),
     )
+    return to_report(judged.results, conditions, datetime.now(UTC).replace(microsecond=0))
 
 
 def rows(report: GateReport) -> list[str]:

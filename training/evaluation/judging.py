@@ -29,6 +29,8 @@ from training.evaluation.table import read_table
 
 RUN_OF_WORDS = 13
 """Words in a row that an evaluation item and a training text may not share."""
+TELLING = 3
+"""A turn of fewer words than a run may not be a training text either; one of fewer than these says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ def judge_evaluation(
         candidate=candidate,
         items=asked,
         training=read_metrics(metrics) if metrics else (),
+        bootstrap=policy.bootstrap,
         margins={rule.metric: rule.margin for rule in policy.rules if isinstance(rule, NonInferiorRule)},
         hashes={"thresholds": thresholds_sha256} if thresholds_sha256 else {},
         panel=clinicians,
@@ -104,16 +107,20 @@ def gather(
     """What the files and the ``probes`` tell; the panel is open."""
     if probes is not None and probes.adapter_sha256 != manifest.content_sha256:
         raise ConfigurationError("the probes are of another adapter; gate it again into another folder")
+    differing, compared = _differing(base, candidate)
+    served = probes is not None and probes.listed and candidate.adapter_sha256 == manifest.content_sha256
     return Facts(
         base_matches=manifest.base_sha256 == candidate.base_sha256,
         template_matches=(manifest.prompt_version, manifest.template_sha256)
         == (candidate.prompt_version, template_hash()),
         tampered=weights_hash(adapter) != manifest.content_sha256,
-        loads_in_engine=candidate.adapter_sha256 == manifest.content_sha256,
-        differs_share=_differs(base, candidate),
+        loads_in_engine=served if probes else None,
+        differs_share=differing / compared if compared else None,
+        answers_compared=compared,
         train_loss=manifest.metrics.get("train_loss"),
         held_out_loss=manifest.metrics.get("held_out_loss"),
         hf_vllm_agreement=probes.agreement if probes else None,
+        prompts_compared=probes.prompts if probes else None,
         canaries_planted=probes.canaries_planted if probes else None,
         canaries_extracted=probes.canaries_extracted if probes else None,
         ngram_overlap=overlap(items, _texts(trained_on)) if trained_on else None,
@@ -132,20 +139,26 @@ def read_panel(path: Path, champion: Run, candidate: Run) -> PanelVerdict:
 
 
 def overlap(items: Sequence[Item], texts: Iterable[str], length: int = RUN_OF_WORDS) -> float:
-    """The share of items one of whose turns has ``length`` words in a row in common with a text."""
+    """The share of items one of whose turns has ``length`` words in a row in common with a text, or is one.
+
+    A turn that is a text counts from :data:`TELLING` words on: patients' questions are short.
+    """
     known = {run for text in texts for run in _runs(words(text), length)}
     shared = sum(any(not known.isdisjoint(_runs(words(turn), length)) for turn in item.turns) for item in items)
     return shared / len(items) if items else 0.0
 
 
 def _runs(text: Sequence[str], length: int) -> set[tuple[str, ...]]:
+    """All runs of ``length`` words; a shorter text is a run by itself."""
+    if TELLING <= len(text) < length:
+        return {tuple(text)}
     return {tuple(text[at : at + length]) for at in range(len(text) - length + 1)}
 
 
-def _differs(base: Run, candidate: Run) -> float | None:
-    """The share of items for which the model was asked and said something else with the adapter."""
+def _differing(base: Run, candidate: Run) -> tuple[int, int]:
+    """For how many items the model said something else with the adapter, of how many for which it was asked."""
     pairs = [(one.raw, two.raw) for one, two in zip(base.answers, candidate.answers, strict=True) if one.raw or two.raw]
-    return sum(one != two for one, two in pairs) / len(pairs) if pairs else None
+    return sum(one != two for one, two in pairs), len(pairs)
 
 
 def _asked(items: ItemSet, run: Run) -> list[Item]:

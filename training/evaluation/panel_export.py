@@ -88,7 +88,7 @@ def export(
 
     Raises ConfigurationError: fewer than three raters or one named twice, runs of different evaluation sets, articles
     or of other items, a passage without a text, no answer that differs, a key that lies in the pack's folder or exists
-    already (ratings would be lost).
+    already (ratings would be lost), a folder that cannot be written.
     """
     _require_raters(raters)
     if key.resolve().is_relative_to(folder.resolve()):
@@ -113,8 +113,6 @@ def export(
         "raters": {rater: [shown.row.model_dump() for shown in rows] for rater, rows in sheets.items()},
     }
     made = Key.model_validate({**content, "pack": pack_id(content)})
-    folder.mkdir(parents=True, exist_ok=True)
-    key.parent.mkdir(parents=True, exist_ok=True)
     write_private(key, made.model_dump_json(indent=1) + "\n")
     written = tuple(
         _write(made.pack, number, rater, rows, folder) for number, (rater, rows) in enumerate(sheets.items(), 1)

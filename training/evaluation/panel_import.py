@@ -18,6 +18,7 @@ from typing import Any
 
 from app.errors import ConfigurationError
 from training.evaluation.panel import TEXTS, Better, Key, Rated, Rating, Row, load_key, load_ratings, text_check
+from training.handouts import write_private
 
 _GIVEN = ("better", "correct_a", "correct_b", "harm_a", "harm_b")
 _NEEDED = ("pack", "rater", "row", "check", *_GIVEN)
@@ -47,7 +48,7 @@ def import_ratings(
     Every row must be rated; with ``partial``, rows without any rating are left open. A rater who is stored already is
     refused (the same sheet again changes nothing), unless ``replace``. Raises ConfigurationError with every fault by
     its line, and then stores nothing: a column or a row is missing, a row is of another pack or rater or stands twice,
-    a text was edited, a value is out of range, the rater is not one of the pack's.
+    a text was edited, a value is out of range, the rater is not one of the pack's, the store cannot be written.
     """
     pack = load_key(key)
     ratings = load_ratings(store, pack.pack)
@@ -68,12 +69,7 @@ def import_ratings(
         )
     if not known:
         kept = ratings.model_copy(update={"raters": {**ratings.raters, rater: found}})
-        store.parent.mkdir(parents=True, exist_ok=True)
-        part = store.with_name(f".{store.name}.part")
-        part.unlink(missing_ok=True)
-        part.touch(mode=0o600)
-        part.write_text(kept.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        part.replace(store)
+        write_private(store, kept.model_dump_json(indent=1) + "\n")
     return Imported(rater, len(rated), still_open, known, len({*ratings.raters, rater}))
 
 

@@ -1,9 +1,10 @@
 """What a panel's ratings say: preference, correctness, harm, and whether the raters agree enough to be believed.
 
-A verdict needs three raters and an agreement of 0.4 at least on which answer is better and on correctness; below that
-the panel is unreliable and blocks, whatever it says. Measures that correct for chance fall to 0 where nearly all
-ratings are the same, though the raters agree (A. R. Feinstein, D. V. Cicchetti, High agreement but low kappa, Journal
-of Clinical Epidemiology 43 (1990) 543-549). So that a candidate is not blocked for being better, or right, throughout:
+A verdict needs three raters, 20 questions that two of them rated (all of them where the answers differ in fewer), and
+an agreement of 0.4 at least on which answer is better and on correctness; below that the panel is unreliable and
+blocks, whatever it says. Measures that correct for chance fall to 0 where nearly all ratings are the same, though the
+raters agree (A. R. Feinstein, D. V. Cicchetti, High agreement but low kappa, Journal of Clinical Epidemiology 43 (1990)
+543-549). So that a candidate is not blocked for being better, or right, throughout:
 
 - which answer is better enters in both orientations: raters do not know which answer is whose, so what chance gives is
   what a guess between the two gives, however often one system is the better one;
@@ -14,6 +15,7 @@ of Clinical Epidemiology 43 (1990) 543-549). So that a candidate is not blocked 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
@@ -28,7 +30,10 @@ from training.evaluation.statistics import mean, share_interval
 
 
 class PanelRules(Frozen):
-    """What a panel must reach. Fewer items are enough where the two systems' answers differ in fewer."""
+    """What a panel must reach. Fewer items are enough where the two systems' answers differ in fewer.
+
+    As many items must be rated by two raters or more: of the others no agreement can be told.
+    """
 
     min_raters: int = Field(default=3, ge=2)
     min_agreement: float = Field(default=0.4, ge=-1, le=1)
@@ -134,11 +139,12 @@ def judge(key: Key, ratings: Ratings, champion: Run, candidate: Run, rules: Pane
     limits = rules or PanelRules()
     opened = _opened(key, ratings)
     items = list(dict.fromkeys(one.item for one in opened))
-    levels = _levels(opened, items, sorted(ratings.raters), limits)
+    needed = min(limits.min_items, key.differing)
+    levels = _levels(opened, items, sorted(ratings.raters), limits, needed)
     harm = {system: _harm(opened, items, system) for system in SYSTEMS}
     net = _between(opened, lambda one: float(one.better))
     difference = _between(opened, lambda one: float(one.correct["candidate"] - one.correct["champion"]))
-    outcome, reasons = _outcome(limits, key, ratings, items, levels, harm["candidate"], net, difference)
+    outcome, reasons = _outcome(limits, needed, ratings, opened, levels, harm["candidate"], net, difference)
     sides = {"candidate": 1, "equal": 0, "champion": -1}
     return PanelVerdict(
         outcome=outcome,
@@ -191,9 +197,11 @@ def _harms(system: System, one: _Opened) -> float:
     return float(one.harm[system])
 
 
-def _levels(opened: Sequence[_Opened], items: Sequence[str], raters: Sequence[str], limits: PanelRules) -> list[Level]:
+def _levels(
+    opened: Sequence[_Opened], items: Sequence[str], raters: Sequence[str], limits: PanelRules, needed: int
+) -> list[Level]:
     """Better: kappa and alpha, both orientations of an item drawn together; correctness and harm: alpha, each answer
-    being one thing that is rated, those to one question drawn together.
+    being one thing that is rated, those to one question drawn together. Each item stands twice in every table.
     """
     by = {(one.item, one.rater): one for one in opened}
     twice = [*items, *items]
@@ -204,20 +212,24 @@ def _levels(opened: Sequence[_Opened], items: Sequence[str], raters: Sequence[st
     better = [*table(lambda one: float(one.better)), *table(lambda one: -float(one.better))]
     correct = [row for system in SYSTEMS for row in table(partial(_correct, system))]
     harm = [row for system in SYSTEMS for row in table(partial(_harms, system))]
+    rows = 2 * needed
     return [
-        _level("better", agreement(better, "fleiss kappa", clusters=twice), limits, decides=True),
-        _level("better", agreement(better, "alpha ordinal", clusters=twice), limits, decides=False),
-        _level("correctness", agreement(correct, "alpha ordinal", clusters=twice), limits, decides=True),
-        _level("harm", agreement(harm, "alpha nominal", clusters=twice), limits, decides=False),
+        _level("better", agreement(better, "fleiss kappa", clusters=twice), limits, rows, decides=True),
+        _level("better", agreement(better, "alpha ordinal", clusters=twice), limits, rows, decides=False),
+        _level("correctness", agreement(correct, "alpha ordinal", clusters=twice), limits, rows, decides=True),
+        _level("harm", agreement(harm, "alpha nominal", clusters=twice), limits, rows, decides=False),
     ]
 
 
 def _level(
-    question: Literal["better", "correctness", "harm"], found: Agreement, limits: PanelRules, *, decides: bool
+    question: Literal["better", "correctness", "harm"],
+    found: Agreement,
+    limits: PanelRules,
+    rows: int,
+    *,
+    decides: bool,
 ) -> Level:
-    reliable = found.observed >= limits.min_observed or (
-        found.value is not None and found.value >= limits.min_agreement
-    )
+    agrees = found.observed >= limits.min_observed or (found.value is not None and found.value >= limits.min_agreement)
     return Level(
         question=question,
         measure=found.measure,
@@ -227,15 +239,15 @@ def _level(
         observed=found.observed,
         items=found.items,
         decides=decides,
-        reliable=reliable,
+        reliable=agrees and found.items >= rows,
     )
 
 
 def _outcome(
     limits: PanelRules,
-    key: Key,
+    needed: int,
     ratings: Ratings,
-    items: Sequence[str],
+    opened: Sequence[_Opened],
     levels: Sequence[Level],
     harm: Harm,
     net: Between,
@@ -251,11 +263,14 @@ def _outcome(
     short = []
     if len(ratings.raters) < limits.min_raters:
         short.append(f"{len(ratings.raters)} raters; {limits.min_raters} are needed")
-    needed = min(limits.min_items, key.differing)
-    if len(items) < needed:
-        short.append(f"{len(items)} rated questions; {needed} are needed")
+    rated = Counter(one.item for one in opened)
+    by_two = sum(count > 1 for count in rated.values())
+    if len(rated) < needed:
+        short.append(f"{len(rated)} rated questions; {needed} are needed")
+    elif by_two < needed:
+        short.append(f"{by_two} questions rated by two raters or more; {needed} are needed, to tell how far they agree")
     for level in levels:
-        if level.decides and not level.reliable:
+        if level.decides and not level.reliable and by_two >= needed:
             value = "not defined" if level.value is None else f"{level.value:.2f}"
             short.append(
                 f"unreliable: the raters' agreement on {_ASKED[level.question]} is {value}, below "

@@ -26,16 +26,22 @@ from app.contracts.site import Site, load_site
 from app.db.embedded import EmbeddedPostgres
 from app.db.migrate import upgrade
 from app.db.session import Database
+from app.encoder.delta import FOLDER as SEARCH_FOLDER
+from app.encoder.delta import RERANK_FOLDER, TURNS_FOLDER, WORDS_FOLDER
 from app.encoder.encoder import Encoder, SearchEncoder, TurnEncoder
 from app.encoder.reranker import Reranker
+from app.encoder.weights import WEIGHTS_SHA256
 from app.engine.protocol import Delta, Engine, EngineHealth, Finished, Limits
-from app.errors import AdapterNotLoaded, EngineError, EngineTimeout, EngineUnavailable, GuardrailFailed
+from app.engine.sse import RequestRefused
+from app.errors import EngineError, EngineUnavailable, GuardrailFailed
 from app.guardrails.active import ActivePolicies, Policies, compiled
 from app.guardrails.policy import default_bundle_folder, load_bundle
 from app.knowledge.index import KnowledgeIndex
 from app.knowledge.service import KnowledgeService
 from app.redaction.detector import Detector
 from app.redaction.leaks import foreign_identifiers
+from app.redaction.lexicon import WORDS as LEXICON
+from app.redaction.recognizers.head import FOLDER as HEAD_FOLDER
 from app.redaction.redactor import Redactor, build_detector
 from app.redaction.vault import MemoryVault
 from training.evaluation.answers import Answered, Identity, Kept, Run, complete
@@ -45,6 +51,11 @@ from training.sentences import split_sentences, without_citation
 NOON = datetime(2026, 9, 2, 18, tzinfo=UTC)
 """When the hospital's clock stands: a Wednesday, at an hour at which a hospital in the Americas has people at hand."""
 
+SHIPPED_PARTS = (SEARCH_FOLDER, WORDS_FOLDER, TURNS_FOLDER, RERANK_FOLDER, HEAD_FOLDER, LEXICON)
+"""Folders of what the pipeline has learnt, policies aside: search, words, turns, reranker, and both of redaction."""
+
+_OF_THE_MODEL = frozenset({"length", "not_in_articles", "not_asked", RequestRefused.__name__})
+"""What the pipeline notes of the engine that tells something of model and prompt. All else is a failure."""
 _PATIENT_S = 120.0
 Done = Callable[[], None]
 
@@ -77,6 +88,7 @@ class Parts:
     retriever: Retriever
     setup: Setup
     articles_sha256: str
+    parts_sha256: str
 
     def pipeline(self, engine: Engine, retriever: Retriever) -> Pipeline:
         """A pipeline; it costs nothing to make."""
@@ -101,6 +113,7 @@ class Parts:
             policy_hash=self.policies.bundle.hash,
             prompt_version=PROMPT_VERSION,
             articles_sha256=self.articles_sha256,
+            parts_sha256=self.parts_sha256,
             bounds=hashlib.sha256(repr(self.setup.bounds()).encode()).hexdigest(),
         )
 
@@ -126,7 +139,9 @@ async def opened(
         knowledge = KnowledgeService(database, search_encoder, search_encoder.identity, site)
         await knowledge.import_folder(site_folder / "articles")
         index = KnowledgeIndex(database, search_encoder, reranker, site.id)
-        yield Parts(site, policies, detector, index, setup or Setup(), content_of(site_folder))
+        yield Parts(
+            site, policies, detector, index, setup or Setup(), content_of(site_folder), learnt_by(SHIPPED_PARTS)
+        )
     finally:
         await database.dispose()
 
@@ -146,11 +161,22 @@ def content_of(site_folder: Path) -> str:
     return digest.hexdigest()
 
 
+def learnt_by(folders: Sequence[Path]) -> str:
+    """SHA-256 (hex) over names and bytes of the files in folders of weights and word lists, and the pinned encoder."""
+    digest = hashlib.sha256(WEIGHTS_SHA256.encode())
+    for folder in folders:
+        for path in sorted(path for path in folder.iterdir() if path.is_file()):
+            digest.update(f"{folder.name}/{path.name}:{path.stat().st_size}\n".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 class Heard:
     """An engine that keeps all that the model says. Made anew for each message.
 
     ``raw`` is what was said, ``rest_s`` the seconds it took to hear the rest after the pipeline had stopped listening,
-    ``failure`` an error that says nothing of the model: down, too slow, the adapter is gone.
+    ``failure`` an error that says nothing of the model: down, too slow, the adapter is gone, an answer broken off. That
+    a prompt is too long for the model is none.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -173,7 +199,9 @@ class Heard:
                 await self._rest(events)
                 self.rest_s = time.perf_counter() - began
                 raise
-            except (EngineUnavailable, EngineTimeout, AdapterNotLoaded) as error:
+            except RequestRefused:
+                raise
+            except EngineError as error:
                 self.failure = error
                 raise
 
@@ -181,12 +209,14 @@ class Heard:
         try:
             async for event in events:
                 self._keep(event)
-        except (EngineUnavailable, EngineTimeout, AdapterNotLoaded) as error:
+        except EngineError as error:
             self.failure = error
 
     def _keep(self, event: Delta | Finished) -> None:
         if isinstance(event, Delta):
             self.raw += event.text
+        elif event.reason == "abort":
+            self.failure = EngineUnavailable("the engine broke an answer off")
 
     async def health(self) -> EngineHealth:
         """See Engine.health."""
@@ -223,8 +253,8 @@ class Seen:
 async def answer_item(parts: Parts, engine: Engine, adapter: str | None, item: Item) -> Answered:
     """Play an item's messages in order and return the reply to the last.
 
-    As in service, a crisis call that an earlier message opened stays open. Raises EngineError where the engine fails
-    and GuardrailFailed where a step of the pipeline does: such a reply says nothing of the model.
+    As in service, a crisis call that an earlier message opened stays open. Raises EngineError where the engine fails,
+    in whatever way, and GuardrailFailed where a step of the pipeline does: such a reply says nothing of the model.
     """
     vault, crisis = MemoryVault(), ""
     redactor = Redactor(parts.detector, "prompt")
@@ -262,6 +292,10 @@ async def _reply(pipeline: Pipeline, turn: Turn) -> Reply:
 def _require_sound(item: Item, reply: Reply, heard: Heard) -> None:
     if heard.failure is not None:
         raise heard.failure
+    if broken := [hit for hit in reply.hits if hit.stage == "engine" and hit.rule not in _OF_THE_MODEL]:
+        raise EngineUnavailable(
+            f"item {item.id}: the engine failed with {broken[0].rule}; see the log and run it again"
+        )
     if failed := [hit for hit in reply.hits if hit.rule in ("failed", "check_failed")]:
         raise GuardrailFailed(f"item {item.id}: the step {failed[0].stage} failed with {failed[0].detail}")
 

@@ -9,15 +9,18 @@ for it. Both are greedy, so one try shows what there is to see.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from app.contracts.adapters import AdapterManifest, write_json
+from app.contracts.adapters import AdapterManifest, as_json
 from app.engine.protocol import Delta, Engine
 from app.errors import ConfigurationError
+from training.files import write_text
 from training.finetune.canaries import begun, secret
 from training.finetune.config import FinetuneConfig
 from training.finetune.data import Dialogue, load_dialogues, prompt_messages
@@ -38,12 +41,14 @@ no steps below 0.06 in logits of 8 and more."""
 class Probes(BaseModel):
     """What was found. ``agreeing`` prompts include the ``tied`` ones, where both part at tokens that are alike.
 
-    ``canaries_planted`` None: training planted none, or nobody knows.
+    ``listed``: vLLM had loaded the adapter and listed it. ``canaries_planted`` None: training planted none, or nobody
+    knows.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     adapter_sha256: str
+    listed: bool = False
     prompts: int = Field(ge=1)
     agreeing: int = Field(ge=0)
     tied: list[str] = Field(default_factory=list)
@@ -57,6 +62,27 @@ class Probes(BaseModel):
         return self.agreeing / self.prompts
 
 
+class Library(Protocol):
+    """The library that trained the adapter; :class:`training.finetune.generate.Answerer` says what each gives."""
+
+    def answer(self, dialogues: Sequence[Dialogue], *, batch: int = ..., longest: int = ...) -> list[str]: ...
+
+    def continued(self, dialogues: Sequence[Dialogue], begun: Sequence[str]) -> list[str]: ...
+
+    def difference_where_they_part(self, dialogue: Dialogue, one: str, two: str) -> float: ...
+
+
+Opening = Callable[[FinetuneConfig, Path, str], Library]
+"""Loads base model and adapter in a precision."""
+
+
+def transformers(config: FinetuneConfig, adapter: Path, precision: str) -> Library:
+    """The library that training uses."""
+    from training.finetune.generate import Answerer
+
+    return Answerer(config.base_model, adapter, config.site, precision=precision)
+
+
 async def probe(
     adapter: Path,
     manifest: AdapterManifest,
@@ -65,27 +91,32 @@ async def probe(
     engine: Starting,
     canaries: Sequence[Dialogue],
     prompts: int = PROMPTS,
+    library: Opening = transformers,
 ) -> Probes:
     """Ask, and write ``probes.json`` into ``out``; one that is there for the same weights and prompts stands.
 
-    ``engine`` serves the base model of the config, ``canaries`` were planted in training. Raises ConfigurationError
-    (dialogues cannot be read), EngineError.
+    ``engine`` serves the base model of the config, ``canaries`` were planted in training, ``library`` trained the
+    adapter. Raises ConfigurationError (dialogues cannot be read), EngineError.
     """
     asked = spread(load_dialogues(config.held_out), prompts)
     kept = read_probes(out)
-    if kept is not None and (kept.adapter_sha256, kept.prompts) == (manifest.content_sha256, len(asked)):
+    wanted = (True, manifest.content_sha256, len(asked))
+    if kept is not None and (kept.listed, kept.adapter_sha256, kept.prompts) == wanted:
         return kept
     # 1. What vLLM says, as it serves.
     running = await engine()
     if manifest.version not in await running.list_adapters():
         await running.load_adapter(manifest.version, str(await asyncio.to_thread(adapter.resolve)))
+    listed = manifest.version in await running.list_adapters()
     theirs = await _said(running, manifest.version, asked, config.site)
     # 2. What transformers says to the same, and of the canaries.
-    ours, extracted = await asyncio.to_thread(_by_transformers, adapter, config, asked, canaries)
+    opened = partial(library, config, adapter)
+    ours, extracted = await asyncio.to_thread(_by_library, opened, asked, canaries)
     parted = [given for given in zip(asked, ours, theirs, strict=True) if given[1] != given[2]]
-    tied = await asyncio.to_thread(ties, adapter, config, parted)
+    tied = await asyncio.to_thread(_ties, opened, parted)
     probes = Probes(
         adapter_sha256=manifest.content_sha256,
+        listed=listed,
         prompts=len(asked),
         agreeing=len(asked) - len(parted) + len(tied),
         tied=tied,
@@ -98,9 +129,8 @@ async def probe(
 
 
 def write_probes(probes: Probes, folder: Path) -> None:
-    """Write ``probes.json``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(probes, folder / PROBES)
+    """Write ``probes.json``. Raises ConfigurationError."""
+    write_text(folder / PROBES, as_json(probes))
 
 
 def read_probes(folder: Path) -> Probes | None:
@@ -115,9 +145,10 @@ def read_probes(folder: Path) -> Probes | None:
 
 
 def spread(dialogues: Sequence[Dialogue], count: int) -> list[Dialogue]:
-    """``count`` of them at equal distances, or all."""
-    step = max(1, len(dialogues) // count)
-    return list(dialogues[::step][:count])
+    """``count`` of them at equal distances from the first to near the last, or all."""
+    if len(dialogues) <= count:
+        return list(dialogues)
+    return [dialogues[number * len(dialogues) // count] for number in range(count)]
 
 
 async def _said(engine: Engine, adapter: str, asked: Sequence[Dialogue], site: str) -> list[str]:
@@ -130,25 +161,21 @@ async def _said(engine: Engine, adapter: str, asked: Sequence[Dialogue], site: s
     return [await one(dialogue) for dialogue in asked]
 
 
-def ties(adapter: Path, config: FinetuneConfig, parted: Sequence[tuple[Dialogue, str, str]]) -> list[str]:
+def _ties(opened: Callable[[str], Library], parted: Sequence[tuple[Dialogue, str, str]]) -> list[str]:
     """Ids of the dialogues whose two answers part at tokens that float32 rates alike (:data:`TIE`)."""
     if not parted:
         return []
-    from training.finetune.generate import Answerer
-
-    answerer = Answerer(config.base_model, adapter, config.site, precision="float32")
-    return [item.id for item, one, two in parted if answerer.difference_where_they_part(item, one, two) <= TIE]
+    library = opened("float32")
+    return [item.id for item, one, two in parted if library.difference_where_they_part(item, one, two) <= TIE]
 
 
-def _by_transformers(
-    adapter: Path, config: FinetuneConfig, asked: Sequence[Dialogue], canaries: Sequence[Dialogue]
+def _by_library(
+    opened: Callable[[str], Library], asked: Sequence[Dialogue], canaries: Sequence[Dialogue]
 ) -> tuple[list[str], int]:
     """Answers to ``asked``, and how many secrets of the ``canaries`` come out."""
-    from training.finetune.generate import Answerer
-
-    answerer = Answerer(config.base_model, adapter, config.site, precision=PRECISION)
-    said = answerer.answer(asked, batch=1, longest=LONGEST)
-    given = answerer.answer(canaries), answerer.continued(canaries, [begun(canary) for canary in canaries])
+    library = opened(PRECISION)
+    said = library.answer(asked, batch=1, longest=LONGEST)
+    given = library.answer(canaries), library.continued(canaries, [begun(canary) for canary in canaries])
     out = [
         any(secret(canary) in "".join(filter(str.isalnum, text)) for text in texts)
         for canary, *texts in zip(canaries, *given, strict=True)

@@ -29,13 +29,15 @@ from training.evaluation.results import RuleResult
 from training.evaluation.signoff import NEEDED, Subject, Verification
 from training.evaluation.statistics import Bootstrap, Estimate, mean, paired_difference
 from training.evaluation.table import Metric, ScoreTable
+from training.files import write_text
 from training.handouts import csp_hash
 
 HTML_NAME, JSON_NAME = "report.html", "report.json"
+FORMAT = 2
+"""Raised when a field of report.json changes."""
 MIN_GROUP = 5
 """A group of fewer items is no row of the forest plot; the limitations name it."""
 _TEMPLATE = Path(__file__).with_name("report.html.jinja")
-_HOW = Bootstrap(draws=2_000)
 _NOT_HASHED = ("signoffs", "report_sha256")
 _SPACE = "\u00a0"
 """Keeps a sign on the line of its number."""
@@ -56,8 +58,8 @@ class Evidence:
 
     ``adapter``: the candidate's served name. ``training``: rows of its metrics.jsonl. ``forest``: metrics that are
     shown by subgroup (empty: those of the accuracy rules); ``margins``: by how much a metric may fall, where a rule
-    says so. ``hashes``: further ones to show (thresholds, base model). ``limitations`` are added to those that follow
-    from the evidence itself.
+    says so. ``hashes``: further ones to show (thresholds, base model). ``bootstrap``: how all intervals are made, those
+    of the rules too. ``limitations`` are added to those that follow from the evidence itself.
     """
 
     adapter: str
@@ -72,14 +74,17 @@ class Evidence:
     forest: Sequence[str] = ()
     margins: Mapping[str, float] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
+    bootstrap: Bootstrap = field(default_factory=Bootstrap)
     limitations: Sequence[str] = ()
 
 
 def write_report(folder: Path, evidence: Evidence, signoffs: Verification | None = None) -> Path:
-    """Write ``report.html`` and ``report.json``; gives the page's path. Raises ConfigurationError on a mixed-up run."""
+    """Write ``report.html`` and ``report.json``; gives the page's path. Raises ConfigurationError on a mixed-up run.
+
+    Without ``signoffs`` those of the report that lies there stand, where its content is the same.
+    """
     content = report_content(evidence)
-    folder.mkdir(parents=True, exist_ok=True)
-    return _write(folder, content, signoffs)
+    return _write(folder, content, signoffs or _signed_already(folder, content))
 
 
 def add_signoffs(folder: Path, signoffs: Verification) -> Path:
@@ -87,17 +92,28 @@ def add_signoffs(folder: Path, signoffs: Verification) -> Path:
     return _write(folder, load_report(folder / JSON_NAME), signoffs)
 
 
+def _signed_already(folder: Path, content: Mapping[str, Any]) -> Verification | None:
+    try:
+        before = json.loads((folder / JSON_NAME).read_bytes())
+        same = before["report_sha256"] == content_hash(content)
+        return Verification.model_validate(before["signoffs"]) if same and before["signoffs"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def load_report(path: Path) -> dict[str, Any]:
     """The content of a report.json without its sign-offs. Raises ConfigurationError if it was edited."""
     try:
         content: dict[str, Any] = json.loads(path.read_bytes())
-        told = content["report_sha256"]
+        told, form = content["report_sha256"], content["format"]
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}; run `bedside-train gate`") from None
     except (ValueError, KeyError, TypeError):
         raise ConfigurationError(f"{path} is no report of the gate; run `bedside-train gate`") from None
     if told != content_hash(content):
         raise ConfigurationError(f"{path} was changed after it was written; run `bedside-train gate` again")
+    if form != FORMAT:
+        raise ConfigurationError(f"{path} was written by another version of Bedside; run `bedside-train gate` again")
     return {name: value for name, value in content.items() if name not in _NOT_HASHED}
 
 
@@ -122,7 +138,7 @@ def report_content(evidence: Evidence) -> dict[str, Any]:
     forest = [_forest(evidence.table.metrics[name], evidence) for name in _forest_metrics(evidence)]
     points = curves.losses(evidence.training)
     return {
-        "format": 1,
+        "format": FORMAT,
         "adapter": evidence.adapter,
         "champion": evidence.champion.system,
         "verdict": decision.verdict,
@@ -130,8 +146,9 @@ def report_content(evidence: Evidence) -> dict[str, Any]:
         "reasons": decision.reasons,
         "items": len(evidence.table.items),
         "clusters": len(set(evidence.table.independent())),
+        "confidence": evidence.bootstrap.confidence,
         "rules": [result.model_dump(mode="json") | _scale(result, evidence.table) for result in evidence.results],
-        "metrics": [_figures(metric, evidence.table) for metric in evidence.table.metrics.values()],
+        "metrics": [_figures(metric, evidence) for metric in evidence.table.metrics.values()],
         "forest": forest,
         "regressions": regressions,
         "training": [dict(point) for point in points],
@@ -164,23 +181,20 @@ def _scale(result: RuleResult, table: ScoreTable) -> dict[str, Any]:
     """Whether a rule's figures are shares, shown in percent, or as measured (counts, seconds, grades)."""
     metric = table.metrics.get(result.metric.removesuffix(", gain"))
     if metric is not None:
-        return {"share": _is_share(metric) and result.gate != "safety"}
+        return {"share": metric.unit == "share" and result.gate != "safety"}
     return {"share": result.difference is not None or "%" in result.bound}
 
 
-def _is_share(metric: Metric) -> bool:
-    return all(value is None or 0 <= value <= 1 for side in (metric.champion, metric.candidate) for value in side)
-
-
-def _figures(metric: Metric, table: ScoreTable) -> dict[str, Any]:
-    clusters = table.independent()
-    champion, candidate = (mean(side, clusters, _HOW) for side in (metric.champion, metric.candidate))
-    difference = paired_difference(metric.candidate, metric.champion, clusters, _HOW)
+def _figures(metric: Metric, evidence: Evidence) -> dict[str, Any]:
+    clusters, how = evidence.table.independent(), evidence.bootstrap
+    champion, candidate = (mean(side, clusters, how) for side in (metric.champion, metric.candidate))
+    difference = paired_difference(metric.candidate, metric.champion, clusters, how)
     return {
         "name": metric.name,
         "better": metric.better,
         "safety": metric.safety,
-        "share": _is_share(metric),
+        "share": metric.unit == "share",
+        "unit": metric.unit,
         "champion": champion.value if champion else None,
         "candidate": candidate.value if candidate else None,
         "difference": _estimate(difference),
@@ -208,7 +222,7 @@ def _forest(metric: Metric, evidence: Evidence) -> dict[str, Any]:
                 continue
             inside = [member == group for member in column]
             candidate = [value if own else None for value, own in zip(metric.candidate, inside, strict=True)]
-            found = paired_difference(candidate, metric.champion, clusters, _HOW)
+            found = paired_difference(candidate, metric.champion, clusters, evidence.bootstrap)
             if found is None:
                 continue
             if attribute and found.n < MIN_GROUP:
@@ -218,7 +232,8 @@ def _forest(metric: Metric, evidence: Evidence) -> dict[str, Any]:
     return {
         "metric": metric.name,
         "better": metric.better,
-        "share": _is_share(metric),
+        "share": metric.unit == "share",
+        "unit": metric.unit,
         "margin": evidence.margins.get(metric.name),
         "rows": rows,
         "small": small,
@@ -269,7 +284,7 @@ def _worse(metric: Metric, place: int) -> dict[str, Any] | None:
         "safety": metric.safety,
         "champion": before,
         "candidate": after,
-        "share": _is_share(metric),
+        "share": metric.unit == "share",
     }
 
 
@@ -345,9 +360,7 @@ def _write(folder: Path, content: Mapping[str, Any], signoffs: Verification | No
     text = json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
     page = _page(whole)
     for path, written in ((folder / JSON_NAME, text), (folder / HTML_NAME, page)):
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(written, encoding="utf-8")
-        part.replace(path)
+        write_text(path, written)
     return folder / HTML_NAME
 
 
@@ -425,8 +438,8 @@ def _short(text: str) -> str:
     return text.replace(f".0{_SPACE}%", f"{_SPACE}%")
 
 
-def _in_points(share: bool) -> str:
-    return "points of 100" if share else "as measured"
+def _in_points(unit: str) -> str:
+    return "points of 100" if unit == "share" else unit
 
 
 def _words(name: str) -> str:

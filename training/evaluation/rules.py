@@ -6,7 +6,7 @@ Each kind of rule is a model; what it does with the scores is in checks.py. A po
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from app.errors import ConfigurationError
 from training.config_file import read_fields
-from training.evaluation.facts import FACTS
+from training.evaluation.facts import CASES, FACTS
 from training.evaluation.results import GateName
 from training.evaluation.statistics import CONFIDENCE, DRAWS, Bootstrap, cases_needed, design_effect, items_needed
 
@@ -22,7 +22,12 @@ THRESHOLDS = Path(__file__).with_name("thresholds.yaml")
 REQUIRED: tuple[GateName, ...] = ("validity", "safety", "accuracy", "overfitting", "bias")
 """A policy in a file has at least one rule of each."""
 OWN_WORDS = frozenset({"wrong_number", "phi_leak", "canary", "refusal"})
-"""Figures of the words that a model said: no champion excuses them."""
+"""Figures of the words that a model said, with or without the output checks: no champion excuses them."""
+
+
+def _own_words(metrics: Iterable[str]) -> str:
+    """Those of the metrics that no champion excuses, as a list for people."""
+    return ", ".join(sorted(name for name in metrics if name.removeprefix("raw_") in OWN_WORDS))
 
 
 class _Rule(BaseModel):
@@ -35,7 +40,8 @@ class _Rule(BaseModel):
 class FactRule(_Rule):
     """A fact (see facts.py) is as it must be: exactly one of ``equals``, ``min``, ``max``.
 
-    Without the fact the rule is inconclusive; with ``required: false`` it passes then and says so.
+    Without the fact the rule is inconclusive; with ``required: false`` it passes then and says so. A fact that is a
+    share needs ``min_cases``: three prompts out of three prove nothing.
     """
 
     kind: Literal["fact"]
@@ -43,6 +49,7 @@ class FactRule(_Rule):
     equals: bool | None = None
     min: float | None = None
     max: float | None = None
+    min_cases: int | None = Field(default=None, ge=1)
     required: bool = True
 
     @model_validator(mode="after")
@@ -51,12 +58,17 @@ class FactRule(_Rule):
             raise ValueError(f"fact: there is none called {self.fact}; use one of {', '.join(FACTS)}")
         if sum(bound is not None for bound in (self.equals, self.min, self.max)) != 1:
             raise ValueError("give exactly one of equals, min, max")
+        if self.fact in CASES and self.min_cases is None:
+            raise ValueError(f"min_cases: {self.fact} is a share; say of how many cases at least, 50 for example")
+        if self.fact not in CASES and self.min_cases is not None:
+            raise ValueError(f"min_cases: {self.fact} is no share of cases; take the field out")
         return self
 
 
 class FailuresRule(_Rule):
-    """At most ``max_failures`` in at least ``min_cases`` cases. An item is a failure where any of the metrics fails.
+    """At most ``max_failures`` in at least ``min_cases`` cases of each metric.
 
+    An item is a failure where any of the metrics fails.
     Items of one cluster are one case: five near-copies of a question are not five independent tries. With
     ``inherited`` an item that the champion fails too is not the candidate's; such a rule holds and says so.
     """
@@ -69,9 +81,9 @@ class FailuresRule(_Rule):
 
     @model_validator(mode="after")
     def _own_words_are_not_inherited(self) -> FailuresRule:
-        own = OWN_WORDS.intersection(self.metrics)
+        own = _own_words(self.metrics)
         if self.inherited and own:
-            raise ValueError(f"inherited: {', '.join(sorted(own))} is of the model's own words; give it its own rule")
+            raise ValueError(f"inherited: {own} is of the model's own words; give it its own rule")
         return self
 
 
@@ -136,7 +148,7 @@ class BoundRule(_Measured):
     def _one_bound(self) -> BoundRule:
         if (self.min is None) == (self.max is None):
             raise ValueError("give exactly one of min, max")
-        if self.inherited is not None and self.metric in OWN_WORDS:
+        if self.inherited is not None and _own_words([self.metric]):
             raise ValueError(f"inherited: {self.metric} is of the model's own words; take the field out")
         return self
 
@@ -170,6 +182,9 @@ class FlipsRule(_Rule):
     def _something(self) -> FlipsRule:
         if not self.marked and not self.differing:
             raise ValueError("give marked or differing: what tells that a pair flips")
+        own = _own_words([*self.marked, *self.differing])
+        if self.inherited and own:
+            raise ValueError(f"inherited: {own} is of the model's own words; give it its own rule")
         return self
 
 
@@ -178,7 +193,8 @@ class GapRule(_Rule):
 
     ``of``: the candidate's own figure, or its gain over the champion. ``over``: pairs that ask the same thing, or all
     items. A group whose interval neither lies within the margin nor beyond it, or that has fewer than ``min_items``
-    (pairs), is undecided: that blocks, or is only mentioned. A group that is proven to lie beyond always fails.
+    (pairs), is undecided: that blocks, or is only mentioned. A group that is proven to lie beyond always fails; where
+    no group could be judged the rule is inconclusive in any case.
     """
 
     kind: Literal["gap"]

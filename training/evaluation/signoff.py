@@ -35,6 +35,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from app.errors import ConfigurationError
 from app.guardrails.signing import key_id, read_public
 from training.evaluation.panel import canonical
+from training.files import write_text
 
 SIGNOFF_FILE = "signoffs.json"
 NEEDED = 2
@@ -196,7 +197,10 @@ def load_signoffs(path: Path) -> Signoffs:
 def sign(
     subject: Subject, key: Ed25519PrivateKey, register: Register, path: Path, *, today: date, days: int = VALID_DAYS
 ) -> Signoff:
-    """Sign for the subject and add it to the file. Raises ConfigurationError if the signature would not count."""
+    """Sign for the subject and add it to the file.
+
+    Raises ConfigurationError if the signature would not count or cannot be kept.
+    """
     known = register.keys.get(key_id(key.public_key()))
     if known is None:
         raise ConfigurationError(
@@ -222,9 +226,7 @@ def sign(
         raise ConfigurationError(f"{known.signer.name} has signed for this already; another person must be the second")
     if why := _why_not(made, subject, register, today):
         raise ConfigurationError(f"the signature would not count: {why}")
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(Signoffs(signoffs=[*before, made]).model_dump_json(indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_text(path, Signoffs(signoffs=[*before, made]).model_dump_json(indent=1) + "\n")
     return made
 
 

@@ -12,12 +12,15 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.errors import ConfigurationError
+from training.files import write_text
 
+Unit = Literal["share", "seconds", "grades"]
+"""In what a figure is measured. Shares lie between 0 and 1 and are shown in percent, their differences in points."""
 Value = Annotated[float, Field(allow_inf_nan=False)] | None
 
 
 class Metric(BaseModel):
-    """One figure of every item, in the table's order; ``None`` where it does not apply. Shares lie between 0 and 1.
+    """One figure of every item, in the table's order; ``None`` where it does not apply.
 
     ``safety`` metrics are 0 or 1 and tell a failure: 0 where ``better`` is "higher", 1 where it is "lower".
     """
@@ -27,8 +30,17 @@ class Metric(BaseModel):
     name: str
     better: Literal["higher", "lower"]
     safety: bool = False
+    unit: Unit = "share"
     candidate: list[Value]
     champion: list[Value]
+
+    @model_validator(mode="after")
+    def _shares_are_shares(self) -> Metric:
+        values = [value for value in (*self.candidate, *self.champion) if value is not None]
+        odd = [value for value in values if not -1e-9 <= value <= 1 + 1e-9]
+        if self.unit == "share" and odd:
+            raise ValueError(f"{self.name}: {odd[0]:g} is no share of 1; give the unit, as the scorer has it")
+        return self
 
     def failed(self, values: Sequence[Value]) -> list[bool | None]:
         """For each item: whether it falls short of the best value of a share; None where the metric does not apply."""
@@ -101,8 +113,8 @@ class ScoreTable(BaseModel):
 
 
 def write_table(table: ScoreTable, path: Path) -> None:
-    """Write the table as JSON."""
-    path.write_text(table.model_dump_json() + "\n", encoding="utf-8")
+    """Write the table as JSON. Raises ConfigurationError."""
+    write_text(path, table.model_dump_json() + "\n")
 
 
 def read_table(path: Path) -> ScoreTable:

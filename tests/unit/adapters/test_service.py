@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,15 +13,27 @@ import pytest
 from app.adapters.service import AdaptersService
 from app.adapters.store import AdapterStore
 from app.audit.service import AuditLog
-from app.contracts.adapters import AdapterManifest, GateReport, GateRule, content_hash, write_json
+from app.contracts.adapters import (
+    SHIPPED_THRESHOLDS,
+    AdapterManifest,
+    GateReport,
+    GateRule,
+    as_json,
+    content_hash,
+    write_json,
+)
 from app.contracts.prompt import PROMPT_VERSION, template_hash
 from app.db.session import Database
 from app.errors import AdapterInvalid, EngineUnavailable, NotFound, NotPromotable, StoreUnavailable, VersionConflict
+from app.guardrails.bundle_source import digest, read_files
+from app.guardrails.policy import default_bundle_folder
 from tests.adapter_files import adapter_config, adapter_tensors, demo_config, write_adapter
 from tests.conftest import new_database
 from tests.fakes_engine import Scripted, ScriptedEngine
 
 BASE = "b" * 64
+POLICY = digest(read_files(default_bundle_folder()))
+"""Hash of the shipped bundle: tests with the whole service promote such adapters too."""
 pytestmark = pytest.mark.anyio
 
 
@@ -49,17 +61,22 @@ def make_adapter(
     return folder
 
 
-def write_report(folder: Path, sha: str, verdict: str) -> None:
-    write_json(
-        GateReport.model_validate(
-            {
-                "verdict": verdict, "adapter_sha256": sha, "evaluation_sha256": "e" * 64, "policy_hash": "p",
-                "prompt_version": PROMPT_VERSION, "created_at": datetime.now(UTC),
-                "rules": [GateRule(name="numbers", value=1.0, bound=">= 0.99", passed=verdict == "pass")],
-            }
-        ),
-        folder / "gate_report.json",
+def make_report(sha: str, verdict: str = "pass", changed: Mapping[str, str | None] | None = None) -> GateReport:
+    hashes = dict.fromkeys(
+        ("evaluation_sha256", "base_sha256", "champion_sha256", "articles_sha256", "parts_sha256", "bounds",
+         "report_sha256"),
+        "e" * 64,
     )  # fmt: skip
+    rule = GateRule(name="numbers", value=1.0, bound=">= 0.99", passed=verdict == "pass")
+    fields = {
+        "verdict": verdict, "adapter_sha256": sha, "policy_hash": POLICY, "thresholds_sha256": SHIPPED_THRESHOLDS,
+        "prompt_version": PROMPT_VERSION, "created_at": datetime(2026, 11, 28, tzinfo=UTC), "rules": [rule],
+    }  # fmt: skip
+    return GateReport.model_validate({**hashes, **fields, **(changed or {})})
+
+
+def write_report(folder: Path, sha: str, verdict: str) -> None:
+    write_json(make_report(sha, verdict), folder / "gate_report.json")
 
 
 @pytest.fixture
@@ -95,6 +112,8 @@ class Setup:
             base_config=demo_config(),
             base_sha256=BASE,
             max_rank=64,
+            policy_hash=lambda: POLICY,
+            thresholds_sha256=SHIPPED_THRESHOLDS,
         )
 
 
@@ -160,6 +179,35 @@ async def test_rollback_gives_the_version_before(setup: Setup, tmp_path: Path) -
     assert (live.version, live.previous) == (first.version, second.version)
 
 
+async def test_a_second_rollback_of_what_was_seen_once_is_refused(setup: Setup, tmp_path: Path) -> None:
+    first = await setup.service.add(make_adapter(tmp_path / "a", 1), "ana")
+    second = await setup.service.add(make_adapter(tmp_path / "b", 2), "ana")
+    await setup.service.promote(first.version, "ana")
+    seen = await setup.service.promote(second.version, "ana")
+    await setup.service.rollback("ana", seen.epoch)
+    with pytest.raises(VersionConflict, match="changed by somebody else"):
+        await setup.service.rollback("ben", seen.epoch)
+    assert (await setup.service.live()).version == first.version
+
+
+async def test_rollback_never_gives_changed_files_or_a_version_that_fails_since(setup: Setup, tmp_path: Path) -> None:
+    first = await setup.service.add(make_adapter(tmp_path / "a", 1), "ana")
+    second = await setup.service.add(make_adapter(tmp_path / "b", 2), "ana")
+    await setup.service.promote(first.version, "ana")
+    await setup.service.promote(second.version, "ana")
+    weights = tmp_path / "store" / first.content_sha256 / "adapter_model.safetensors"
+    kept = weights.read_bytes()
+    weights.chmod(0o644)
+    weights.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    with pytest.raises(AdapterInvalid):
+        await setup.service.rollback("ben")
+    weights.write_bytes(kept)
+    await setup.service.add(make_adapter(tmp_path / "again", 1, verdict="fail"), "ana")
+    with pytest.raises(NotPromotable, match="fails"):
+        await setup.service.rollback("ben")
+    assert (await setup.service.live()).version == second.version
+
+
 async def test_rollback_before_any_promotion_is_refused(setup: Setup) -> None:
     with pytest.raises(NotPromotable, match="nothing was promoted"):
         await setup.service.rollback("ben")
@@ -175,6 +223,46 @@ async def test_without_a_passing_gate_nothing_is_promoted(
     with pytest.raises(NotPromotable, match=said):
         await setup.service.promote(view.version, "ana")
     assert (await setup.service.live()).version is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"policy_hash": "0" * 64},
+            f"under the policy bundle 000000000000, here {POLICY[:12]} is in force: gate it ag",
+        ),
+        ({"thresholds_sha256": "0" * 64}, "by other rules than those of .* gate it again"),
+        ({"thresholds_sha256": None}, "by an earlier version, .* not tell thresholds_sha256: gate it again"),
+        ({"champion_sha256": None, "report_sha256": ""}, "not tell champion_sha256, report_sha256: gate it again"),
+        ({"prompt_version": "v0"}, "with prompt template v0, here it is .*: gate it again"),
+    ],
+)
+async def test_a_pass_under_other_conditions_is_not_promoted(
+    setup: Setup, tmp_path: Path, changed: dict[str, str | None], said: str
+) -> None:
+    folder = make_adapter(tmp_path / "a", 1)
+    write_json(make_report(content_hash(folder), changed=changed), folder / "gate_report.json")
+    view = await setup.service.add(folder, "ana")
+    with pytest.raises(NotPromotable, match=said):
+        await setup.service.promote(view.version, "ana")
+    assert (await setup.service.live()).version is None
+    write_report(folder, content_hash(folder), "pass")
+    await setup.service.add(folder, "ana")
+    assert (await setup.service.promote(view.version, "ana")).version == view.version
+
+
+async def test_a_report_of_an_earlier_version_is_read_and_not_believed(setup: Setup, tmp_path: Path) -> None:
+    folder = make_adapter(tmp_path / "a", 1)
+    whole = json.loads(as_json(make_report(content_hash(folder))))
+    new = {"thresholds_sha256", "base_sha256", "champion_sha256", "articles_sha256", "parts_sha256", "bounds"}
+    old = {name: value for name, value in whole.items() if name not in {*new, "report_sha256"}}
+    (folder / "gate_report.json").write_text(json.dumps(old))
+    view = await setup.service.add(folder, "ana")
+    assert view.gate is not None
+    assert view.gate["verdict"] == "pass"
+    with pytest.raises(NotPromotable, match="by an earlier version"):
+        await setup.service.promote(view.version, "ana")
 
 
 async def test_one_replica_that_fails_leaves_the_pointer_and_unloads_the_others(setup: Setup, tmp_path: Path) -> None:
@@ -275,6 +363,8 @@ async def test_after_a_change_of_the_base_model_the_base_model_serves(
         base_config=demo_config(),
         base_sha256="c" * 64,
         max_rank=64,
+        policy_hash=lambda: POLICY,
+        thresholds_sha256=SHIPPED_THRESHOLDS,
     )
     await changed.reconcile()
     with pytest.raises(NotPromotable, match="another base model"):

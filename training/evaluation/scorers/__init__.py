@@ -34,6 +34,7 @@ from training.evaluation.scorers.rouge import RougeL
 from training.evaluation.scorers.route import Route
 from training.evaluation.scorers.token_f1 import TokenF1
 from training.evaluation.scorers.wrong_number import RawWrongNumber, WrongNumber
+from training.evaluation.table import Unit
 
 _COMMON = frozenset({"DATE", "AGE", "ZIP", "CITY", "ORGANIZATION", "URL"})
 
@@ -49,6 +50,9 @@ class Scorer(Protocol):
 
     @property
     def safety(self) -> bool: ...
+
+    @property
+    def unit(self) -> Unit: ...
 
     def score(self, item: Item, answered: Answered) -> float | None:
         """The figure; None where it does not apply to the item or the reply."""

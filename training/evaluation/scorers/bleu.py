@@ -12,6 +12,7 @@ from sacrebleu.metrics.bleu import BLEU
 
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
+from training.evaluation.table import Unit
 
 
 class Bleu:
@@ -20,6 +21,7 @@ class Bleu:
     name = "bleu"
     better: Literal["higher", "lower"] = "higher"
     safety = False
+    unit: Unit = "share"
 
     def __init__(self) -> None:
         self._bleu = BLEU(effective_order=True)

@@ -8,6 +8,7 @@ from typing import Literal
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
 from training.evaluation.phrases import words
+from training.evaluation.table import Unit
 
 
 class Canary:
@@ -21,6 +22,7 @@ class Canary:
     name = "canary"
     better: Literal["higher", "lower"] = "lower"
     safety = True
+    unit: Unit = "share"
 
     def __init__(self, canaries: Collection[str], planted: Mapping[str, Collection[str]]) -> None:
         self._canaries = {text: _plain(text) for text in canaries}

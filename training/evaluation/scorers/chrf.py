@@ -11,6 +11,7 @@ from sacrebleu.metrics.chrf import CHRF
 
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
+from training.evaluation.table import Unit
 
 
 class Chrf:
@@ -19,6 +20,7 @@ class Chrf:
     name = "chrf"
     better: Literal["higher", "lower"] = "higher"
     safety = False
+    unit: Unit = "share"
 
     def __init__(self) -> None:
         self._chrf = CHRF()

@@ -7,6 +7,7 @@ from typing import Literal
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
 from training.evaluation.scorers.replies import got
+from training.evaluation.table import Unit
 
 
 class MissedEmergency:
@@ -15,6 +16,7 @@ class MissedEmergency:
     name = "missed_emergency"
     better: Literal["higher", "lower"] = "lower"
     safety = True
+    unit: Unit = "share"
 
     def score(self, item: Item, answered: Answered) -> float | None:
         """See Scorer.score."""

@@ -9,6 +9,7 @@ from typing import Literal
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
 from training.evaluation.scorers.replies import got
+from training.evaluation.table import Unit
 
 _Outcome = tuple[str, frozenset[str], frozenset[str]]
 
@@ -22,6 +23,7 @@ class Flips:
     name = "flips"
     better: Literal["higher", "lower"] = "lower"
     safety = False
+    unit: Unit = "share"
 
     def __init__(self, items: Sequence[Item], answers: Mapping[str, Answered]) -> None:
         self._outcomes: dict[str, set[_Outcome]] = defaultdict(set)

@@ -7,6 +7,7 @@ from typing import Literal
 from app.contracts.prompt import NOT_IN_ARTICLES, escape
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
+from training.evaluation.table import Unit
 from training.sentences import split_sentences, without_citation
 
 
@@ -19,6 +20,7 @@ class Groundedness:
     name = "groundedness"
     better: Literal["higher", "lower"] = "higher"
     safety = False
+    unit: Unit = "share"
 
     def score(self, item: Item, answered: Answered) -> float | None:
         """See Scorer.score."""
@@ -33,6 +35,7 @@ class RawGroundedness:
     name = "raw_groundedness"
     better: Literal["higher", "lower"] = "higher"
     safety = False
+    unit: Unit = "share"
 
     def score(self, item: Item, answered: Answered) -> float | None:
         """See Scorer.score."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
+from training.evaluation.table import Unit
 
 
 class Latency:
@@ -14,6 +15,7 @@ class Latency:
     name = "latency"
     better: Literal["higher", "lower"] = "lower"
     safety = False
+    unit: Unit = "seconds"
 
     def score(self, item: Item, answered: Answered) -> float | None:
         """See Scorer.score."""

@@ -10,6 +10,7 @@ from training.evaluation.phrases import holds, words
 from training.evaluation.scorers.refusal import refused
 from training.evaluation.scorers.replies import got, wanted
 from training.evaluation.scorers.route import Route
+from training.evaluation.table import Unit
 
 _CLASS_WEIGHT = {"emergency": 3, "refuse": 2, "privacy": 2, "person": 1, "no_answer": 1}
 _NUMBER_WEIGHT = _ROUTE_WEIGHT = 1
@@ -29,6 +30,7 @@ class MedicalAccuracy:
     name = "medical_accuracy"
     better: Literal["higher", "lower"] = "higher"
     safety = False
+    unit: Unit = "share"
 
     def __init__(self, route: Route) -> None:
         self._route = route

@@ -7,6 +7,7 @@ from typing import Literal
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
 from training.evaluation.scorers.replies import got
+from training.evaluation.table import Unit
 
 
 class OverRefusal:
@@ -18,6 +19,7 @@ class OverRefusal:
     name = "over_refusal"
     better: Literal["higher", "lower"] = "lower"
     safety = False
+    unit: Unit = "share"
 
     def score(self, item: Item, answered: Answered) -> float | None:
         """See Scorer.score."""

@@ -8,6 +8,7 @@ from typing import Literal
 from app.redaction.vault import Vault
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
+from training.evaluation.table import Unit
 from training.sentences import split_sentences
 
 Foreign = Callable[[str, Vault, Sequence[str]], Sequence[object]]
@@ -23,6 +24,7 @@ class PhiLeak:
     name = "phi_leak"
     better: Literal["higher", "lower"] = "lower"
     safety = True
+    unit: Unit = "share"
 
     def __init__(self, foreign: Foreign, vaults: Mapping[str, Vault]) -> None:
         self._foreign, self._vaults = foreign, vaults
@@ -41,6 +43,7 @@ class RawPhiLeak:
     name = "raw_phi_leak"
     better: Literal["higher", "lower"] = "lower"
     safety = False
+    unit: Unit = "share"
 
     def __init__(self, foreign: Foreign, vaults: Mapping[str, Vault]) -> None:
         self._foreign, self._vaults = foreign, vaults

@@ -8,6 +8,7 @@ from training.curate.readability import grade
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
 from training.evaluation.scorers.replies import got
+from training.evaluation.table import Unit
 
 
 class Readability:
@@ -16,6 +17,7 @@ class Readability:
     name = "readability"
     better: Literal["higher", "lower"] = "lower"
     safety = False
+    unit: Unit = "grades"
 
     def score(self, item: Item, answered: Answered) -> float | None:
         """See Scorer.score."""

@@ -9,6 +9,7 @@ from training.evaluation.items import Item
 from training.evaluation.phrases import words
 from training.evaluation.scorers.groundedness import standing
 from training.evaluation.scorers.replies import got
+from training.evaluation.table import Unit
 
 
 class Refusal:
@@ -20,6 +21,7 @@ class Refusal:
     name = "refusal"
     better: Literal["higher", "lower"] = "higher"
     safety = False
+    unit: Unit = "share"
 
     def score(self, item: Item, answered: Answered) -> float | None:
         """See Scorer.score."""

@@ -7,6 +7,7 @@ from typing import Literal
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
 from training.evaluation.scorers.replies import got, wanted
+from training.evaluation.table import Unit
 
 
 class ReplyClass:
@@ -15,6 +16,7 @@ class ReplyClass:
     name = "reply_class"
     better: Literal["higher", "lower"] = "higher"
     safety = False
+    unit: Unit = "share"
 
     def score(self, item: Item, answered: Answered) -> float | None:
         """See Scorer.score."""

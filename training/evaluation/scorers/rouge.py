@@ -12,6 +12,7 @@ from typing import Literal
 
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
+from training.evaluation.table import Unit
 
 
 class RougeL:
@@ -20,6 +21,7 @@ class RougeL:
     name = "rouge_l"
     better: Literal["higher", "lower"] = "higher"
     safety = False
+    unit: Unit = "share"
 
     def score(self, item: Item, answered: Answered) -> float | None:
         """See Scorer.score."""

@@ -9,6 +9,7 @@ from app.contracts.site import Contact
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
 from training.evaluation.phrases import says
+from training.evaluation.table import Unit
 
 
 class Route:
@@ -20,6 +21,7 @@ class Route:
     name = "route"
     better: Literal["higher", "lower"] = "higher"
     safety = False
+    unit: Unit = "share"
 
     def __init__(self, contacts: Mapping[str, Contact]) -> None:
         self._numbers = {

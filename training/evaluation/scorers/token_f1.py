@@ -8,6 +8,7 @@ from typing import Literal
 
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
+from training.evaluation.table import Unit
 
 
 class TokenF1:
@@ -16,6 +17,7 @@ class TokenF1:
     name = "token_f1"
     better: Literal["higher", "lower"] = "higher"
     safety = False
+    unit: Unit = "share"
 
     def score(self, item: Item, answered: Answered) -> float | None:
         """See Scorer.score."""

@@ -8,6 +8,7 @@ from typing import Literal
 
 from training.evaluation.answers import Answered
 from training.evaluation.items import Item
+from training.evaluation.table import Unit
 from training.sentences import numbers
 
 _MARKS = re.compile(r"\[\d{1,2}\]|<[A-Z_]+_\d+>")
@@ -20,6 +21,7 @@ class WrongNumber:
     name = "wrong_number"
     better: Literal["higher", "lower"] = "lower"
     safety = True
+    unit: Unit = "share"
 
     def __init__(self, own_details: Iterable[str]) -> None:
         self._own = _numbers(own_details)
@@ -38,6 +40,7 @@ class RawWrongNumber:
     name = "raw_wrong_number"
     better: Literal["higher", "lower"] = "lower"
     safety = False
+    unit: Unit = "share"
 
     def __init__(self, own_details: Iterable[str]) -> None:
         self._own = _numbers(own_details)

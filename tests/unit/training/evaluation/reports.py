@@ -33,7 +33,11 @@ def make_table(items: list[Item], fell: int = 6, missed: int = 0) -> ScoreTable:
                 name="emergency_recall", better="higher", safety=True, candidate=now, champion=recall
             ),
             "reading_grade": Metric(
-                name="reading_grade", better="lower", candidate=[value - 0.4 for value in grade], champion=grade
+                name="reading_grade",
+                better="lower",
+                unit="grades",
+                candidate=[value - 0.4 for value in grade],
+                champion=grade,
             ),
         },
         items=[item.id for item in items],
@@ -96,6 +100,7 @@ def make_evidence(count: int = 60, **more: Any) -> Evidence:
             for step in range(1, 25)
         ],
         "margins": {"medical_accuracy": 0.02},
+        "bootstrap": Bootstrap(draws=2_000, confidence=0.97),
     }
     return Evidence(**{**fields, **more})
 

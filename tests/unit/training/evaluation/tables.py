@@ -28,7 +28,9 @@ GOOD_FACTS = Facts(
     tampered=False,
     loads_in_engine=True,
     differs_share=0.4,
+    answers_compared=600,
     hf_vllm_agreement=1.0,
+    prompts_compared=50,
     train_loss=1.1,
     held_out_loss=1.2,
     canaries_extracted=0,
@@ -83,7 +85,7 @@ def good() -> ScoreTable:
     metrics = [
         metric("missed_emergency", "lower", on(EMERGENCIES, lambda _: 0.0), safety=True),
         metric("wrong_number", "lower", on(ANSWERS, lambda _: 0.0), safety=True),
-        metric("phi_leak", "lower", on(range(ITEMS), lambda _: 0.0), safety=True),
+        metric("phi_leak", "lower", on(ANSWERS, lambda _: 0.0), safety=True),
         metric("canary", "lower", on(range(ITEMS), lambda _: 0.0), safety=True),
         metric("refusal", "higher", on(REFUSALS, lambda _: 1.0)),
         metric("over_refusal", "lower", on(ANSWERS, lambda place: float(place % 50 == 0))),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.contracts.adapters import AdapterManifest, content_hash, write_json
+from app.contracts.adapters import GATE_REPORT, AdapterManifest, GateReport, content_hash, write_json
 from app.contracts.prompt import PROMPT_VERSION
 from app.errors import ConfigurationError
 from app.guardrails.policy import default_bundle_folder, load_bundle
@@ -18,7 +18,8 @@ from tests.unit.training.evaluation.reports import make_evidence
 from training.evaluation.answers import write_run
 from training.evaluation.clinicians import panel, signoff
 from training.evaluation.items import load_items
-from training.evaluation.report import HTML_NAME, write_report
+from training.evaluation.report import HTML_NAME, JSON_NAME, load_report, write_report
+from training.evaluation.report import content_hash as content_hash_of
 
 HEAD = "id: fasting\ntitle: Eating before surgery\ntopic: surgery\naudience: patients\nowner: Surgery\n"
 DATES = "reviewed: 2026-01-01\nreview_by: 2027-01-01\nsources: [own]\n"
@@ -54,14 +55,19 @@ def test_a_panel_from_export_to_verdict(tmp_path: Path, items: Path) -> None:
         runs.append(str(tmp_path / f"{system}.json"))
     key, store = str(tmp_path / "key.json"), str(tmp_path / "ratings.json")
     named = [part for rater in RATERS for part in ("--rater", rater)]
+    (tmp_path / "file").touch()
     where = ["--items", str(items), "--site", str(tmp_path / "site")]
     runner = CliRunner()
     result = runner.invoke(panel, ["export", *runs, "--out", str(tmp_path / "pack"), "--key", key, *named, *where])
     assert "20 questions; 0 items have the same answer" in said(result)
+    closed = ["--out", str(tmp_path / "file" / "pack"), "--key", str(tmp_path / "other.json")]
+    assert "cannot be written" in said(runner.invoke(panel, ["export", *runs, *closed, *named, *where]))
     sheets = sorted((tmp_path / "pack").glob("panel-*.csv"))
     assert len(sheets) == 3
     filled = [str(rate(sheet, noise=0.1, seed=number)) for number, sheet in enumerate(sheets)]
     assert "Eating before surgery: Water\nSix." in cells(sheets[0])[0]["passages"]
+    result = runner.invoke(panel, ["import", *filled, "--key", key, "--ratings", str(tmp_path / "file" / "ratings")])
+    assert "cannot be" in said(result)
     result = runner.invoke(panel, ["import", *filled, "--key", key, "--ratings", store])
     assert "20 ratings of Dr. Ines Calloway, 0 left open; raters so far: 1" in said(result)
     out = tmp_path / "panel.json"
@@ -97,6 +103,12 @@ def test_two_clinicians_sign_for_what_is_there(tmp_path: Path, items: Path) -> N
     gated = tmp_path / "gated"
     gated.mkdir()
     write_report(gated, make_evidence(20, **runs))
+    told = content_hash_of(load_report(gated / JSON_NAME))
+    beside = GateReport(
+        **about, adapter_sha256=manifest.content_sha256, verdict="pass", created_at=manifest.created_at, rules=[],
+        report_sha256=told,
+    )  # fmt: skip
+    write_json(beside, adapter / GATE_REPORT)
     runner = CliRunner()
     people = []
     for number, name in enumerate(("Dr. Ines Calloway", "Dr. Omar Whitfield")):
@@ -110,6 +122,16 @@ def test_two_clinicians_sign_for_what_is_there(tmp_path: Path, items: Path) -> N
     where = [str(gated), "--adapter", str(adapter), "--signers", str(signers), "--items", str(items)]
     result = runner.invoke(signoff, ["verify", *where])
     assert (result.exit_code, said(result)) == (2, "0 of 2 sign-offs count\n")
+    # What is signed is the report by which the service promotes.
+    write_json(beside.model_copy(update={"report_sha256": "0" * 64}), adapter / GATE_REPORT)
+    result = runner.invoke(signoff, ["sign", *where, "--key", str(tmp_path / "key0")])
+    assert "report_sha256: not what the report is about any more; run the gate again" in said(result)
+    for old, mend in ((beside.model_copy(update={"report_sha256": None}), "names no report.json"), (None, "run `bed")):
+        (adapter / GATE_REPORT).unlink()
+        if old:
+            write_json(old, adapter / GATE_REPORT)
+        assert mend in said(runner.invoke(signoff, ["sign", *where, "--key", str(tmp_path / "key0")]))
+    write_json(beside, adapter / GATE_REPORT)
     assert "Dr. Ines Calloway has signed" in said(
         runner.invoke(signoff, ["sign", *where, "--key", str(tmp_path / "key0")])
     )
@@ -117,6 +139,12 @@ def test_two_clinicians_sign_for_what_is_there(tmp_path: Path, items: Path) -> N
     assert said(result).endswith("signed by Dr. Ines Calloway and Dr. Omar Whitfield\n")
     assert runner.invoke(signoff, ["verify", *where]).exit_code == 0
     assert "It is signed by Dr. Ines Calloway and Dr. Omar Whitfield." in (gated / HTML_NAME).read_text()
+    # The same report again, as of a second gate, leaves the signatures on its page.
+    write_report(gated, make_evidence(20, **runs))
+    assert "It is signed by Dr. Ines Calloway and Dr. Omar Whitfield." in (gated / HTML_NAME).read_text()
+    write_report(gated, make_evidence(20, **runs, limitations=["Another one."]))
+    assert "It is signed by" not in (gated / HTML_NAME).read_text()
+    write_report(gated, make_evidence(20, **runs))
     # A byte of the weights changes: nothing that was signed counts, and nobody can sign.
     (adapter / "adapter_model.safetensors").write_bytes(b"Weights")
     result = runner.invoke(signoff, ["verify", *where])

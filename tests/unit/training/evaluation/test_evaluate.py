@@ -55,6 +55,8 @@ async def test_runs_under_other_conditions_are_not_compared(parts: Parts, sample
     context = Context(parts.site, parts.detector, two.items)
     with pytest.raises(ConfigurationError, match="different policy_hash; evaluate both again"):
         scored(two, run, run.model_copy(update={"policy_hash": "other"}), context)
+    with pytest.raises(ConfigurationError, match="different parts_sha256; evaluate both again"):
+        scored(two, run, run.model_copy(update={"parts_sha256": "other"}), context)
     with pytest.raises(ConfigurationError, match="run of candidate answered other items"):
         scored(sample, run, run, context)
     with pytest.raises(ConfigurationError, match="answered other items"):

@@ -13,8 +13,14 @@ from training.finetune.data import load_dialogues
 from training.finetune.dialogues import build
 
 RUN = 13
-TRAINED = ("training/encoder/messages", "training/encoder/names", "training/demo_model/pages")
-"""Folders of texts that heads and the demo model learn from."""
+TRAINED = (
+    "training/encoder/messages",
+    "training/encoder/names",
+    "training/encoder/wishes",
+    "training/hospitals",
+    "training/demo_model/pages",
+)
+"""Folders of texts that heads, search, reranker and the demo model learn from."""
 
 
 @pytest.fixture(scope="module")

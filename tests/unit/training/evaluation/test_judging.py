@@ -16,7 +16,6 @@ from tests.unit.training.evaluation.panels import make_run
 from tests.unit.training.evaluation.reports import make_panel, make_table
 from tests.unit.training.tiny import make_dialogue
 from training.evaluation.answers import Run, read_run, write_run
-from training.evaluation.gating import Gated, gate_report, last_line, rows
 from training.evaluation.items import Item, load_items
 from training.evaluation.judging import gather, judge_evaluation, overlap
 from training.evaluation.panel import run_hash
@@ -65,6 +64,12 @@ def evaluation(tmp_path: Path, items: list[Item], manifest: AdapterManifest) -> 
     return folder
 
 
+def probed(manifest: AdapterManifest, **more: object) -> Probes:
+    """What was found of the adapter while vLLM served it."""
+    fields = {"adapter_sha256": manifest.content_sha256, "listed": True, "prompts": 50, "agreeing": 49}
+    return Probes.model_validate(fields | more)
+
+
 def policy(*facts: str) -> Policy:
     """The shipped policy's rules about these facts only."""
     shipped, _ = load_policy()
@@ -80,7 +85,7 @@ def test_a_whole_adapter_has_its_facts(items: list[Item], adapter: Path, manifes
         True,
         True,
         False,
-        True,
+        None,
     )
     assert facts.train_loss == manifest.metrics["train_loss"] > 0
     assert facts.held_out_loss == manifest.metrics["held_out_loss"] > 0
@@ -94,7 +99,7 @@ def test_changed_weights_another_base_and_another_adapter_are_seen(
     foreign = answered("candidate", items, manifest, base_sha256="0" * 64, adapter_sha256="1" * 64, prompt_version="v0")
     weights = adapter / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
-    facts = gather(manifest, adapter, base, foreign, items, [])
+    facts = gather(manifest, adapter, base, foreign, items, [], probed(manifest))
     assert (facts.base_matches, facts.template_matches, facts.tampered, facts.loads_in_engine) == (
         False,
         False,
@@ -106,7 +111,8 @@ def test_changed_weights_another_base_and_another_adapter_are_seen(
 def test_an_adapter_that_changes_nothing_is_seen(items: list[Item], adapter: Path, manifest: AdapterManifest) -> None:
     base, candidate = answered("base", items, manifest), answered("candidate", items, manifest)
     same = candidate.model_copy(update={"answers": base.answers})
-    assert gather(manifest, adapter, base, same, items, []).differs_share == 0.0
+    facts = gather(manifest, adapter, base, same, items, [])
+    assert (facts.differs_share, facts.answers_compared) == (0.0, len(items))
     other = [
         one.model_copy(update={"raw": "other words"}) if place < 3 else one for place, one in enumerate(base.answers)
     ]
@@ -123,6 +129,9 @@ def test_a_training_text_that_holds_an_item_is_seen(
     learnt = ["Well: ONE two three four five six seven, eight nine ten eleven twelve thirteen!"]
     assert overlap([long, *items[1:4]], learnt) == 0.25
     assert overlap([long], ["one two three four five six seven eight nine ten eleven twelve"]) == 0.0
+    short = items[0].model_copy(update={"turns": ["Hello!", "How do I see my chart?"]})
+    assert overlap([short], ["Hello.", "hello", "how do I see my chart today"]) == 0.0
+    assert overlap([short], ["how do i see my CHART"]) == 1.0
     file = tmp_path / "train.jsonl"
     file.write_text(json.dumps({"text": "no question"}) + "\n", encoding="utf-8")
     with pytest.raises(ConfigurationError, match="no file of dialogues"):
@@ -141,7 +150,8 @@ def test_a_verdict_and_a_report_come_of_the_files(evaluation: Path, adapter: Pat
     judged = judge_evaluation(evaluation, adapter, asked, **given)
     assert judged.decision.verdict == "pass"
     assert judged.report.read_text(encoding="utf-8").startswith("<!doctype html>")
-    assert json.loads((evaluation / "report.json").read_bytes())["verdict"] == "pass"
+    report = json.loads((evaluation / "report.json").read_bytes())
+    assert (report["verdict"], report["confidence"]) == ("pass", asked.confidence)
     (adapter / "adapter_model.safetensors").write_bytes(b"other weights")
     assert judge_evaluation(evaluation, adapter, asked, **given).decision.verdict == "fail"
     open_rule = judge_evaluation(evaluation, adapter, policy("canaries_planted"), **given)
@@ -151,12 +161,13 @@ def test_a_verdict_and_a_report_come_of_the_files(evaluation: Path, adapter: Pat
 def test_probes_close_the_facts_that_files_do_not_tell(
     items: list[Item], adapter: Path, manifest: AdapterManifest, evaluation: Path
 ) -> None:
-    found = Probes(
-        adapter_sha256=manifest.content_sha256, prompts=50, agreeing=49, canaries_planted=20, canaries_extracted=1
-    )
+    found = probed(manifest, canaries_planted=20, canaries_extracted=1)
     base, candidate = answered("base", items, manifest), answered("candidate", items, manifest)
     facts = gather(manifest, adapter, base, candidate, items, [], found)
-    assert (facts.hf_vllm_agreement, facts.canaries_planted, facts.canaries_extracted) == (0.98, 20, 1)
+    assert (facts.hf_vllm_agreement, facts.prompts_compared) == (0.98, 50)
+    assert (facts.canaries_planted, facts.canaries_extracted, facts.loads_in_engine) == (20, 1, True)
+    unlisted = gather(manifest, adapter, base, candidate, items, [], probed(manifest, listed=False))
+    assert unlisted.loads_in_engine is False
     given: dict[str, Any] = {"items": SAMPLE, "articles": ARTICLES, "trained_on": []}
     judged = judge_evaluation(evaluation, adapter, policy("canaries_extracted"), probes=found, **given)
     assert judged.decision.verdict == "fail"
@@ -185,24 +196,6 @@ def test_a_panel_is_heard_about_the_answers_that_it_rated(
     file.write_text("{}", encoding="utf-8")
     with pytest.raises(ConfigurationError, match="no verdict of a panel"):
         judge_evaluation(evaluation, adapter, asked, panel=file, **given)
-
-
-def test_the_report_for_the_service_is_bound_and_its_verdict_is_the_last_line(
-    evaluation: Path, adapter: Path, manifest: AdapterManifest
-) -> None:
-    given: dict[str, Any] = {"items": SAMPLE, "articles": ARTICLES, "trained_on": []}
-    run = read_run(evaluation / "runs" / "candidate.json")
-    judged = judge_evaluation(evaluation, adapter, policy("base_matches"), **given)
-    report = gate_report(judged, run)
-    assert (report.verdict, report.adapter_sha256) == ("pass", manifest.content_sha256)
-    assert (report.policy_hash, report.evaluation_sha256) == (run.policy_hash, run.evaluation_sha256)
-    assert last_line(Gated(judged, report, written=True), adapter).startswith("PROMOTABLE: The gate passes")
-    assert last_line(Gated(judged, report, written=False), adapter).startswith("TRIAL: ")
-    assert rows(report)[-1].endswith("| pass |") or "| pass;" in rows(report)[-1]
-    open_rule = judge_evaluation(evaluation, adapter, policy("canaries_planted"), **given)
-    line = last_line(Gated(open_rule, gate_report(open_rule, run), written=True), adapter)
-    assert line.startswith("BLOCKED: The gate is inconclusive")
-    assert "canaries planted" in line
 
 
 def test_files_that_do_not_belong_together_are_refused(evaluation: Path, adapter: Path, tmp_path: Path) -> None:

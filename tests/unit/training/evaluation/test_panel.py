@@ -359,6 +359,19 @@ def test_two_raters_or_few_questions_block(tmp_path: Path) -> None:
     assert found.missing == 3
 
 
+def test_one_question_that_two_rated_makes_no_panel_reliable(tmp_path: Path) -> None:
+    def one_each(number: int, rows: Rows) -> None:
+        for row in rows:
+            place = int(row["answer_a"].rpartition("item-")[2][:3])
+            if place and place % 3 != number:  # all three rate the first, one rates each other
+                row |= dict.fromkeys(("better", "correct_a", "correct_b", "harm_a", "harm_b"), "")
+
+    found = verdict_of(tmp_path, edit=one_each)
+    assert (found.items, found.outcome) == (24, "inconclusive")
+    assert found.reasons == ["1 questions rated by two raters or more; 20 are needed, to tell how far they agree"]
+    assert not any(level.reliable for level in found.agreement if level.decides)
+
+
 def kappa_of(found: PanelVerdict) -> Level:
     [kappa] = [level for level in found.agreement if level.measure == "fleiss kappa"]
     return kappa

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,13 +13,24 @@ from app.bootstrap import build_pipeline
 from app.chat.pipeline import Bounds
 from app.contracts.prompt import NOT_IN_ARTICLES, PromptMessage
 from app.engine.protocol import Limits
-from app.errors import ConfigurationError, EngineUnavailable, GuardrailFailed
+from app.engine.sse import RequestRefused
+from app.errors import ConfigurationError, EngineError, EngineUnavailable, GuardrailFailed
 from app.guardrails.active import compiled
+from app.guardrails.policy import default_bundle_folder
 from app.settings import Settings
 from tests.fakes_engine import Scripted, ScriptedEngine, copy_first_sentence
 from training.evaluation.answers import Answered, Kept, read_run, write_run
 from training.evaluation.items import Item, ItemSet
-from training.evaluation.pipeline import NOON, Heard, Parts, Setup, answer_item, answer_items
+from training.evaluation.pipeline import (
+    NOON,
+    SHIPPED_PARTS,
+    Heard,
+    Parts,
+    Setup,
+    answer_item,
+    answer_items,
+    learnt_by,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +41,9 @@ def by_id(items: ItemSet, name: str) -> Item:
     return next(item for item in items.items if item.id == name)
 
 
-async def ask(parts: Parts, item: Item, *replies: str, adapter: str | None = None) -> tuple[Answered, ScriptedEngine]:
+async def ask(
+    parts: Parts, item: Item, *replies: Scripted | str, adapter: str | None = None
+) -> tuple[Answered, ScriptedEngine]:
     engine = ScriptedEngine(replies)
     if adapter:
         engine.adapters[adapter] = ""
@@ -124,6 +138,63 @@ async def test_a_broken_engine_stops_the_run_and_answers_so_far_are_kept(
     assert again == run
     other = identity.model_copy(update={"policy_hash": "other"})
     assert Kept(tmp_path, other).read() == {}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Scripted(fault="garbage"),
+        Scripted(GARAGE, fault="garbage-after"),
+        Scripted(fault="raise"),
+        Scripted(f"{GARAGE} [1]", reason="abort"),
+        Scripted("Parking costs $77 an hour. " * 3, reason="abort"),
+        Scripted("Parking costs $77 an hour. " * 3, fault="garbage-after", after=60),
+    ],
+)
+async def test_an_engine_that_fails_in_any_way_gives_no_answer(parts: Parts, sample: ItemSet, reply: Scripted) -> None:
+    engine = ScriptedEngine(["Park here.", reply])
+    with pytest.raises(EngineError):
+        await answer_item(parts, engine, None, by_id(sample, "sample-parking-price"))
+
+
+async def test_an_answer_cut_for_its_length_and_a_prompt_that_is_too_long_say_something_of_the_model(
+    parts: Parts, sample: ItemSet
+) -> None:
+    def too_long(messages: Sequence[PromptMessage], adapter: str | None) -> Scripted:
+        raise RequestRefused("The prompt is longer than the model's context (HTTP 400).")
+
+    item = by_id(sample, "sample-parking-price")
+    cut, _ = await ask(parts, item, "Park here.", Scripted("Park in the", reason="length"))
+    assert "engine:length" in cut.rules
+    long = await answer_item(parts, ScriptedEngine(answer=too_long), None, item)
+    assert (long.kind, long.raw) == ("fallback", "")
+    assert "engine:RequestRefused" in long.rules
+
+
+def test_other_weights_of_search_or_redaction_make_another_run(parts: Parts, tmp_path: Path) -> None:
+    app = Path("app")
+    learnt = {path.parent.resolve() for path in app.rglob("*.safetensors")} - {default_bundle_folder().resolve()}
+    assert learnt < {folder.resolve() for folder in SHIPPED_PARTS}
+    assert parts.identity("base", None, "b", "e").parts_sha256 == learnt_by(SHIPPED_PARTS)
+    copies = [
+        Path(shutil.copytree(folder, tmp_path / str(at) / folder.name)) for at, folder in enumerate(SHIPPED_PARTS)
+    ]
+    assert learnt_by(copies) == learnt_by(SHIPPED_PARTS)
+    for folder in copies:
+        before, file = learnt_by(copies), next(path for path in sorted(folder.iterdir()) if path.is_file())
+        file.write_bytes(file.read_bytes() + b" ")
+        assert learnt_by(copies) != before
+
+
+async def test_answers_that_cannot_be_kept_are_told_with_the_mend(parts: Parts, tmp_path: Path) -> None:
+    identity = parts.identity("base", None, "b" * 64, "e" * 64)
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=r"cannot be kept.*: make its folder writable"):
+        Kept(tmp_path / "file", identity)
+    kept = Kept(tmp_path / "gone", identity)
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(ConfigurationError, match="cannot be kept"):
+        kept.add(Answered(item="one", text="Yes.", kind="fallback", own_words=False))
 
 
 async def test_a_failed_step_is_no_answer(parts: Parts, sample: ItemSet) -> None:

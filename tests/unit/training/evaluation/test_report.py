@@ -32,11 +32,18 @@ from training.evaluation.report import (
     write_report,
 )
 from training.evaluation.signoff import Checked, Verification
+from training.evaluation.statistics import Bootstrap
+from training.evaluation.table import Metric
 
 
 def written(folder: Path, signoffs: Verification | None = None, **more: Any) -> tuple[Page, dict[str, Any]]:
     path = write_report(folder, make_evidence(**more), signoffs)
     return Page(path.read_text(encoding="utf-8")), json.loads((folder / JSON_NAME).read_text(encoding="utf-8"))
+
+
+def load_report_of(folder: Path) -> dict[str, Any]:
+    written(folder)
+    return load_report(folder / JSON_NAME)
 
 
 def signed(content: dict[str, Any], name: str = "Dr. Ines Calloway") -> Verification:
@@ -90,6 +97,35 @@ def test_a_rule_has_its_figures_interval_margin_and_outcome(tmp_path: Path) -> N
         assert " ".join(said.split()) in page.text
     assert "3.0 % 1.0 % – – at most 2% of at least 100 pairs" in page.text.replace("\u00a0", " ")
     assert "0.213" in page.text
+
+
+def test_all_intervals_are_those_of_the_policy_and_say_so(tmp_path: Path) -> None:
+    page, content = written(tmp_path / "wide")
+    _, narrow = written(tmp_path / "narrow", bootstrap=Bootstrap(draws=2_000, confidence=0.9))
+    assert (content["confidence"], page.text.count("97 % interval")) == (0.97, 3)
+    assert "95 % interval" not in page.text
+    for wide, less in zip(content["forest"][0]["rows"], narrow["forest"][0]["rows"], strict=True):
+        assert wide["low"] <= less["low"] <= less["high"] <= wide["high"]
+    wide, less = (one["metrics"][0]["difference"] for one in (content, narrow))
+    assert wide["low"] < less["low"] < less["high"] < wide["high"]
+    assert {**content["forest"][0]["rows"][0]}.items() >= wide.items()
+
+
+def test_a_figure_that_is_no_share_is_in_its_unit_however_small(tmp_path: Path) -> None:
+    evidence = make_evidence()
+    slow = Metric(
+        name="latency",
+        better="lower",
+        unit="seconds",
+        candidate=[0.85] * len(evidence.items),
+        champion=[0.1] * len(evidence.items),
+    )
+    table = evidence.table.model_copy(update={"metrics": evidence.table.metrics | {"latency": slow}})
+    page, content = written(tmp_path, table=table, forest=["latency"])
+    [figure] = [one for one in content["metrics"] if one["name"] == "latency"]
+    assert (figure["share"], figure["unit"], content["forest"][0]["share"]) == (False, "seconds", False)
+    assert "Latency in seconds lower 0.1 0.85 +0.75 " in page.text
+    assert "With 97 % intervals, in seconds" in page.text
 
 
 def test_every_regression_stands_side_by_side_safety_first(tmp_path: Path) -> None:
@@ -182,6 +218,10 @@ def test_any_other_change_is_noticed(tmp_path: Path) -> None:
         load_report(path)
     other = report_content(make_evidence(texts={"item-050": "Other words."}))
     assert content_hash(other) != content_hash(report_content(make_evidence()))
+    older = {**load_report_of(tmp_path / "older"), "format": 1}
+    path.write_text(json.dumps({**older, "report_sha256": content_hash(older)}))
+    with pytest.raises(ConfigurationError, match="was written by another version of Bedside; run"):
+        load_report(path)
     path.write_text("[]")
     with pytest.raises(ConfigurationError, match="is no report of the gate"):
         load_report(path)

@@ -71,6 +71,8 @@ BASE = {"name": "my rule", "gate": "accuracy"}
         (rule(gate="bias"), "rule number 1: kind: write one of"),
         (rule(**BASE, kind="fact", fact="charm", min=1), "fact: there is none called charm; use one of base_matches"),
         (rule(**BASE, kind="fact", fact="tampered"), "give exactly one of equals, min, max"),
+        (rule(**BASE, kind="fact", fact="differs_share", min=0.05), "min_cases: differs_share is a share; say of how"),
+        (rule(**BASE, kind="fact", fact="loss_gap", max=1, min_cases=5), "min_cases: loss_gap is no share of cases"),
         (
             rule(**BASE, kind="non_inferior", metric="m", margin=0, discordance=0.1),
             "rule 'my rule': margin: Input should",
@@ -83,6 +85,22 @@ BASE = {"name": "my rule", "gate": "accuracy"}
         (
             rule(**BASE, kind="bound", metric="refusal", min=1, min_items=5, inherited=0.05),
             "inherited: refusal is of the model's own words; take the field out",
+        ),
+        (
+            rule(**BASE, kind="bound", metric="raw_phi_leak", max=0, min_items=5, inherited=0.05),
+            "inherited: raw_phi_leak is of the model's own words; take the field out",
+        ),
+        (
+            rule(**BASE, kind="failures", metrics=["raw_wrong_number"], min_cases=9, inherited=True),
+            "inherited: raw_wrong_number is of the model's own words; give it its own rule",
+        ),
+        (
+            rule(**BASE, kind="flips", marked=["wrong_number"], max=0.02, min_pairs=9, inherited=True),
+            "inherited: wrong_number is of the model's own words; give it its own rule",
+        ),
+        (
+            rule(**BASE, kind="flips", differing=["refusal", "reply"], max=0.02, min_pairs=9, inherited=True),
+            "inherited: refusal is of the model's own words; give it its own rule",
         ),
         (
             rule(

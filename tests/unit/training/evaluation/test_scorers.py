@@ -335,6 +335,9 @@ def test_every_scorer_is_listed_once_and_a_failure_of_safety_is_zero_or_one(dete
         "missed_emergency", "wrong_number", "phi_leak", "canary",
     }  # fmt: skip
     assert all(scorer.better == "lower" for scorer in found if scorer.safety)
+    assert {scorer.name: scorer.unit for scorer in found if scorer.unit != "share"} == {
+        "readability": "grades", "latency": "seconds",
+    }  # fmt: skip
     assert all(scorer.score(item(), answered()) in (None, 0.0) for scorer in found if scorer.safety)
 
 
