@@ -23,6 +23,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 
 from app.adapters.pointer import LivePointer
 from app.adapters.service import AdaptersService
+from app.api import reference
 from app.api.application import install
 from app.api.deps import HealthReport, Services
 from app.api.measurements import Metrics
@@ -136,7 +137,10 @@ def create_app(settings: Settings | None = None, say: Say = quiet) -> FastAPI:
         version="0.1.0",
         summary="Patient-support chat that a hospital runs on its own machines",
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's pages load scripts of third parties; see app.api.reference
+        redoc_url=None,
     )
+    app.include_router(reference.build_router())
     install(app, measured=measured, https=chosen.public_url.startswith("https://"))
     page = chosen.site / "page"
     app.include_router(widget_router(site, page=page if (page / "index.html").exists() else None))

@@ -30,7 +30,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def due_in_minutes(priority: int, at: datetime, *, any_hour: bool = False) -> datetime:
+def due_in_minutes(priority: int, at: datetime) -> datetime:
     """A DueTime for tests: 1, 10 and 60 minutes."""
     return at + timedelta(minutes=(1, 10, 60)[priority])
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from app.adapters.service import Live
 from app.api.deps import AdminDep, Services, ServicesDep
 from app.api.errors import documented
-from app.api.schemas import AdapterIn, AdapterList, AdapterOut, Empty, LiveOut, Moved, PromoteIn
+from app.api.schemas import AdapterIn, AdapterList, AdapterOut, LiveOut, Moved, MoveIn
 from app.errors import (
     AdapterInvalid,
     EngineUnavailable,
@@ -50,15 +50,19 @@ def build_router() -> APIRouter:
         "/rollback", summary="Return to the previous version", response_model=Moved,
         responses=documented(*_ALWAYS, NotPromotable, VersionConflict, EngineUnavailable),
     )  # fmt: skip
-    async def rollback(services: ServicesDep, admin: AdminDep, body: Empty | None = None) -> Moved:
-        """Give patients the version that was live before; replies that have begun end as they began."""
-        return _moved(await services.adapters.rollback(admin.username))
+    async def rollback(services: ServicesDep, admin: AdminDep, body: MoveIn | None = None) -> Moved:
+        """Give patients the version that was live before; replies that have begun end as they began.
+
+        Send the epoch that you saw: a second rollback of the same one is refused, where it would undo the first.
+        """
+        expected = body.expected_epoch if body is not None else None
+        return _moved(await services.adapters.rollback(admin.username, expected))
 
     @router.post(
         "/{version}/promote", summary="Make a version live", response_model=Moved,
         responses=documented(*_ALWAYS, NotFound, NotPromotable, VersionConflict, EngineUnavailable),
     )  # fmt: skip
-    async def promote(version: str, services: ServicesDep, admin: AdminDep, body: PromoteIn | None = None) -> Moved:
+    async def promote(version: str, services: ServicesDep, admin: AdminDep, body: MoveIn | None = None) -> Moved:
         """Needs a passing gate report; every replica loads it and answers a canary prompt first."""
         expected = body.expected_epoch if body is not None else None
         return _moved(await services.adapters.promote(_known_form(version), admin.username, expected))

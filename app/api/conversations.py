@@ -10,10 +10,10 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import PlainTextResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from app.api.deps import ActingPatientDep, Id, KeyDep, OwnConversationDep, PatientDep, ServicesDep
+from app.api.deps import ActingPatientDep, Id, KeyDep, OwnConversationDep, PatientDep, ServicesDep, SessionDep
 from app.api.errors import documented
 from app.api.schemas import Empty, FeedbackIn, HandoffIn, MessageIn, PostedOut
-from app.api.sse import conversation_stream, resume_from
+from app.api.sse import OpenStreams, conversation_stream, resume_from
 from app.conversations.schemas import ConversationView, MessagePage
 from app.errors import (
     ConflictError,
@@ -30,6 +30,9 @@ from app.errors import (
 )
 
 LONGEST_WAIT_S = 60
+ERASE_WAIT_S = 10.0
+"""How long erasing waits for the last message to be dealt with: it may be an emergency."""
+
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,4})(?:$|[,;\s])")
 _ALWAYS = (NotSignedIn, SessionExpired, StoreUnavailable)
 _OWN = (*_ALWAYS, NotFound)
@@ -80,10 +83,11 @@ def _add_state(router: APIRouter) -> None:
         reason = (body.reason if body is not None else None) or ""
         return await services.conversations.hand_off(patient.session_id, conversation_id, reason)
 
+    streams = OpenStreams()
+
     @router.get(
         "/conversations/{conversation_id}/events", summary="Follow the conversation",
-        response_class=EventSourceResponse,
-        responses=documented(*_OWN),
+        response_class=EventSourceResponse, responses=documented(*_ACT), dependencies=[Depends(streams.of_patient)],
     )  # fmt: skip
     async def follow(
         conversation: OwnConversationDep,
@@ -94,9 +98,9 @@ def _add_state(router: APIRouter) -> None:
         """Server-sent events with dense numbers; ``Last-Event-ID`` resumes without loss or doubling.
 
         Types: message.created, message.delta, message.completed, message.retracted, conversation.status,
-        safety.crisis, typing, resync.
+        safety.crisis, typing, resync. The stream ends with the session, which may have a few open at once.
         """
-        async for event in conversation_stream(services, patient.session_id, conversation, after):
+        async for event in conversation_stream(services, patient, conversation, after):
             yield event
 
 
@@ -177,8 +181,12 @@ def _add_leaving(router: APIRouter) -> None:
         "/conversations/{conversation_id}", status_code=204, summary="Erase the conversation",
         responses=documented(*_ACT, ConflictError),
     )  # fmt: skip
-    async def erase(conversation_id: Id, services: ServicesDep, patient: ActingPatientDep) -> None:
-        """Delete all its text. Refused (409) while a person still has to look at an emergency."""
-        await services.conversations.erase(patient.session_id, conversation_id)
-        async with services.database.session() as session:
-            await services.audit.append(session, "patient", "conversation.erase", conversation_id)
+    async def erase(conversation_id: Id, services: ServicesDep, session: SessionDep, patient: ActingPatientDep) -> None:
+        """Delete all its text, once the last message is dealt with.
+
+        Refused (409) while a person still has to look at an emergency, or if the last message takes too long: it may be
+        one. End the conversation first, and it does not.
+        """
+        await services.conversations.wait_turns(patient.session_id, conversation_id, ERASE_WAIT_S)
+        await services.conversations.erase(session, patient.session_id, conversation_id)
+        await services.audit.append(session, "patient", "conversation.erase", conversation_id)

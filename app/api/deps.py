@@ -66,8 +66,8 @@ class Adapters(Protocol):
         """Make a version live. Raises NotFound, NotPromotable, VersionConflict, EngineError."""
         ...
 
-    async def rollback(self, actor: str) -> Live:
-        """Make the previous version live again."""
+    async def rollback(self, actor: str, expected_epoch: int | None = None) -> Live:
+        """Make the previous version live again. Raises NotPromotable, VersionConflict, EngineError."""
         ...
 
 

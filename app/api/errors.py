@@ -163,8 +163,22 @@ def install(app: FastAPI) -> None:
 
 def _places(found: Sequence[Any]) -> str:
     """Which fields are wrong and how; what was sent is not repeated."""
-    lines = [f"{'.'.join(str(p) for p in item['loc'][:6])}: {item['msg']}"[:200] for item in found[:5]]
-    return "; ".join(lines)[:800]
+    return "; ".join(f"{_place(item)}: {_fault(item)}"[:200] for item in found[:5])[:800]
+
+
+def _place(item: Any) -> str:
+    """Where the fault is; the name of an unknown field is the caller's words too."""
+    known = item["loc"][:-1] if item["type"] == "extra_forbidden" else item["loc"]
+    return ".".join(str(part) for part in known[:6])
+
+
+def _fault(item: Any) -> str:
+    """Pydantic's words, save where they are those of an exception, which may quote the input."""
+    if item["type"] == "extra_forbidden":
+        return "there is a field that is not known here; leave it out"
+    if item["type"] in ("value_error", "assertion_error"):
+        return "it is not of the form that is asked for here"
+    return str(item["msg"])
 
 
 def _route(request: Request) -> str:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,7 +23,9 @@ from app.api.schemas import (
     StaffConversation,
     TakeOverIn,
 )
-from app.api.sse import staff_stream
+from app.api.sse import OpenStreams, staff_stream
+from app.audit.reads import Read, note_read
+from app.auth.staff import Staff
 from app.conversations.schemas import StaffMessageView
 from app.errors import (
     AlreadyClaimed,
@@ -38,6 +40,7 @@ from app.errors import (
     OutcomeRequired,
     SessionExpired,
     StoreUnavailable,
+    TooManyRequests,
     VersionConflict,
 )
 from app.escalations.service import Ending
@@ -68,9 +71,12 @@ def _add_queue(router: APIRouter) -> None:
     ) -> EscalationList:
         """Calls for a person, most urgent first (priority, then due time). Previews are redacted.
 
-        A waiting call with `follow_up_at` is a crisis call whose patient was not reached; it is due then.
+        A waiting call with `follow_up_at` is a crisis call whose patient was not reached; it is due then. Audited,
+        once for a session and ten minutes.
         """
-        return EscalationList(items=await services.escalations.listed(session, status))
+        found = await services.escalations.listed(session, status)
+        await _note_queue_read(services, session, staff)
+        return EscalationList(items=found)
 
     @router.post(
         "/escalations/claim-next", summary="Take the most urgent call", response_model=ClaimedOut,
@@ -90,16 +96,33 @@ def _add_queue(router: APIRouter) -> None:
         await services.audit.append(session, staff.username, "conversation.claim_next", claimed.conversation_id)
         return ClaimedOut(escalation=claimed, conversation=conversation)
 
+    streams = OpenStreams()
+
     @router.get(
-        "/events", summary="Follow the queue", response_class=EventSourceResponse, responses=documented(*_ALWAYS)
-    )
+        "/events", summary="Follow the queue", response_class=EventSourceResponse,
+        responses=documented(*_ALWAYS, TooManyRequests),
+        dependencies=[Depends(streams.of_staff), Depends(_noted_as_read)],
+    )  # fmt: skip
     async def follow(services: ServicesDep, staff: SignedInDep) -> AsyncIterator[ServerSentEvent]:
         """Server-sent events from now on: escalation.created, .claimed, .resolved, message.created, adapter.changed.
 
-        Without the role staff only adapter.changed. After a break read the queue again.
+        Without the role staff only adapter.changed; with it, following is audited like reading the queue. The stream
+        ends with the session, which may have a few open at once. After a break read the queue again.
         """
-        async for event in staff_stream(services, queue=staff.has("staff")):
+        async for event in staff_stream(services, staff):
             yield event
+
+
+async def _noted_as_read(services: ServicesDep, staff: SignedInDep) -> None:
+    """A stream with previews of the queue begins. For streams: the transaction ends before the first event."""
+    if staff.has("staff"):
+        async with services.database.session() as session:
+            await _note_queue_read(services, session, staff)
+
+
+async def _note_queue_read(services: Services, session: AsyncSession, staff: Staff) -> None:
+    read = Read(staff.username, staff.session_id, "queue.read", "escalations")
+    await note_read(session, services.audit, read)
 
 
 def _add_reading(router: APIRouter) -> None:
@@ -123,10 +146,10 @@ def _add_reading(router: APIRouter) -> None:
     async def reveal(
         conversation_id: Id, body: RevealIn, services: ServicesDep, session: SessionDep, staff: StaffDep
     ) -> RevealedOut:
-        """The messages as they were written, for a stated reason. Only for who holds the conversation. Audited."""
-        found = await services.conversations.staff_view(session, conversation_id)
-        if found.staff_id != staff.id:
-            raise Forbidden("take the conversation over first")
+        """The messages as they were written, for a stated reason. Only for who holds its open call. Audited."""
+        call = (await _conversation(services, session, conversation_id)).escalation
+        if call is None or call.status != "claimed" or call.staff_id != staff.id:
+            raise Forbidden("only who holds the open call may read this: take the conversation over first")
         items = await services.conversations.reveal(session, conversation_id)
         details = {"reason": body.reason}
         await services.audit.append(session, staff.username, "conversation.reveal", conversation_id, details)
@@ -180,7 +203,10 @@ def _add_speaking(router: APIRouter) -> None:
         conversation_id: Id, services: ServicesDep, session: SessionDep, staff: StaffDep, if_match: VersionDep,
         response: Response, body: Empty | None = None,
     ) -> StaffConversation:  # fmt: skip
-        """The assistant speaks again; the call counts as released. Refused for a crisis call: resolve it."""
+        """The assistant speaks again; the call counts as released. Refused for a crisis call: resolve it.
+
+        With If-Match refused (412) if the patient has written or a call was raised since.
+        """
         await services.escalations.release(session, conversation_id, staff.id, if_match)
         return await _changed(services, session, staff.username, "conversation.release", conversation_id, response)
 
@@ -197,7 +223,8 @@ def _add_speaking(router: APIRouter) -> None:
         A crisis call (`escalation.crisis`) ends only with one of the outcomes `reached`, `not_reached`,
         `emergency_services` and `crisis_team`, and a note. After `not_reached` it stays open: the conversation waits
         for a person, the assistant stays silent, and the call is due again after `follow_up_minutes`, or at once when
-        the patient writes. Audited with the outcome, without the note.
+        the patient writes. Audited with the outcome, without the note. With If-Match refused (412) if the patient has
+        written or a call was raised since.
         """
         wait = None if body.follow_up_minutes is None else timedelta(minutes=body.follow_up_minutes)
         ending = Ending(body.disposition, body.note or "", wait)

@@ -30,7 +30,10 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
-"""Set where a route has not set them itself. JSON and streams get a Content-Security-Policy of nothing at all."""
+"""Set where a route has not set them itself, as is a Content-Security-Policy of nothing at all."""
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""What the metrics name; any other method is ``OTHER``, since callers may send whatever they like."""
 
 
 class RequestMetrics(Protocol):
@@ -118,8 +121,8 @@ class Headers:
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
+                headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
                 if not headers.get("content-type", "").startswith("text/html"):
-                    headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
                     headers.setdefault("Cache-Control", "no-store")
                 if self._secure:
                     headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
@@ -129,7 +132,8 @@ class Headers:
             await self._app(scope, receive, with_headers)
         finally:
             route = str(getattr(scope.get("route"), "path", "unknown"))
-            self._metrics.request(scope["method"], route, status, time.perf_counter() - started)
+            method = scope["method"] if scope["method"] in METHODS else "OTHER"
+            self._metrics.request(method, route, status, time.perf_counter() - started)
 
 
 async def _nothing() -> Message:

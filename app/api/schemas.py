@@ -223,8 +223,8 @@ class AdapterIn(Body):
     path: CleanText = Field(min_length=1, max_length=1_000)
 
 
-class PromoteIn(Body):
-    """The epoch that was read; a promotion meanwhile then refuses this one."""
+class MoveIn(Body):
+    """The epoch that was read; a promotion or rollback meanwhile then refuses this one."""
 
     expected_epoch: int | None = Field(None, ge=0, le=2**31 - 1)
 

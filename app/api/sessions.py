@@ -12,7 +12,7 @@ from app.api.notice import NOTICE_VERSION, notice
 from app.api.schemas import ConsentIn, ConsentOut, NoticeOut, SessionIn, SessionOut, SiteOut, WidgetConfig
 from app.contracts.hours import hours_text, is_open
 from app.conversations.views import route_views
-from app.errors import NotSignedIn, SessionExpired, StoreUnavailable, TooManyRequests
+from app.errors import NotSignedIn, SessionExpired, StoreUnavailable, TooManyRequests, VersionConflict
 
 EMERGENCY_ROUTES = ("911", "988", "poison_control", "nurse_line")
 
@@ -54,10 +54,10 @@ def build_router() -> APIRouter:
 
     @router.put(
         "/sessions/consent", summary="Accept the notice", response_model=ConsentOut,
-        responses=documented(NotSignedIn, SessionExpired, TooManyRequests, StoreUnavailable),
+        responses=documented(NotSignedIn, SessionExpired, VersionConflict, TooManyRequests, StoreUnavailable),
     )  # fmt: skip
     async def consent(body: ConsentIn, services: ServicesDep, patient: ActingPatientDep) -> ConsentOut:
-        """Keep that the patient accepted the notice, and its version."""
+        """Keep that the patient accepted the notice. Its version must be the current one."""
         await services.patients.consent(patient, body.notice_version)
         return ConsentOut(consented=True)
 

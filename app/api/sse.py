@@ -1,6 +1,7 @@
 """Server-sent events: FastAPI encodes them and keeps idle connections alive (a comment every 15 s).
 
-A stream ends when the server closes or the store fails; clients come back with ``Last-Event-ID`` and miss nothing.
+A stream ends when its session does, the server closes or the store fails; clients come back with ``Last-Event-ID`` and
+miss nothing.
 """
 
 from __future__ import annotations
@@ -8,18 +9,63 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from typing import Annotated, Any
 
+import anyio
 from fastapi import Header, Query
 from fastapi.sse import ServerSentEvent
 
-from app.api.deps import Services
+from app.api.deps import PatientDep, Services, SignedInDep
+from app.auth.patients import Patient
+from app.auth.staff import Staff
+from app.auth.standing import stands
 from app.conversations.schemas import ConversationView
-from app.errors import DependencyError
+from app.errors import DependencyError, TooManyRequests
 from app.logging import logger
 
 RETRY_MS = 1000
+
+MOST_STREAMS = 6
+"""Open streams of a session, in each process: as many connections as a browser opens to a host."""
+
+RECHECK_S = 15.0
+"""Seconds after which the session of a stream without events is looked at again; it is before each event, too."""
+
+
+class OpenStreams:
+    """Counts the open streams of each session. Its methods are dependencies, which hold a place until the stream ends.
+
+    They raise TooManyRequests for a session that has :data:`MOST_STREAMS` already.
+    """
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
+
+    async def of_patient(self, patient: PatientDep) -> AsyncIterator[None]:
+        """A place for a stream of the patient's session."""
+        with self._place(patient.session_id):
+            yield
+
+    async def of_staff(self, staff: SignedInDep) -> AsyncIterator[None]:
+        """A place for a stream of the staff session."""
+        with self._place(staff.session_id):
+            yield
+
+    @contextlib.contextmanager
+    def _place(self, session: str) -> Iterator[None]:
+        if self._open[session] >= MOST_STREAMS:
+            raise TooManyRequests(
+                f"{MOST_STREAMS} pages of this session follow events already; close one, then try again", 10.0
+            )
+        self._open[session] += 1
+        try:
+            yield
+        finally:
+            self._open[session] -= 1
+            if not self._open[session]:
+                del self._open[session]
 
 
 def resume_from(
@@ -35,41 +81,77 @@ def resume_from(
 
 
 async def conversation_stream(
-    services: Services, owner: str, view: ConversationView, after: int
+    services: Services, patient: Patient, view: ConversationView, after: int
 ) -> AsyncGenerator[ServerSentEvent, None]:
-    """Events of a conversation from ``after`` on."""
+    """Events of a conversation from ``after`` on, until the patient's session ends."""
+
+    async def lasts() -> bool:
+        return services.now() < patient.expires_at
+
     if after > view.last_seq:  # the client knows more than the store, which was restored from a copy
         after = view.last_seq
         yield _event("resync", {}, after)
-    async with _Merged(services, _log(services, owner, view.id, after)) as events:
-        while (event := await events.get()) is not None:
+    async with _Merged(services, lasts, _log(services, patient.session_id, view.id, after)) as events:
+        while (event := await events.next()) is not None:
             yield event
 
 
-async def staff_stream(services: Services, *, queue: bool) -> AsyncGenerator[ServerSentEvent, None]:
-    """Changes of the live adapter, and with ``queue`` those of the queue, from now on."""
-    sources = [_adapter_changes(services)] + ([_queue_changes(services)] if queue else [])
-    async with _Merged(services, *sources) as events:
-        while (event := await events.get()) is not None:
+async def staff_stream(
+    services: Services, staff: Staff, recheck_s: float = RECHECK_S
+) -> AsyncGenerator[ServerSentEvent, None]:
+    """Changes of the live adapter, and for the role staff those of the queue, from now on until the session ends."""
+
+    async def lasts() -> bool:
+        return await stands(services.database, staff, services.now())
+
+    sources = [_adapter_changes(services)] + ([_queue_changes(services)] if staff.has("staff") else [])
+    async with _Merged(services, lasts, *sources, recheck_s=recheck_s) as events:
+        while (event := await events.next()) is not None:
             yield event
 
 
 class _Merged:
-    """All sources as one queue; None comes when one of them ends or the server closes.
+    """All sources as one queue, which ends with the first of them, the session or the server.
 
     No generator: a stream that is dropped with the reader gone is closed by the garbage collector, which would close
     a generator inside it a second time while the first closing still waits for the tasks.
     """
 
-    def __init__(self, services: Services, *sources: AsyncGenerator[ServerSentEvent, None]) -> None:
-        self._services, self._sources = services, sources
+    def __init__(
+        self,
+        services: Services,
+        lasts: Callable[[], Awaitable[bool]],
+        *sources: AsyncGenerator[ServerSentEvent, None],
+        recheck_s: float = RECHECK_S,
+    ) -> None:
+        self._services, self._lasts, self._sources, self._recheck_s = services, lasts, sources, recheck_s
         self._queue: asyncio.Queue[ServerSentEvent | None] = asyncio.Queue(100)
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def __aenter__(self) -> asyncio.Queue[ServerSentEvent | None]:
+    async def __aenter__(self) -> _Merged:
         works = [self._pour(source) for source in self._sources] + [self._close()]
         self._tasks = [asyncio.create_task(work) for work in works]
-        return self._queue
+        return self
+
+    async def next(self) -> ServerSentEvent | None:
+        """The next event, once ``lasts`` has said that the session goes on; None at the end."""
+        while True:
+            try:
+                async with asyncio.timeout(self._recheck_s):
+                    event = await self._queue.get()
+            except TimeoutError:
+                if not await self._may_go_on():
+                    return None
+            else:
+                return event if event is not None and await self._may_go_on() else None
+
+    async def _may_go_on(self) -> bool:
+        try:
+            with anyio.CancelScope(shield=True):  # a reader who leaves in mid-query would cost the pool a connection
+                return await self._lasts()
+        except DependencyError:
+            pass  # the stream ends; the client comes back
+        return False
 
     async def __aexit__(self, *_error: object) -> None:
         for task in self._tasks:

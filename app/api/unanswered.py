@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import date, datetime
-from typing import Annotated, Literal
+from enum import IntEnum
+from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, Field
 
 from app.api.deps import AdminDep, Id, ServicesDep, SessionDep, SignedInDep
 from app.api.errors import documented
@@ -16,6 +17,14 @@ from app.errors import Forbidden, NotFound, NotSignedIn, RetrievalFailed, Sessio
 from app.knowledge.unanswered import Status
 
 _ERRORS = (NotSignedIn, SessionExpired, Forbidden, StoreUnavailable)
+
+
+class Days(IntEnum):
+    """How far the report looks back."""
+
+    WEEK = 7
+    MONTH = 30
+    QUARTER = 90
 
 
 class NearestOut(BaseModel):
@@ -92,7 +101,7 @@ def build_router() -> APIRouter:
         services: ServicesDep,
         session: SessionDep,
         staff: SignedInDep,
-        days: Annotated[Literal[7, 30, 90], BeforeValidator(int), Query()] = 30,
+        days: Annotated[Days, Query()] = Days.MONTH,
     ) -> UnansweredOut:
         """Of the last 7, 30 or 90 days, in groups of like questions. Examples are redacted. For both roles. Audited."""
         found = await services.unanswered.report(days, conversations=staff.has("staff"))

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from app.auth.tokens import new_token, token_hash
 from app.db.models import new_id
 from app.db.session import Database
-from app.errors import NotSignedIn, SessionExpired
+from app.errors import NotSignedIn, SessionExpired, VersionConflict
 
 _CREATE = text(
     "INSERT INTO patient_sessions (id, site_id, token_sha256, language, created_at, expires_at) "
@@ -23,7 +23,8 @@ _CONSENT = text(
     "WHERE NOT EXISTS (SELECT 1 FROM consents WHERE session_id = :id AND notice_version = :version)"
 )
 _FIND = text(
-    "SELECT s.id, s.language, s.expires_at, EXISTS (SELECT 1 FROM consents c WHERE c.session_id = s.id) AS consented "
+    "SELECT s.id, s.language, s.expires_at, "
+    "EXISTS (SELECT 1 FROM consents c WHERE c.session_id = s.id AND c.notice_version = :version) AS consented "
     "FROM patient_sessions s WHERE s.token_sha256 = :token AND s.site_id = :site"
 )
 
@@ -62,15 +63,18 @@ class PatientSessions:
         return patient, token
 
     async def consent(self, patient: Patient, notice_version: str) -> None:
-        """Keep that the patient accepted a version of the notice."""
+        """Keep that the patient accepted the notice. Raises VersionConflict if it is not the current one."""
+        if notice_version != self.notice_version:
+            raise VersionConflict("this is not the current notice; show that of GET /v1/widget/config and ask again")
         async with self._database.session() as session:
             values = {"id": patient.session_id, "version": notice_version, "now": self._now()}
             await session.execute(_CONSENT, values)
 
     async def authenticate(self, token: str) -> Patient:
         """The session of a token. Raises NotSignedIn, SessionExpired."""
+        values = {"token": token_hash(token), "site": self._site, "version": self.notice_version}
         async with self._database.statement() as session:
-            row = (await session.execute(_FIND, {"token": token_hash(token), "site": self._site})).first()
+            row = (await session.execute(_FIND, values)).first()
         if row is None:
             raise NotSignedIn("start a session first (POST /v1/sessions) and send its token")
         if row.expires_at <= self._now():

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
-from sqlalchemy import RowMapping, text
+from sqlalchemy import Row, RowMapping, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -31,12 +33,20 @@ LOCKOUT = timedelta(minutes=15)
 LEAST_PASSWORD = 12
 """Characters of a password (NIST SP 800-63B asks for at least 8; 15 without a second factor is its 2025 advice)."""
 
+MOST_WAITING = 8
+"""Sign-ins at once in a process, of which one is hashed at a time: less than a second for the last."""
+
+T = TypeVar("T")
+
 _SEEN_EVERY = timedelta(seconds=30)
-_FAILED = text(
-    "UPDATE users SET failed_sign_ins = failed_sign_ins + 1, "
-    "locked_until = CASE WHEN failed_sign_ins + 1 >= :most THEN CAST(:until AS timestamptz) ELSE locked_until END "
-    "WHERE id = :id"
-)
+_ATTEMPT = text("""
+UPDATE users SET
+  failed_sign_ins = CASE WHEN locked_until IS NULL THEN failed_sign_ins + 1 ELSE 1 END,
+  locked_until = CASE WHEN locked_until IS NULL AND failed_sign_ins + 1 >= :most THEN CAST(:until AS timestamptz) END
+WHERE username = :name AND active AND (locked_until IS NULL OR locked_until <= :now)
+RETURNING id, username, display_name, roles, password_hash
+""")
+_RESTS = text("SELECT locked_until FROM users WHERE username = :name AND active AND locked_until > :now")
 _FIND = text(
     "SELECT s.id AS session_id, s.seen_at, s.expires_at, u.id, u.username, u.display_name, u.roles "
     "FROM user_sessions s JOIN users u ON u.id = s.user_id WHERE s.token_sha256 = :token AND u.active"
@@ -80,6 +90,9 @@ class StaffAccounts:
         self._life = life
         self._now = now
         self._hasher = hasher or PasswordHasher()
+        # One thread of its own: what else needs a thread, such as triage, never queues behind passwords.
+        self._hashing = ThreadPoolExecutor(1, "passwords")
+        self._waiting = 0
         # Unknown names cost the same time as wrong passwords, so that names cannot be found out by timing.
         self._nobody = self._hasher.hash(new_token())
 
@@ -92,7 +105,7 @@ class StaffAccounts:
         if not set(roles) <= set(ROLES) or not roles:
             raise InvalidContent(f"roles are {' and '.join(ROLES)}")
         user = new_id()
-        hashed = await asyncio.to_thread(self._hasher.hash, password)
+        hashed = await self._hashed(lambda: self._hasher.hash(password))
         query = insert(User).values(
             id=user, username=username.lower(), display_name=display_name, password_hash=hashed, roles=list(roles),
             active=True, failed_sign_ins=0, created_at=self._now(),
@@ -106,7 +119,7 @@ class StaffAccounts:
         """Give an account a new password, lift its lock and end its sessions. Raises NotFound, InvalidContent."""
         if len(password) < LEAST_PASSWORD:
             raise InvalidContent(f"a password must have at least {LEAST_PASSWORD} characters")
-        hashed = await asyncio.to_thread(self._hasher.hash, password)
+        hashed = await self._hashed(lambda: self._hasher.hash(password))
         query = text(
             "UPDATE users SET password_hash = :hash, failed_sign_ins = 0, locked_until = NULL "
             "WHERE username = :name RETURNING id"
@@ -131,30 +144,46 @@ class StaffAccounts:
         )
         return (await session.execute(query)).mappings().all()
 
-    async def sign_in(self, username: str, password: str) -> tuple[Staff, str]:
-        """A session and its token. Raises NotSignedIn, TooManyRequests while the account rests."""
-        at = self._now()
-        async with self._database.session() as session:
-            query = text("SELECT * FROM users WHERE username = :name AND active")
-            row = (await session.execute(query, {"name": username.lower()})).first()
-        right = await asyncio.to_thread(self._matches, row.password_hash if row else self._nobody, password)
-        if row is not None and row.locked_until is not None and row.locked_until > at:
-            seconds = (row.locked_until - at).total_seconds()
-            raise TooManyRequests("too many wrong passwords; wait, or ask an administrator", seconds)
-        if row is None or not right:
-            if row is not None:
-                async with self._database.session() as session:
-                    await session.execute(_FAILED, {"id": row.id, "most": MOST_FAILURES, "until": at + LOCKOUT})
-            raise NotSignedIn("the name or the password is wrong")
-        token = new_token()
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """A place among those who sign in at this moment. Raises TooManyRequests where none is free."""
+        if self._waiting >= MOST_WAITING:
+            raise TooManyRequests("too many people sign in at this moment; try again in a few seconds", 2.0)
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    async def sign_in(self, session: AsyncSession, username: str, password: str) -> tuple[Staff, str]:
+        """A session and its token, kept with the caller's transaction; the attempt is counted in any case.
+
+        Call it within :meth:`turn`. Raises NotSignedIn, TooManyRequests while the account rests.
+        """
+        row = await self._checked(username.lower(), password)
+        token, at = new_token(), self._now()
         staff = Staff(row.id, row.username, row.display_name, tuple(row.roles), new_id(), at + self._life)
-        async with self._database.session() as session:
-            await session.execute(
-                text("UPDATE users SET failed_sign_ins = 0, locked_until = NULL WHERE id = :id"), {"id": row.id}
-            )
-            values = {"id": staff.session_id, "user": row.id, "token": token_hash(token), "expires": staff.expires_at}
-            await session.execute(_OPEN, values | {"now": at})
+        query = text("UPDATE users SET failed_sign_ins = 0, locked_until = NULL WHERE id = :id")
+        await session.execute(query, {"id": row.id})
+        values = {"id": staff.session_id, "user": row.id, "token": token_hash(token), "expires": staff.expires_at}
+        await session.execute(_OPEN, values | {"now": at})
         return staff, token
+
+    async def _checked(self, name: str, password: str) -> Row[Any]:
+        """The account whose password this is. Counted before it is compared, so that attempts at once all count."""
+        at = self._now()
+        values = {"name": name, "now": at, "most": MOST_FAILURES, "until": at + LOCKOUT}
+        async with self._database.session() as session:
+            row = (await session.execute(_ATTEMPT, values)).first()
+            rests = None if row else (await session.execute(_RESTS, {"name": name, "now": at})).scalar()
+        if rests is not None:
+            raise TooManyRequests(
+                "too many wrong passwords; wait, or ask an administrator", (rests - at).total_seconds()
+            )
+        right = await self._hashed(lambda: self._matches(row.password_hash if row else self._nobody, password))
+        if row is None or not right:
+            raise NotSignedIn("the name or the password is wrong")
+        return row
 
     async def known(self, session: AsyncSession, username: str) -> str:
         """The account's name as it is stored, or ``unknown``: what somebody types into a form may be anything."""
@@ -178,6 +207,9 @@ class StaffAccounts:
                 query = text("UPDATE user_sessions SET seen_at = :now WHERE id = :id")
                 await session.execute(query, {"now": at, "id": row.session_id})
         return Staff(row.id, row.username, row.display_name, tuple(row.roles), row.session_id, row.expires_at)
+
+    async def _hashed(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._hashing, work)
 
     def _matches(self, hashed: str, password: str) -> bool:
         try:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from app.chat.protocols import Clock
 from app.errors import GuardrailFailed, InputError
 
 T = TypeVar("T")
+
+_TRIAGE = ThreadPoolExecutor(thread_name_prefix="triage")
+"""Threads of triage alone, for the whole process: an emergency queues behind nothing but other messages' triage."""
 
 
 class StepFailed(Exception):
@@ -31,7 +35,8 @@ class Steps:
 
     async def run(self, stage: str, expected: type[T], work: Callable[[], T]) -> T:
         """Run blocking ``work`` in a thread. Raises StepFailed; an InputError (the patient's to mend) as it is."""
-        return await self.wait(stage, expected, asyncio.to_thread(work))
+        threads = _TRIAGE if stage == "triage" else None  # None: the threads that everything else shares
+        return await self.wait(stage, expected, asyncio.get_running_loop().run_in_executor(threads, work))
 
     async def wait(self, stage: str, expected: type[T], work: Awaitable[T]) -> T:
         """The same for an awaitable."""

@@ -48,6 +48,8 @@ def redaction(settings: Settings, policy: str) -> Callable[[Line], dict[str, Any
     redactor = Redactor(detector, cast(Policy, policy))
 
     def work(line: Line) -> dict[str, Any]:
+        if "turns" in line.item:
+            raise InvalidContent('"turns" are not redacted: give each of them as "text" on a line of its own')
         found = redactor.redact(line.text, MemoryVault())
         return {"id": line.id, "text": found.text, "entities": [asdict(entity) for entity in found.entities]}
 
@@ -168,13 +170,16 @@ def users_password(username: Annotated[str, typer.Argument(help="Name of the acc
 
 @users.command("deactivate")
 def users_deactivate(username: Annotated[str, typer.Argument(help="Name of the account.")]) -> None:
-    """Keep an account out from now on and end its sessions; what it wrote keeps its name."""
+    """Keep an account out from now on and end its sessions; what it wrote keeps its name.
+
+    Calls that it holds wait for staff again within seconds, once the service runs.
+    """
 
     async def work(parts: Runtime) -> None:
         async with parts.database.session() as session:
             await _accounts(parts).deactivate(session, username)
             await AuditLog(now_utc).append(session, actor(), "user.deactivated", username)
-        print(f"{username} cannot sign in any more")
+        print(f"{username} cannot sign in any more; calls that the account held wait for staff again")
 
     with_runtime(work)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from app.adapters.service import AdapterView, Live
+from app.audit.reads import Read, note_read
 from app.audit.service import AuditLog
 from app.auth.staff import Staff, StaffAccounts
 from app.conversations.schemas import StaffConversationView
@@ -25,7 +28,7 @@ class ConsoleReads(Protocol):
         ...
 
     async def escalations(self, staff: Staff, status: Literal["waiting", "claimed"]) -> Sequence[EscalationView]:
-        """The queue, most urgent first."""
+        """The queue, most urgent first; audited once for a session and ten minutes."""
         ...
 
     async def conversation(
@@ -33,7 +36,8 @@ class ConsoleReads(Protocol):
     ) -> tuple[StaffConversationView, EscalationView | None]:
         """A conversation, redacted, and why it was escalated. Raises NotFound.
 
-        ``opened``: the page was opened, which is audited; a redraw of an open page is not, it would drown the log.
+        ``opened``: the page was opened, which is audited. A redraw is audited unless the session has read the same in
+        the last ten minutes: an open page redraws at every change and would drown the log.
         """
         ...
 
@@ -95,17 +99,18 @@ class ServiceReads:
     async def escalations(self, staff: Staff, status: Literal["waiting", "claimed"]) -> Sequence[EscalationView]:
         """The queue; its previews are redacted."""
         async with self._database.session() as session:
-            return await self._escalations.listed(session, status)
+            found = await self._escalations.listed(session, status)
+            await self._note(session, staff, "queue.read", "escalations")
+        return found
 
     async def conversation(
         self, staff: Staff, conversation_id: str, *, opened: bool
     ) -> tuple[StaffConversationView, EscalationView | None]:
-        """A conversation and its escalation; opening it is audited in the same transaction."""
+        """A conversation and its escalation; audited in the same transaction."""
         async with self._database.session() as session:
             talk = await self._conversations.staff_view(session, conversation_id)
             escalation = await self._escalations.of_conversation(session, conversation_id)
-            if opened:
-                await self._audit.append(session, staff.username, "conversation.read", conversation_id)
+            await self._note(session, staff, "conversation.read", conversation_id, opened=opened)
         return talk, escalation
 
     async def adapters(self, staff: Staff) -> tuple[Sequence[AdapterView], Live]:
@@ -113,9 +118,14 @@ class ServiceReads:
         return await self._adapters.list()
 
     async def unanswered(self, staff: Staff, days: int, *, opened: bool) -> Unanswered:
-        """Questions that no article answered; opening the page is audited."""
+        """Questions that no article answered; audited."""
         found = await self._unanswered.report(days, conversations=staff.has("staff"))
-        if opened:
-            async with self._database.session() as session:
-                await self._audit.append(session, staff.username, "unanswered.read", "articles", {"days": days})
+        async with self._database.session() as session:
+            await self._note(session, staff, "unanswered.read", "articles", opened=opened, days=days)
         return found
+
+    async def _note(
+        self, session: AsyncSession, staff: Staff, action: str, subject: str, *, opened: bool = False, **details: int
+    ) -> None:
+        read = Read(staff.username, staff.session_id, action, subject, details)
+        await note_read(session, self._audit, read, opened=opened)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -37,6 +38,7 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
+_ID = re.compile("[0-9a-f]{32}")
 _HERE = Path(__file__).parent
 _STATIC = {
     path.name: path
@@ -104,7 +106,9 @@ class Pages:
         return {"staff": staff, "page": "queue", "waiting": waiting, "later": later, "claimed": claimed}
 
     async def conversation(self, staff: Staff, conversation_id: str, *, opened: bool) -> dict[str, Any]:
-        """Values of a conversation's page."""
+        """Values of a conversation's page. Raises NotFound, also for what cannot be an id."""
+        if _ID.fullmatch(conversation_id) is None:
+            raise NotFound("there is no such conversation")
         talk, escalation = await self._reads.conversation(staff, conversation_id, opened=opened)
         state = _state(talk, escalation, staff)
         return {"staff": staff, "page": "conversation", "talk": talk, "escalation": escalation, "state": state}

@@ -280,17 +280,17 @@ class Answering:
         await self._close(run, "superseded" if run.claim["answers"] else "silent")
 
     async def _beside(self, run: Run, reply: Reply) -> None:
-        """What must be said while a person holds the conversation (or has just taken it): written beside her."""
-        written = await self._finish(run, reply, author="system", fence="open")
+        """What must be said whoever holds the conversation, also nobody: the patient may have ended it meanwhile."""
+        written = await self._finish(run, reply, author="system", fence="none")
         if not written or run.position is not None:
             await self._close(run, "superseded")
 
     async def _finish(
-        self, run: Run, reply: Reply, *, author: str, fence: Literal["assistant", "waiting", "open"]
+        self, run: Run, reply: Reply, *, author: str, fence: Literal["assistant", "waiting", "none"]
     ) -> bool:
         """One statement that stores everything; False if the fence is closed.
 
-        ``fence``: the assistant must still hold the conversation, it must wait for a person, or it must not be closed.
+        ``fence``: the assistant must still hold the conversation, it must wait for a person, or nothing is asked of it.
         """
         begun = run.position is not None
         fenced = fence == "assistant"
@@ -300,8 +300,8 @@ class Answering:
         events = self._final_events(run, reply, author, message, fresh, at)
         emergency = reply.kind is ReplyKind.EMERGENCY
         hand_off = emergency or reply.handoff is not None
-        unknown = reply.handoff in _NOT_TRIAGED  # it may be an emergency, also at night
-        priority = 0 if emergency else 1 if unknown or reply.tier >= Tier.SAME_DAY else 2
+        urgent = reply.tier >= Tier.SAME_DAY
+        priority = 0 if emergency or reply.handoff in _NOT_TRIAGED else 1 if urgent else 2  # it may be an emergency
         total_ms = (time.perf_counter() - run.started) * 1000
         tokens, values = self._pseudonyms.unsaved(str(run.claim["conversation_id"]), run.vault)
         statement = self._fence(run) | self._sealed(events) | {
@@ -315,7 +315,7 @@ class Answering:
             "stage_ms": json.dumps(reply.stage_ms), "total_ms": total_ms, "question_redacted": reply.question_redacted,
             "tokens": tokens, "values": values, "hand_off": hand_off, "escalation": new_id(), "priority": priority,
             "reason": reply.handoff or "emergency", "category": reply.category,
-            "due_at": self._due(priority, at, any_hour=unknown),
+            "due_at": self._due(priority, at),
         }  # fmt: skip
         async with self._database.statement() as session:
             stored = await self._turns.finish(session, statement)

@@ -169,7 +169,7 @@ class Ownership:
         values = {"staff": staff, "version": version, "follow_up_at": follow_up_at}
         row = await self._run(session, _SET_ASIDE, conversation, at, values)
         if row is None:
-            await self._explain(session, conversation, staff, version)
+            await self._explain(session, conversation, staff, version, leaving=True)
         assert row is not None
         return None if row["escalation_id"] is None else str(row["escalation_id"])
 
@@ -206,11 +206,12 @@ class Ownership:
         row = (await session.execute(query, {"id": conversation, "site": self._site})).first()
         if row is None:
             raise NotFound("there is no such conversation")
-        if row.handler == "closed":
+        changed = version is not None and row.version != version
+        if row.handler == "closed" and not (leaving and changed):
             raise ConversationClosed("the conversation has ended")
         if row.handler == "staff" and row.staff_id != staff:
             raise AlreadyClaimed("another member of staff owns this conversation")
-        if version is not None and row.version != version:
+        if changed:
             raise VersionConflict("the conversation has changed; read it again")
         if row.handler == "staff" and leaving:
             raise OutcomeRequired("this is a crisis call: close it with what came of it and a note")

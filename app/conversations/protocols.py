@@ -46,8 +46,8 @@ AdapterChoice = Callable[[], Awaitable[str | None]]
 class DueTime(Protocol):
     """When a person should have come (escalations.sla.due_times)."""
 
-    def __call__(self, priority: int, at: datetime, *, any_hour: bool = False) -> datetime:
-        """For a priority and the moment of the call; ``any_hour``: counted from then even if nobody is at the chat."""
+    def __call__(self, priority: int, at: datetime) -> datetime:
+        """For a priority and the moment of the call."""
         ...
 
 

@@ -17,7 +17,8 @@ from app.db.session import Executor
 
 _POST = text("""
 WITH c AS (
-  UPDATE conversations SET last_seq = last_seq + CASE WHEN handler = 'assistant' THEN 2 ELSE 1 END, updated_at = :now
+  UPDATE conversations SET last_seq = last_seq + CASE WHEN handler = 'assistant' THEN 2 ELSE 1 END, updated_at = :now,
+         version = version + CASE WHEN handler = 'staff' THEN 1 ELSE 0 END
   WHERE id = :conversation AND session_id = :session AND handler <> 'closed'
   RETURNING id, site_id, epoch, handler, last_seq,
             last_seq - CASE WHEN handler = 'assistant' THEN 1 ELSE 0 END AS position),
@@ -107,7 +108,8 @@ class ConversationRepository:
     async def post(self, session: Executor, values: dict[str, Any]) -> RowMapping | None:
         """Store a patient message, its events and its turn, in one statement; None if the conversation is not open.
 
-        A follow-up that waits for its time is due at once: the patient is there.
+        A follow-up that waits for its time is due at once: the patient is there. While staff hold the conversation its
+        version grows, so that they do not end a call over a message that they have not seen.
         """
         return (await session.execute(_POST, values | {"channel": CHANNEL})).mappings().first()
 
@@ -156,17 +158,27 @@ class ConversationRepository:
         return str(found) if found is not None else None
 
     async def erase(self, session: Executor, owner: str, conversation: str) -> bool:
-        """Delete a conversation and all that hangs on it; False where an emergency still waits for a person."""
-        await session.execute(
-            text("DELETE FROM idempotency_keys WHERE owner = :owner"), {"owner": f"conversation:{conversation}"}
-        )
+        """Delete a conversation and all that hangs on it, and the keys of its requests.
+
+        False where an emergency still waits for a person, or may: a turn is open.
+        """
+        values = {"conversation": conversation, "session": owner}
+        # Locked first: the check below then sees a message or a call that was being stored meanwhile.
+        await session.execute(text("SELECT 1 FROM conversations WHERE id = :conversation FOR UPDATE"), values)
         query = text("""
             DELETE FROM conversations c WHERE c.id = :conversation AND c.session_id = :session
+              AND NOT EXISTS (SELECT 1 FROM turns t WHERE t.conversation_id = c.id AND t.state <> 'done')
               AND NOT EXISTS (SELECT 1 FROM escalations e
                               WHERE e.conversation_id = c.id AND e.priority = 0 AND e.status <> 'resolved')
             RETURNING c.id""")
-        found = await session.execute(query, {"conversation": conversation, "session": owner})
-        return found.first() is not None
+        if (await session.execute(query, values)).first() is None:
+            return False
+        keys = text(
+            "DELETE FROM idempotency_keys WHERE owner = 'conversation:' || CAST(:conversation AS text) "
+            "OR (owner = 'session:' || CAST(:session AS text) AND result_id = :conversation)"
+        )
+        await session.execute(keys, values)
+        return True
 
     async def remember(
         self, session: Executor, owner: str, key: str, request_sha256: str, result: str, at: datetime

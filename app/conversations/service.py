@@ -210,14 +210,28 @@ class ConversationService:
             await self.ownership.close(session, conversation, self._now())
             return await self._view(session, conversation, owner)
 
-    async def erase(self, owner: str, conversation: str) -> None:
-        """Delete the conversation with all its text. Raises NotFound, ConflictError while an emergency is open."""
-        async with self._database.session() as session:
-            await self._found(session, conversation, owner)
-            if not await self._repository.erase(session, owner, conversation):
-                raise ConflictError(
-                    "a person still has to look at this because of an emergency; it can be erased after that"
-                )
+    async def wait_turns(self, owner: str, conversation: str, timeout_s: float) -> None:
+        """Wait until each message of the conversation is dealt with, or the time is over. Raises NotFound."""
+        await self.get(owner, conversation)
+        end = asyncio.get_running_loop().time() + timeout_s
+        with self._listener.subscribe(f"conversation:{conversation}") as wake:
+            while (left := end - asyncio.get_running_loop().time()) > 0:
+                async with self._database.statement() as session:
+                    if not await self._turns.unfinished(session, conversation):
+                        return
+                await wake.wait(min(left, 1.0))
+
+    async def erase(self, session: AsyncSession, owner: str, conversation: str) -> None:
+        """Delete the conversation with all its text.
+
+        Raises NotFound, ConflictError while an emergency is open, or may be: a message is not dealt with yet.
+        """
+        await self._found(session, conversation, owner)
+        if await self._repository.erase(session, owner, conversation):
+            return
+        if await self._turns.unfinished(session, conversation):
+            raise ConflictError("the last message is still being looked at; erase it again in a moment")
+        raise ConflictError("a person still has to look at this because of an emergency; it can be erased after that")
 
     async def rate(self, owner: str, message: str, rating: str, reason: str) -> None:
         """Store a thumb on a reply of the assistant; the last one counts. Raises NotFound."""

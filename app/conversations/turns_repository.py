@@ -1,8 +1,9 @@
 """The SQL of turns: claim, stream, finish. Every write of a reply is fenced in the very statement that makes it.
 
 The fence: the conversation still has the epoch of the turn, the assistant still holds it, and the turn is still this
-run's (``attempt``). An emergency text is written without the first two, but never into a closed conversation; what is
-said to further messages of a crisis call, only while the conversation waits for a person.
+run's (``attempt``). An emergency text is written without the first two, also where the patient has ended the
+conversation meanwhile: its call for a person hangs on it. What is said to further messages of a crisis call is written
+only while the conversation waits for a person.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ _CLAIM_ONE = text(_TAKE.format(which="id = :turn AND state = 'queued'"))
 _FENCE = """
   AND EXISTS (SELECT 1 FROM turns WHERE id = :turn AND state = 'running' AND attempt = :attempt)
   AND (CASE CAST(:fence AS text) WHEN 'assistant' THEN epoch = :epoch AND handler = 'assistant'
-       WHEN 'waiting' THEN handler = 'waiting' ELSE handler <> 'closed' END)
+       WHEN 'waiting' THEN handler = 'waiting' ELSE true END)
 """
 
 _APPEND = f"""
@@ -99,7 +100,7 @@ WITH c AS (
   UPDATE conversations SET last_seq = last_seq + :count, updated_at = :now,
     handler = CASE WHEN :hand_off AND handler = 'assistant' THEN 'waiting' ELSE handler END,
     epoch = epoch + CASE WHEN :hand_off AND handler = 'assistant' THEN 1 ELSE 0 END,
-    version = version + CASE WHEN :hand_off AND handler = 'assistant' THEN 1 ELSE 0 END
+    version = version + CASE WHEN :hand_off THEN 1 ELSE 0 END
   WHERE id = :conversation {_FENCE}
   RETURNING id, site_id, last_seq),
 m AS (
@@ -254,6 +255,11 @@ class TurnsRepository:
             WHERE (state = 'queued' AND created_at < clock_timestamp() - make_interval(secs => :age))
                OR (state = 'running' AND lease_until < clock_timestamp()) LIMIT 500""")
         return [str(row.conversation_id) for row in (await session.execute(query, {"age": older_than_s})).all()]
+
+    async def unfinished(self, session: Executor, conversation: str) -> bool:
+        """Whether a turn of the conversation is open still, so that its message may be an emergency."""
+        query = text("SELECT EXISTS (SELECT 1 FROM turns WHERE conversation_id = :conversation AND state <> 'done')")
+        return bool((await session.execute(query, {"conversation": conversation})).scalar())
 
     async def state(self, session: Executor, turn: str) -> str | None:
         """queued, running or done; None if there is no such turn."""

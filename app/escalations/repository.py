@@ -40,6 +40,7 @@ WITH e AS (
   FROM conversations c
   WHERE c.id = escalations.conversation_id AND c.id = :conversation AND c.handler = 'closed'
     AND escalations.site_id = :site AND escalations.staff_id = :staff AND escalations.status = 'claimed'
+    AND (CAST(:version AS int) IS NULL OR c.version = :version)
     AND (:with_outcome OR NOT escalations.crisis)
   RETURNING escalations.id, escalations.site_id)
 SELECT e.id, pg_notify(:channel, 'staff:' || e.site_id) FROM e
@@ -53,20 +54,24 @@ WITH e AS (
   FROM conversations c
   WHERE c.id = escalations.conversation_id AND c.id = :conversation AND c.handler = 'closed'
     AND escalations.site_id = :site AND escalations.staff_id = :staff AND escalations.status = 'claimed'
+    AND (CAST(:version AS int) IS NULL OR c.version = :version)
   RETURNING escalations.id, escalations.site_id)
 SELECT e.id, pg_notify(:channel, 'staff:' || e.site_id) FROM e
 """)
 
 _UNANSWERED = text("""
-SELECT e.id, e.conversation_id, e.staff_id, u.username FROM escalations e JOIN users u ON u.id = e.staff_id
+SELECT e.id, e.conversation_id, e.staff_id, e.priority, u.username, u.active
+FROM escalations e JOIN users u ON u.id = e.staff_id
 CROSS JOIN LATERAL (
   SELECT max(m.position) AS position FROM messages m
   WHERE m.conversation_id = e.conversation_id AND m.author = 'staff' AND m.created_at >= e.claimed_at) said
-WHERE e.site_id = :site AND e.status = 'claimed' AND e.priority <= :priority
+WHERE e.site_id = :site AND e.status = 'claimed'
   AND (CAST(:conversation AS text) IS NULL OR e.conversation_id = :conversation)
-  AND :before >= CASE WHEN said.position IS NULL THEN e.claimed_at ELSE (
-    SELECT min(m.created_at) FROM messages m
-    WHERE m.conversation_id = e.conversation_id AND m.author = 'patient' AND m.position > said.position) END
+  AND (NOT u.active
+    OR (CAST(:before AS timestamptz[]))[e.priority + 1]
+      >= CASE WHEN said.position IS NULL THEN e.claimed_at ELSE (
+        SELECT min(m.created_at) FROM messages m
+        WHERE m.conversation_id = e.conversation_id AND m.author = 'patient' AND m.position > said.position) END)
 ORDER BY e.priority, e.claimed_at LIMIT 100
 """)
 
@@ -131,14 +136,14 @@ class EscalationRepository:
         return None if found is None else str(found.id)
 
     async def unanswered(
-        self, session: AsyncSession, priority: int, before: datetime, conversation: str | None = None
+        self, session: AsyncSession, before: Sequence[datetime], conversation: str | None = None
     ) -> Sequence[RowMapping]:
-        """Claimed escalations of at least this priority (of one conversation) whose patient was left alone since.
+        """Claimed escalations (of one conversation) whose patient was left alone since ``before``, by priority.
 
         That is: since the claim if staff have written nothing after it, else since the patient's first message after
-        the last of staff's.
+        the last of staff's. Those of a deactivated account are left alone in any case.
         """
-        values = {"site": self._site, "priority": priority, "before": before, "conversation": conversation}
+        values = {"site": self._site, "before": list(before), "conversation": conversation}
         return (await session.execute(_UNANSWERED, values)).mappings().all()
 
     async def lock(self, session: AsyncSession, conversation: str) -> bool:

@@ -24,8 +24,8 @@ PREVIEW = 140
 FOLLOW_UP = timedelta(minutes=30)
 """After which a patient who was not reached is tried again, unless staff say another time."""
 
-URGENT_PRIORITY = 1
-"""Calls of this priority and emergencies are taken from who has claimed them and does not answer."""
+ROUTINE_WITHIN = timedelta(minutes=30)
+"""After which a claimed routine call that nobody answers is put back; emergencies and urgent calls are sooner."""
 
 _SHOWN = ("status", "priority", "due_at", "preview")
 """Followers of the queue are told of changes of these."""
@@ -174,7 +174,7 @@ class EscalationService:
             raise OutcomeRequired(f"close a crisis call with a note and one of these outcomes: {', '.join(OUTCOMES)}")
         values = {
             "conversation": conversation, "staff": staff, "disposition": ending.disposition, "now": at,
-            "with_outcome": crisis,
+            "with_outcome": crisis, "version": version,
         }  # fmt: skip
         follow_up_at = None
         if crisis and ending.disposition == "not_reached":
@@ -199,27 +199,35 @@ class EscalationService:
         return await self._found(session, escalation)
 
     async def unanswered(self, session: AsyncSession, within: timedelta) -> list[str]:
-        """Conversations of claimed urgent calls and emergencies whose patient has waited for staff for ``within``."""
-        rows = await self._repository.unanswered(session, URGENT_PRIORITY, self._now() - within)
+        """Conversations whose call is claimed and whose patient has waited for staff for ``within``.
+
+        For a routine call :data:`ROUTINE_WITHIN` if that is longer; for one of a deactivated account no time at all.
+        """
+        rows = await self._repository.unanswered(session, [self._now() - limit for limit in _limits(within)])
         return [row["conversation_id"] for row in rows]
 
-    async def put_back(self, session: AsyncSession, conversation: str, within: timedelta) -> str | None:
+    async def put_back(self, session: AsyncSession, conversation: str, within: timedelta) -> dict[str, Any] | None:
         """Let the claimed call of a conversation wait for staff again, due now, if it is unanswered still.
 
-        Returns who had claimed it (a username); None if nothing was changed.
+        Returns who had claimed it (a username) and why it was put back, for the audit log; None if nothing was changed.
         """
         at = self._now()
         if not await self._repository.lock(session, conversation):
             return None
         # Read after the lock: an answer that came meanwhile counts.
-        found = await self._repository.unanswered(session, URGENT_PRIORITY, at - within, conversation)
+        limits = _limits(within)
+        found = await self._repository.unanswered(session, [at - limit for limit in limits], conversation)
         if not found:
             return None
-        staff = found[0]["staff_id"]
-        values = {"conversation": conversation, "staff": staff, "now": at, "follow_up_at": None}
+        row = found[0]
+        values = {
+            "conversation": conversation, "staff": row["staff_id"], "now": at, "follow_up_at": None, "version": None,
+        }  # fmt: skip
         if await self._repository.set_aside_closed(session, values) is None:
-            await self._speaking.set_aside(session, conversation, staff, None, None, at)
-        return str(found[0]["username"])
+            await self._speaking.set_aside(session, conversation, row["staff_id"], None, None, at)
+        if not row["active"]:
+            return {"staff": row["username"], "deactivated": True}
+        return {"staff": row["username"], "minutes": round(limits[row["priority"]].total_seconds() / 60, 1)}
 
     async def follow(self) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
         """What changes in the queue from now on, as (event type, data): by comparing, so that nothing is missed."""
@@ -262,3 +270,8 @@ class EscalationService:
             overdue=row["status"] == "waiting" and row["due_at"] < self._now(),
             preview=preview if len(preview) <= PREVIEW else preview[: PREVIEW - 1] + "…",
         )
+
+
+def _limits(within: timedelta) -> tuple[timedelta, ...]:
+    """By priority, how long a claimed call may be unanswered."""
+    return within, within, max(within, ROUTINE_WITHIN)

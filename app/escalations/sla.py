@@ -15,18 +15,17 @@ WITHIN = (timedelta(minutes=2), timedelta(minutes=10), timedelta(minutes=30))
 class DueTimes(Protocol):
     """See :func:`due_times`."""
 
-    def __call__(self, priority: int, at: datetime, *, any_hour: bool = False) -> datetime: ...
+    def __call__(self, priority: int, at: datetime) -> datetime: ...
 
 
 def due_times(site: Site) -> DueTimes:
     """The due time for a priority and the moment of the call.
 
-    Emergencies count from the call, day and night, and so does what may be one (``any_hour``: nobody knows); the
-    others count from when people are at the chat.
+    Emergencies count from the call, day and night; the others count from when people are at the chat.
     """
 
-    def due(priority: int, at: datetime, *, any_hour: bool = False) -> datetime:
-        starts = at if priority == 0 or any_hour else next_open(site, at) or at
+    def due(priority: int, at: datetime) -> datetime:
+        starts = at if priority == 0 else next_open(site, at) or at
         return starts + WITHIN[priority]
 
     return due

@@ -1,4 +1,4 @@
-"""Gives claimed urgent calls back to the queue when whoever has claimed them does not answer."""
+"""Gives claimed calls back to the queue when whoever has claimed them does not answer, or has left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from app.logging import logger
 class ClaimWatch:
     """Looks every ``every_s`` seconds for patients who have waited for ``within`` although their call is claimed.
 
-    Several processes may watch: each call is put back once.
+    Routine calls have longer, those of a deactivated account no time (:meth:`EscalationService.unanswered`). Several
+    processes may watch: each call is put back once.
     """
 
     def __init__(
@@ -59,12 +60,11 @@ class ClaimWatch:
 
     async def _put_back(self, conversation: str) -> bool:
         async with self._database.session() as session:
-            staff = await self._escalations.put_back(session, conversation, self._within)
-            if staff is None:
+            details = await self._escalations.put_back(session, conversation, self._within)
+            if details is None:
                 return False
-            details = {"staff": staff, "minutes": round(self._within.total_seconds() / 60, 1)}
             await self._audit.append(session, "system", "conversation.claim_returned", conversation, details)
-        self._log.warning("claimed call put back unanswered", conversation_id=conversation)
+        self._log.warning("claimed call put back", conversation_id=conversation)
         return True
 
     async def _watch(self) -> None:

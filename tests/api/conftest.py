@@ -83,7 +83,7 @@ class FakeAdapters:
         self.pointer = Live("live", version, self.pointer.version, self.pointer.epoch + 1)
         return self.pointer
 
-    async def rollback(self, actor: str) -> Live:
+    async def rollback(self, actor: str, expected_epoch: int | None = None) -> Live:
         self.pointer = replace(self.pointer, version=self.pointer.previous, epoch=self.pointer.epoch + 1)
         return self.pointer
 

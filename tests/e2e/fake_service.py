@@ -354,6 +354,16 @@ def build_fake_api(service: FakeService) -> FastAPI:
         await talk.status("closed")
         return talk.view()
 
+    @app.delete("/v1/conversations/{conversation_id}", status_code=204, response_model=None)
+    async def erase(request: Request, conversation_id: str) -> JSONResponse | None:
+        talk = find(request, conversation_id)
+        if not talk:
+            return problem(404, "not_found", "There is no such conversation.")
+        if any(message["kind"] == "emergency" for message in talk.messages):
+            return problem(409, "conflict_error", "A person still has to look at this.")
+        del service.conversations[conversation_id]
+        return None
+
     return app
 
 

@@ -233,23 +233,38 @@ def test_transcript_downloads(chat: WidgetPage) -> None:
     assert "patient: Hello" in download.value.path().read_text(encoding="utf-8")
 
 
-def test_end_and_erase_leaves_nothing_on_the_device(hospital: Hospital, chat: WidgetPage) -> None:
+def test_end_and_erase_leaves_nothing_on_the_device_or_at_the_hospital(hospital: Hospital, chat: WidgetPage) -> None:
     chat.say("Hello")
     expect(chat.messages.nth(1).locator(".source")).to_be_visible()
+    talk = hospital.talk
     chat.composer.fill("half a thought")
     chat.inside.get_by_role("button", name="Options").click()
-    chat.inside.get_by_role("button", name="End and erase from this device").click()
+    chat.inside.get_by_role("button", name="End and erase this chat").click()
     chat.inside.get_by_role("button", name="End and erase", exact=True).click()
     expect(chat.inside.locator("#accept")).to_be_visible()
     expect(chat.messages).to_have_count(0)
     expect(chat.composer).to_have_value("")
-    assert hospital.talk.handler == "closed"
+    expect(chat.inside.locator("#live")).to_have_text("The chat was erased from this device and at the hospital.")
+    assert talk.handler == "closed"
+    assert talk.id not in hospital.service.conversations
     kept = chat.frame.evaluate("JSON.stringify([{...sessionStorage}, {...localStorage}, document.cookie])")
-    assert hospital.talk.token not in kept
+    assert talk.token not in kept
     assert "Hello" not in kept
     assert "thought" not in kept
     chat.page.reload()
     expect(chat.inside.locator("#accept")).to_be_visible()
+
+
+def test_end_and_erase_says_that_the_hospital_keeps_an_emergency(hospital: Hospital, chat: WidgetPage) -> None:
+    chat.say("chest pain")
+    expect(chat.inside.locator(".crisis")).to_be_visible()
+    talk = hospital.talk
+    chat.inside.get_by_role("button", name="Options").click()
+    chat.inside.get_by_role("button", name="End and erase this chat").click()
+    chat.inside.get_by_role("button", name="End and erase", exact=True).click()
+    expect(chat.inside.locator("#problem")).to_contain_text("The hospital keeps it")
+    expect(chat.messages).to_have_count(0)
+    assert (talk.handler, talk.id in hospital.service.conversations) == ("closed", True)
 
 
 def test_draft_survives_a_reload(chat: WidgetPage) -> None:
@@ -466,7 +481,7 @@ def test_every_state_is_accessible(hospital: Hospital, open_page: OpenPage, widt
     check("staff")
     chat.inside.get_by_role("button", name="Options").click()
     check("menu")
-    chat.inside.get_by_role("button", name="End and erase from this device").click()
+    chat.inside.get_by_role("button", name="End and erase this chat").click()
     check("dialog")
     chat.inside.get_by_role("button", name="Keep chatting").click()
     hospital.service.do(hospital.talk.status("closed"))

@@ -21,6 +21,7 @@ def test_the_defaults_need_no_configuration() -> None:
         ({"environment": "production"}, "BEDSIDE_DEMO_ACCOUNTS=false"),
         ({"environment": "production", "demo_accounts": False}, "BEDSIDE_KEY_FILE"),
         ({"environment": "production", "demo_accounts": False, "key_file": "k", "public_url": "http://x"}, "https://"),
+        ({"environment": "production", "demo_accounts": False, "key_file": "k"}, "BEDSIDE_PUBLIC_URL.*https://"),
         ({"engine": "external"}, "BEDSIDE_ENGINE_URL"),
         ({"port": 99999}, "port"),
         ({"policy_strict": True}, "BEDSIDE_POLICY_KEY"),

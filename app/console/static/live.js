@@ -20,11 +20,14 @@ const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) 
 /* ---------- posting ---------- */
 
 /**
- * @param {string} path @param {object} body @param {string} [key]
+ * @param {string} path @param {object} body @param {{key?: string, version?: string}} [options] key: Idempotency-Key;
+ * version: of the conversation as it was seen, refused if it has changed since
  * @returns {Promise<any>} the JSON answer, or null for 204; throws an Error with a sentence for the user
  */
-async function post(path, body, key = newKey()) {
+async function post(path, body, { key = newKey(), version } = {}) {
+  /** @type {Record<string, string>} */
   const headers = { "Content-Type": "application/json", "X-Bedside-Console": "1", "Idempotency-Key": key };
+  if (version) headers["If-Match"] = `"${version}"`;
   const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) }).catch(() => null);
   if (!response) throw new Error("The service cannot be reached. Nothing was changed; try again.");
   if (response.ok) return response.status === 204 ? null : response.json();
@@ -73,11 +76,16 @@ document.addEventListener("click", async (event) => {
   const button = /** @type {any} */ (event.target).closest("button");
   if (!button) return;
   const { post: path, body, then, confirm, open, close } = button.dataset;
-  if (open) $(open).showModal();
+  // What is seen now: behind an open dialog the thread goes on, and is not read.
+  const version = $("thread")?.dataset.version;
+  if (open) {
+    $(open).showModal();
+    $(open).dataset.version = version;
+  }
   if (close) $(close).close();
   if (!path || (confirm && !(await confirmed(confirm)))) return;
-  const sent = body === "version" ? { version: Number($("thread").dataset.version) } : JSON.parse(body || "{}");
-  during(button, () => post(path, sent), then);
+  const guarded = body === "version";
+  during(button, () => post(path, guarded ? {} : JSON.parse(body || "{}"), guarded ? { version } : {}), then);
 });
 
 /** A failed post is repeated under the same key, so it is never stored twice. @type {WeakMap<Element, {text: string, key: string}>} */
@@ -91,9 +99,10 @@ document.addEventListener("submit", (event) => {
   const text = JSON.stringify(body);
   const key = tried.get(form)?.text === text ? tried.get(form)?.key : newKey();
   tried.set(form, { text, key: key || "" });
-  form.closest("dialog")?.close();
+  const dialog = form.closest("dialog");
+  dialog?.close();
   during(form.querySelector("button.main"), async () => {
-    const answer = await post(form.dataset.form, body, key);
+    const answer = await post(form.dataset.form, body, { key, version: dialog?.dataset.version });
     tried.delete(form);
     if ("clear" in form.dataset) form.reset();
     return answer;

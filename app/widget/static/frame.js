@@ -23,6 +23,7 @@ let early = "";
 let live = false;
 let open = true;
 /** The quick way out, once it was needed. @type {any} */ let exit = null;
+/** Ends and erases the chat, once that was asked for. @type {any} */ let eraser = null;
 let unread = 0;
 
 const keep = () => save(saved);
@@ -393,9 +394,11 @@ function clear() {
 }
 
 async function erase() {
-  const { token, conversation: id } = saved;
   stream?.stop();
-  if (id) await request("POST", `/v1/conversations/${id}/close`, { token, body: {} }).catch(() => 0);
+  (await eraser)({ ...saved, language, request, retried, h, wiped, problem, announce });
+}
+
+function wiped() {
   clear();
   problem("");
   $("connection").textContent = "";
@@ -449,7 +452,7 @@ function wire() {
   };
   $("erase").onclick = () => {
     menu(false);
-    $("ask-text").textContent = fill(t.eraseText, { days: config?.retention_days ?? "" });
+    eraser = import("./erase.js").then((file) => file.erase, () => () => (wiped(), problem(t.unreachable)));
     $("ask").showModal();
   };
   $("ask-no").onclick = () => $("ask").close();

@@ -1,11 +1,12 @@
-"""A stream of events whose reader is gone: left to the garbage collector, and closed once."""
+"""A stream of events whose session ends, and one whose reader is gone: closed by the garbage collector, once."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,8 +14,12 @@ import pytest
 
 from app.api.deps import Services
 from app.api.sse import staff_stream
+from app.auth.staff import Staff
+from tests.factories import utc_now
 
 pytestmark = pytest.mark.anyio
+
+ADMIN = Staff("1" * 32, "sam", "Sam Reed", ("admin",), "2" * 32, utc_now() + timedelta(hours=8))
 
 
 class Wakes:
@@ -47,13 +52,43 @@ class Adapters:
         return (), SimpleNamespace(channel="stable", version="support@000000000000")
 
 
+class Sessions:
+    """A database that knows only whether the session of a stream goes on."""
+
+    def __init__(self) -> None:
+        self.gone = False
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[Sessions]:
+        yield self
+
+    async def scalar(self, _query: object, _values: dict[str, object]) -> bool:
+        return not self.gone
+
+
+async def test_a_stream_without_events_ends_with_its_session() -> None:
+    sessions = Sessions()
+    services = SimpleNamespace(
+        listener=Wakes(), adapters=Adapters(), closing=asyncio.Event(), database=sessions, now=utc_now
+    )
+    stream = staff_stream(cast(Services, services), ADMIN, recheck_s=0.01)
+    assert (await anext(stream)).event == "adapter.changed"
+    rest = asyncio.create_task(anext(stream, None))
+    assert not (await asyncio.wait([rest], timeout=0.2))[0]
+    sessions.gone = True
+    async with asyncio.timeout(5):
+        assert await rest is None
+
+
 async def test_a_stream_that_is_dropped_is_closed_once() -> None:
     """As part of a cycle, as the traceback of a cancelled task holds it: every generator in it is collected at once."""
     wakes, failures = Wakes(), list[dict[str, Any]]()
-    services = SimpleNamespace(listener=wakes, adapters=Adapters(), closing=asyncio.Event())
+    services = SimpleNamespace(
+        listener=wakes, adapters=Adapters(), closing=asyncio.Event(), database=Sessions(), now=utc_now
+    )
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _loop, context: failures.append(context))
-    stream = staff_stream(cast(Services, services), queue=False)
+    stream = staff_stream(cast(Services, services), ADMIN)
     event = await anext(stream)
     assert event.event == "adapter.changed"
     assert wakes.waiting == 1

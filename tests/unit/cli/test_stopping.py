@@ -24,7 +24,15 @@ pytestmark = pytest.mark.anyio
 async def test_nothing_reconciles_after_a_stop_during_the_start(database: Database, tmp_path: Path) -> None:
     engine = ScriptedEngine(state="starting")
     adapters = AdaptersService(
-        database, AdapterStore(tmp_path), {}, AuditLog(utc_now), base_config=None, base_sha256=None, max_rank=64
+        database,
+        AdapterStore(tmp_path),
+        {},
+        AuditLog(utc_now),
+        base_config=None,
+        base_sha256=None,
+        max_rank=64,
+        policy_hash=str,
+        thresholds_sha256="",
     )
     unused = cast(Any, None)
     settings = Settings(_env_file=None, adapters=tmp_path)

@@ -236,6 +236,7 @@ async def test_only_a_passing_gate_can_be_promoted(client: httpx.AsyncClient) ->
     assert len(posts) == 1
     assert "support%40fedcba987654/promote" in posts[0]
     assert '{"expected_epoch": 1}' in posts[0]
+    assert [line for line in page.splitlines() if "/rollback" in line and '{"expected_epoch": 1}' in line]
     assert "The gate did not pass" in page
     assert "Needs a gate report" in page
 

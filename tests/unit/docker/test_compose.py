@@ -10,6 +10,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from pydantic import ValidationError
 
 from app.settings import Settings
 from tests.unit.docker.reading import ROOT, read_compose, read_dockerfile
@@ -113,6 +114,18 @@ def test_another_base_model_reaches_api_and_engine() -> None:
     for name in ("api", "engine-cpu", "engine-gpu"):
         assert services[name]["environment"]["BEDSIDE_BASE_MODEL"] == "/models/big"
         assert services[name]["environment"]["BEDSIDE_MAX_LORA_RANK"] == "128"
+
+
+def test_production_reaches_the_api(compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also from the shell, which ``env_file`` does not read: with a development service cookies would not be secure."""
+    given = {"BEDSIDE_ENVIRONMENT": "production", "BEDSIDE_DEMO_ACCOUNTS": "false"}
+    for key, value in (given | read_compose(given)["services"]["api"]["environment"]).items():
+        monkeypatch.setenv(key, str(value))
+    with pytest.raises(ValidationError, match="BEDSIDE_PUBLIC_URL"):
+        Settings(_env_file=None)
+    given |= {"BEDSIDE_PUBLIC_URL": "https://chat.example.org"}
+    api = read_compose(given)["services"]["api"]["environment"]
+    assert (api["BEDSIDE_ENVIRONMENT"], api["BEDSIDE_PUBLIC_URL"]) == ("production", "https://chat.example.org")
 
 
 def test_containers_are_hardened(compose: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""A claimed urgent call that nobody answers goes back to the queue."""
+"""A claimed call that nobody answers, or whose holder has left, goes back to the queue."""
 
 from __future__ import annotations
 
@@ -158,12 +158,31 @@ async def test_an_answer_before_the_claim_does_not_count(ward: Ward) -> None:
     assert await ward.watch.look() == 1
 
 
-@pytest.mark.parametrize(("words", "returned"), [("emergency", 1), ("please raise", 1), ("person", 0)])
-async def test_only_urgent_calls_are_taken_away(ward: Ward, words: str, returned: int) -> None:
+@pytest.mark.parametrize(("words", "minutes"), [("emergency", 10), ("please raise", 10), ("person", 30)])
+async def test_a_routine_call_is_taken_away_later_than_others(ward: Ward, words: str, minutes: int) -> None:
     await ward.call(words)
-    ward.clock.ahead = timedelta(days=1)
-    assert await ward.watch.look() == returned
-    assert len(await ward.audited()) == returned
+    ward.clock.ahead = timedelta(minutes=minutes - 1)
+    assert await ward.watch.look() == 0
+    ward.clock.ahead = timedelta(minutes=minutes + 1)
+    assert await ward.watch.look() == 1
+    [entry] = await ward.audited()
+    assert entry["details"]["minutes"] == minutes
+    assert (await ward.row())["handler"] == "waiting"
+
+
+@pytest.mark.parametrize("words", ["emergency", "person"])
+async def test_what_a_deactivated_account_holds_goes_back_at_once(ward: Ward, words: str) -> None:
+    await ward.call(words)
+    await ward.answer()
+    assert await ward.watch.look() == 0
+    async with ward.database.session() as session:
+        await session.execute(text("UPDATE users SET active = false WHERE id = :id"), {"id": ward.nurse})
+    assert await ward.watch.look() == 1
+    row = await ward.row()
+    assert (row["status"], row["handler"], row["holder"]) == ("waiting", "waiting", None)
+    [entry] = await ward.audited()
+    assert entry["details"]["deactivated"]
+    assert await ward.watch.look() == 0
 
 
 async def test_a_call_that_is_due_later_is_due_at_once(ward: Ward) -> None:
