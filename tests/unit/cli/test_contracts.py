@@ -63,7 +63,7 @@ def test_redact_refuses_turns_instead_of_leaving_some_out() -> None:
 
 
 def test_redact_ends_in_order_although_the_last_line_ran_into_the_limit() -> None:
-    code, out, said = bedside("redact", lines=as_lines({"id": 1, "text": "Penny swallowed a dime. " * 4_000}))
+    code, out, said = bedside("redact", lines=as_lines({"id": 1, "text": "Penny swallowed a dime. " * 30_000}))
     assert (code, said) == (2, "")
     assert "longer than" in out[0]["error"]
 
