@@ -249,7 +249,7 @@ def encoder_retrieve(
     cache: Cache = CACHE,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
 ) -> None:
-    """Tune the encoder for search on questions of invented hospitals in patients' words (about 20 minutes)."""
+    """Tune the encoder for search on questions of invented hospitals in patients' words (20 minutes on two cores)."""
     typer.echo("Loading the training libraries ...", err=True)
     from training.encoder.retrieve import Settings, train
     from training.encoder.retrieve_data import Sizes

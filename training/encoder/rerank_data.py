@@ -72,9 +72,10 @@ def hospital_questions(found: Sequence[Sequence[HospitalArticle]], embed: Embed)
 
 def page_groups(embed: Embed, rng: Random, wrong: int) -> list[Group]:
     """Clear questions of the written pages, each with other facts of its page and with the nearest other passages."""
-    pages = written_pages()
-    pairs = page_pairs(pages, rng, Sizes(), clear_questions(pages, embed))
+    pages, sizes = written_pages(), Sizes()
+    pairs = page_pairs(pages, rng, sizes, clear_questions(pages, embed))
     pairs = [pair for pair in pairs if pair.passage != f"{pair.group}."]  # a bare title answers nothing
+    pairs = rng.sample(pairs, min(sizes.pages, len(pairs)))
     likeness = embed([pair.question for pair in pairs]) @ embed([pair.passage for pair in pairs]).T
     groups = []
     for pair, row in zip(pairs, likeness, strict=True):

@@ -2,8 +2,9 @@
 
     bedside-train encoder retrieve --out DIR
 
-Each batch holds questions of near pages, so that the passages of the others are wrong ones that look right (InfoNCE,
-van den Oord et al. 2018, with the batch's passages and one wrong passage of the same page as the choices). Two
+Each batch holds questions of near pages of one author, so that the passages of the others are wrong ones that look
+right (InfoNCE, van den Oord et al. 2018, with the batch's passages and one more wrong passage as the choices). Pages of
+different authors with like titles may answer the same question and are not taken as wrong for each other. Two
 likenesses learn together: of whole texts, the cosine of their vectors; and of their tokens (late interaction, Khattab
 and Zaharia 2020): for each token of the question the nearest token of the passage, weighed by how much the token says.
 
@@ -14,6 +15,7 @@ What is written are the factors of the change, the map from states to token vect
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,7 +35,16 @@ from app.encoder.graph import WIDTH
 from app.encoder.text import TOKEN_WIDTH
 from app.encoder.weights import WEIGHTS_SHA256
 from training.encoder.lora import Ids, encode, factors, padded, pinned
-from training.encoder.retrieve_data import Pair, Sizes, clear_questions, page_pairs, public_pairs, written_pages
+from training.encoder.retrieve_data import (
+    Pair,
+    Sizes,
+    article_pairs,
+    clear_questions,
+    page_pairs,
+    public_pairs,
+    written_pages,
+)
+from training.hospitals.articles import hospitals
 
 LONGEST = 96
 """Tokens of a passage in training; longer ones are cut."""
@@ -41,17 +52,21 @@ TUNED_LAYERS = (2, 3, 4, 5)
 """The first two keep reading as they did: a third less work in each step."""
 TOGETHER = 24
 """Texts that are padded to the length of their longest."""
+OF_ONE = 2
+"""So many questions of one page stand in a batch: they are no wrong choices for each other."""
+ALIKE = 0.6
+"""Pages of two authors whose titles are at least as near as this may answer the same question: seen so in a sample."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Of one run. ``scale`` and ``token_scale`` multiply likenesses before the softmax.
 
-    ``near`` is the share of a batch from near pages. ``applied`` is the share of the change that is served: between
-    the weights as published and the tuned ones less is forgotten (Wortsman et al. 2022).
+    ``near`` is the share of a batch from near pages of one site. ``applied`` is the share of the change that is served:
+    between the weights as published and the tuned ones less is forgotten (Wortsman et al. 2022).
     """
 
-    epochs: int = 3
+    epochs: int = 2
     batch: int = 64
     rank: int = 16
     alpha: float = 32.0
@@ -137,9 +152,14 @@ def train(out: Path, cache: Path, settings: Settings, sizes: Sizes, data: Path |
     rng = Random(settings.seed)
     encoder = Encoder.load(cache)
     network = Tuned(settings)
-    clear = clear_questions(written_pages(), encoder.embed)
+    pages = written_pages()
+    clear = clear_questions(pages, encoder.embed)
     public = public_pairs(data, rng, sizes) if data else []
-    epochs = [[*page_pairs(written_pages(), rng, sizes, clear), *public] for _ in range(settings.epochs)]
+    epochs = []
+    for _ in range(settings.epochs):
+        drawn = page_pairs(pages, rng, sizes, clear)
+        drawn = rng.sample(drawn, min(sizes.pages, len(drawn)))
+        epochs.append([*drawn, *article_pairs(hospitals(), encoder.embed, rng), *public])
     steps = sum(len(pairs) // settings.batch for pairs in epochs)
     optimizer = torch.optim.AdamW(
         [one for one in network.parameters() if one.requires_grad],
@@ -151,11 +171,12 @@ def train(out: Path, cache: Path, settings: Settings, sizes: Sizes, data: Path |
     network.train()
     for number, pairs in enumerate(epochs, 1):
         subjects = list(dict.fromkeys(pair.group for pair in pairs))
-        places = encoder.embed(subjects)[[subjects.index(pair.group) for pair in pairs]]
+        place = dict(zip(subjects, encoder.embed(subjects), strict=True))
+        places = np.stack([place[pair.group] for pair in pairs])
         batches = list(neighbourhoods(pairs, places, settings, rng))
         losses = []
         for chosen in track(batches, description=f"epoch {number}"):
-            total = loss(network, [pairs[n] for n in chosen], settings)
+            total = loss(network, [pairs[n] for n in chosen], places[chosen], settings)
             optimizer.zero_grad()
             total.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -172,7 +193,8 @@ def train(out: Path, cache: Path, settings: Settings, sizes: Sizes, data: Path |
 def neighbourhoods(
     pairs: Sequence[Pair], places: NDArray[np.float32], settings: Settings, rng: Random
 ) -> Iterator[list[int]]:
-    """Places of pairs in full batches: a seed drawn by lot, those of the nearest pages, and others by lot.
+    """Places of pairs in full batches: a seed drawn by lot, those of the nearest pages of its site, and others by lot,
+    of one page at most ``OF_ONE`` while there are others.
 
     ``places`` are unit vectors of the pairs' groups, float32 (pairs, 384). Each pair comes once at most: what fills no
     batch is left out.
@@ -181,24 +203,47 @@ def neighbourhoods(
     rng.shuffle(left)
     while len(left) >= settings.batch:
         seed = left[0]
-        order = sorted(left, key=lambda n: -float(places[n] @ places[seed]))[: int(settings.near * settings.batch)]
-        taken = set(order)
-        rest = [n for n in left if n not in taken][: settings.batch - len(order)]
-        yield [*order, *rest]
-        taken.update(rest)
+        own = [n for n in left if pairs[n].site == pairs[seed].site]
+        own.sort(key=lambda n: -float(places[n] @ places[seed]))
+        taken: dict[int, None] = {}
+        counts: Counter[str] = Counter()
+        for wanted, source in ((int(settings.near * settings.batch), own), (settings.batch, left)):
+            for n in source:
+                if len(taken) < wanted and n not in taken and counts[pairs[n].group] < OF_ONE:
+                    taken[n] = None
+                    counts[pairs[n].group] += 1
+        for n in left:
+            if len(taken) < settings.batch:
+                taken.setdefault(n)
+        yield list(taken)
         left = [n for n in left if n not in taken]
 
 
-def loss(network: Tuned, pairs: Sequence[Pair], settings: Settings) -> torch.Tensor:
-    """Both InfoNCE losses: by the vectors of whole texts and by their tokens."""
+def loss(network: Tuned, pairs: Sequence[Pair], places: NDArray[np.float32], settings: Settings) -> torch.Tensor:
+    """Both InfoNCE losses: by the vectors of whole texts and by their tokens. ``places`` as for the batches. The one
+    more wrong passage of a pair is a choice for its own question alone.
+    """
     wrong_for = [n for n, pair in enumerate(pairs) if pair.against]
     asked = network([pair.question for pair in pairs])
     passages = network([*(pair.passage for pair in pairs), *(pairs[n].against for n in wrong_for)])
-    groups = [pair.group for pair in pairs]
-    columns = [*range(len(pairs)), *wrong_for]
-    hidden = torch.tensor([[a == groups[m] and n != m for m in columns] for n, a in enumerate(groups)])
+    near = places @ places.T >= ALIKE
+    numbers = range(len(pairs))
+    hidden = torch.tensor(
+        [
+            [
+                *(n != m and may_answer(pairs[n], pairs[m], near=bool(near[n, m])) for m in numbers),
+                *(n != m for m in wrong_for),
+            ]
+            for n in numbers
+        ]
+    )
     whole = settings.scale * asked.vectors @ passages.vectors.T
     return contrast(whole, hidden) + contrast(settings.token_scale * by_tokens(asked, passages), hidden)
+
+
+def may_answer(asked: Pair, other: Pair, *, near: bool) -> bool:
+    """Whether the ``other`` pair's passage may answer the question too; ``near``: their titles are alike."""
+    return asked.group == other.group or (near and asked.site != other.site)
 
 
 def contrast(scores: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:

@@ -16,8 +16,28 @@ from numpy.typing import NDArray
 from app.encoder.delta import Delta
 from app.encoder.encoder import SearchEncoder
 from app.knowledge.articles import read_folder
-from training.encoder.retrieve import Read, Settings, Tuned, by_tokens, contrast, loss, neighbourhoods, write
-from training.encoder.retrieve_data import CLEAR, Pair, Sizes, clear_questions, page_pairs, written_pages
+from training.encoder.retrieve import (
+    OF_ONE,
+    Read,
+    Settings,
+    Tuned,
+    by_tokens,
+    contrast,
+    loss,
+    may_answer,
+    neighbourhoods,
+    write,
+)
+from training.encoder.retrieve_data import (
+    CLEAR,
+    Pair,
+    Sizes,
+    article_pairs,
+    clear_questions,
+    page_pairs,
+    written_pages,
+)
+from training.hospitals.articles import HospitalArticle, Section
 
 ROOT = Path(__file__).parents[3]
 PAIRS = [
@@ -70,22 +90,41 @@ def test_every_question_has_its_fact_or_the_bare_title(pairs: list[Pair]) -> Non
         assert pair.against.removeprefix(f"{pair.group}. ") not in pair.passage
 
 
+def embed(texts: list[str]) -> NDArray[np.float32]:
+    """One number a text: the last one in it, or 0."""
+    rows = np.zeros((len(texts), 32), dtype=np.float32)
+    for row, text in zip(rows, texts, strict=True):
+        numbers = [word.strip(".?") for word in text.split() if word.strip(".?").isdigit()]
+        row[int(numbers[-1]) if numbers else 0] = 1
+    return rows
+
+
 def test_a_question_that_needs_its_page_is_left_out() -> None:
     numbers = range(CLEAR + 3)
-    pages = [{"page": f"page {n}", "facts": [{"a": f"fact {n}", "q": [f"ask {n}", "and then"]}]} for n in numbers]
-
-    def embed(texts: list[str]) -> NDArray[np.float32]:
-        rows = np.zeros((len(texts), 32), dtype=np.float32)
-        for row, text in zip(rows, texts, strict=True):
-            row[int(text.split()[-1]) if text[-1].isdigit() else 0] = 1
-        return rows
-
+    pages = [
+        {"page": f"page {n}", "site": "one", "facts": [{"a": f"fact {n}", "q": [f"ask {n}", "and then"]}]}
+        for n in numbers
+    ]
     clear = clear_questions(pages, embed)
     assert {(f"page {n}", f"ask {n}") for n in numbers} <= clear
     assert ("page 0", "and then") in clear
     assert (f"page {CLEAR + 2}", "and then") not in clear
     made = page_pairs(pages, Random(1), Sizes(), {("page 2", "ask 2")})
     assert [pair.group for pair in made] == ["page 2"]
+    elsewhere = [{**page, "site": "two"} for page in pages[CLEAR + 1 :]]
+    assert (f"page {CLEAR + 2}", "and then") in clear_questions([*pages[: CLEAR + 1], *elsewhere], embed)
+
+
+def test_a_whole_article_gives_its_sections_and_near_wrong_ones() -> None:
+    articles = [
+        HospitalArticle(f"Title {n}", [Section(f"Title {n}", "Part", f"Text {n}.", [f"ask {n}"])]) for n in range(4)
+    ]
+    made = article_pairs({"one": articles}, embed, Random(1))
+    assert [(pair.passage, pair.group, pair.site) for pair in made] == [
+        (f"Title {n}. Part. Text {n}.", f"Title {n}", "one") for n in range(4)
+    ]
+    assert all(f"ask {n}" in pair.question for n, pair in enumerate(made))
+    assert all(pair.against and pair.group not in pair.against for pair in made)
 
 
 @given(st.integers(0, 40), st.integers(2, 12), st.integers(0, 1_000))
@@ -98,10 +137,20 @@ def test_no_pair_is_in_two_batches_and_few_are_left_out(count: int, size: int, s
     assert count - len(seen) < size
 
 
-def test_a_batch_holds_the_nearest_of_its_seed() -> None:
-    places = np.array([[1, 0], [0, 1]] * 8, dtype=np.float32)
-    batch = next(iter(neighbourhoods([PAIRS[0]] * 16, places, Settings(batch=12, near=0.5), Random(2))))
-    assert len({n % 2 for n in batch[:6]}) == 1
+def test_a_batch_holds_the_nearest_pages_of_its_seeds_site() -> None:
+    made = [Pair(f"q {n}", "p", f"page {n // 4}", site="ab"[n // 4 % 2]) for n in range(64)]
+    places = np.array([[1, 0] if n // 4 < 8 else [0, 1] for n in range(64)], dtype=np.float32)
+    batch = next(neighbourhoods(made, places, Settings(batch=16, near=0.5), Random(2)))
+    assert len({(made[n].site, tuple(places[n])) for n in batch[:8]}) == 1
+    assert max(Counter(made[n].group for n in batch).values()) == OF_ONE
+
+
+def test_what_may_answer_too_is_no_wrong_choice() -> None:
+    here, there = Pair("", "", "Parking", site="one"), Pair("", "", "Where to park", site="two")
+    assert may_answer(here, here, near=True)
+    assert may_answer(here, there, near=True)
+    assert not may_answer(here, there, near=False)
+    assert not may_answer(here, Pair("", "", "Valet parking", site="one"), near=True)
 
 
 def test_texts_come_back_in_order_whatever_their_length(network: Tuned) -> None:
@@ -118,12 +167,13 @@ def test_texts_come_back_in_order_whatever_their_length(network: Tuned) -> None:
 def test_what_is_written_is_what_was_trained(network: Tuned, tmp_path: Path) -> None:
     optimizer = torch.optim.SGD([one for one in network.parameters() if one.requires_grad], 0.05)
     network.train()
-    before = float(loss(network, PAIRS, Settings()).detach())
+    places = np.eye(3, dtype=np.float32)
+    before = float(loss(network, PAIRS, places, Settings()).detach())
     for _ in range(4):
         optimizer.zero_grad()
-        loss(network, PAIRS, Settings()).backward()  # type: ignore[no-untyped-call]
+        loss(network, PAIRS, places, Settings()).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    assert float(loss(network, PAIRS, Settings()).detach()) < before
+    assert float(loss(network, PAIRS, places, Settings()).detach()) < before
     write(network, tmp_path, Settings(applied=1), {"base": "test"})
     served = SearchEncoder.load(tmp_path / "cache", Delta.load(tmp_path))
     network.eval()
