@@ -59,6 +59,14 @@ def _lines(name: str) -> list[str]:
         ("i deny: chest pain, palpitations, fainting and leg swelling", False),
         ("i overdosed on pie at thanksgiving and gained 6 lb", False),
         ("i overdosed on my pills", True),
+        (
+            "gave my baby 5 ml of the syrup, the paper says 0.5. it has morphine in it. sleepy but thats normal?",
+            True,
+        ),
+        ("my toddler is choking on a goldfish", True),
+        ("he was playing a video game on the couch // and now he is having a seizure", True),
+        ("during the season finale my husband grabbed his chest and cant breathe", True),
+        ("burned the toast and burned my hand, it is blistered and white", True),
     ],
 )
 def test_calm(triage: Triage, message: str, alarm: bool) -> None:
