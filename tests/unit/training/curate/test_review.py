@@ -405,6 +405,7 @@ def test_the_page_is_decided_by_keys_and_its_file_is_imported(open_page: OpenPag
 def test_verdicts_are_kept_over_a_reload_changed_and_taken_back(open_page: OpenPage, tmp_path: Path) -> None:
     page = show(open_page, tmp_path, [item(1), item(2)])
     page.locator("article").first.get_by_role("button", name="Reject").click()
+    expect(page.locator("#progress")).to_have_text("1 of 2 decided")
     page.reload()
     expect(page.locator("#progress")).to_have_text("1 of 2 decided")
     page.get_by_label("Show").select_option("all")
