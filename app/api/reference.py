@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,12 +14,21 @@ from jinja2 import Environment
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}"
-    "h2{font-size:1rem;border-top:1px solid #999;padding-top:1rem}.text{white-space:pre-line}"
+    "h2{font-size:1.1rem;border-top:1px solid #999;padding-top:1rem}h3{font-size:.95rem;margin:.8rem 0 0}"
+    "ul{margin:.2rem 0}.text{white-space:pre-line}"
 )
 _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-_PAGE = """<!doctype html>
+_QUOTED = re.compile(r"`{1,2}([^`]+)`{1,2}")
+"""Words of code in a description: its every second part when it is split here."""
+
+_PAGE = """{% macro told(text) %}
+{%- for part in quoted.split(text) -%}
+{%- if loop.index0 % 2 %}<code>{{ part }}</code>{% else %}{{ part }}{% endif -%}
+{%- endfor -%}
+{% endmacro %}
+<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -32,12 +42,12 @@ _PAGE = """<!doctype html>
 {% for route in routes %}
 <section>
 <h2><code>{{ route.method }} {{ route.path }}</code> {{ route.summary }}</h2>
-<p class="text">{{ route.description }}</p>
+<p class="text">{{ told(route.description) }}</p>
 {% for heading, items in route.lists if items %}
 <h3>{{ heading }}</h3>
 <ul>
 {% for name, text in items %}
-<li><code>{{ name }}</code> {{ text }}</li>
+<li><code>{{ name }}</code> {{ told(text) }}</li>
 {% endfor %}
 </ul>
 {% endfor %}
@@ -57,7 +67,7 @@ def build_router() -> APIRouter:
     async def docs(request: Request) -> HTMLResponse:
         """The API for people."""
         schema = request.app.openapi()
-        page = template.render(info=schema["info"], routes=list(_routes(schema)), style=_STYLE)
+        page = template.render(info=schema["info"], routes=list(_routes(schema)), style=_STYLE, quoted=_QUOTED)
         return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
 
     return router
