@@ -22,6 +22,7 @@ from app.cli.unanswered import unanswered
 from app.contracts.passages import Passage
 from app.contracts.site import load_site
 from app.encoder.reach import open_reach
+from app.errors import ConfigurationError
 from app.knowledge.candidates import Likeness
 from app.knowledge.export import refuse_used, write_folder
 from app.knowledge.index import Explanation
@@ -281,11 +282,15 @@ def _likeness(values: dict[str, float]) -> str:
 
 
 def _checked(folder: Path | None) -> Checked:
-    """Check a folder, and say what was found on standard error."""
+    """Check a folder, and say what was found on standard error. Raises ConfigurationError if no article lies there."""
     chosen = folder or Settings().site / "articles"
     beside = chosen.parent / "site.yaml"
     site = load_site(beside.parent if beside.is_file() else Settings().site)
     checked = check_folder(chosen, site.allowed_links, date.today(), open_reach())
+    if not checked.articles and not checked.faults:
+        raise ConfigurationError(
+            f"{chosen} holds no .md file; give the folder of the articles, say {chosen / 'articles'}"
+        )
     for fault in checked.faults:
         print(fault, file=sys.stderr)
     for warning in checked.warnings:

@@ -65,6 +65,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return command
 
 
+def test_check_of_a_folder_without_articles_names_the_right_one(run: Run, folder: Path) -> None:
+    result = run("check", str(folder.parent))
+    assert result.exit_code == 1
+    assert f"say {folder.parent / 'articles'}" in str(result.exception)
+
+
 def test_check_names_faults_and_warnings_by_line_and_fails_for_faults_only(run: Run, folder: Path) -> None:
     result = run("check", folder)
     assert (result.exit_code, result.stdout) == (0, "2 articles are right, 0 have faults, 1 warnings\n")
