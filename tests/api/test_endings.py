@@ -62,6 +62,17 @@ async def calls(house: House, conversation: str) -> list[tuple[int, str]]:
     return [(row["priority"], row["status"]) for row in await rows(house, query, conversation)]
 
 
+async def ended_at_once(house: House, responder: Slow, patient: dict[str, str], words: str) -> str:
+    """A conversation that the patient has ended before ``words`` were dealt with, which they are then."""
+    conversation = await house.conversation(patient)
+    assert (await house.send(patient, conversation, words)).status_code == 202
+    closed = await house.http.post(f"/v1/conversations/{conversation}/close", json={}, headers=patient)
+    assert closed.json()["handler"] == "closed"
+    responder.go.set()
+    await house.wired.settled()
+    return conversation
+
+
 @pytest.mark.parametrize("words", ["emergency: my chest", "untriaged"])
 async def test_an_emergency_calls_a_person_although_the_patient_has_ended_the_chat(
     database: Database, site: Site, cipher: TextCipher, words: str
@@ -69,12 +80,7 @@ async def test_an_emergency_calls_a_person_although_the_patient_has_ended_the_ch
     responder = Slow()
     async with build_house(database, site, cipher, responder) as house:
         patient, nurse = await house.patient(), await house.staff()
-        conversation = await house.conversation(patient)
-        assert (await house.send(patient, conversation, words)).status_code == 202
-        closed = await house.http.post(f"/v1/conversations/{conversation}/close", json={}, headers=patient)
-        assert closed.json()["handler"] == "closed"
-        responder.go.set()
-        await house.wired.settled()
+        conversation = await ended_at_once(house, responder, patient, words)
         assert await calls(house, conversation) == [(0, "waiting")]
         path = f"/v1/staff/conversations/{conversation}"
         said = (await house.http.get(path, headers=nurse)).json()
@@ -86,12 +92,7 @@ async def test_an_emergency_calls_a_person_although_the_patient_has_ended_the_ch
 async def test_a_question_in_an_ended_chat_calls_nobody(database: Database, site: Site, cipher: TextCipher) -> None:
     responder = Slow()
     async with build_house(database, site, cipher, responder) as house:
-        patient = await house.patient()
-        conversation = await house.conversation(patient)
-        await house.send(patient, conversation, "person please")
-        await house.http.post(f"/v1/conversations/{conversation}/close", json={}, headers=patient)
-        responder.go.set()
-        await house.wired.settled()
+        conversation = await ended_at_once(house, responder, await house.patient(), "person please")
         assert await calls(house, conversation) == []
 
 
@@ -273,10 +274,6 @@ async def test_the_patient_sees_the_numbers_although_she_has_ended_the_chat(
     responder = Slow()
     async with build_house(database, site, cipher, responder) as house:
         patient = await house.patient()
-        conversation = await house.conversation(patient)
-        await house.send(patient, conversation, "emergency")
-        await house.http.post(f"/v1/conversations/{conversation}/close", json={}, headers=patient)
-        responder.go.set()
-        await house.wired.settled()
+        conversation = await ended_at_once(house, responder, patient, "emergency")
         page = (await house.http.get(f"/v1/conversations/{conversation}/messages", headers=patient)).json()
         assert (page["items"][-1]["kind"], page["items"][-1]["text"]) == ("emergency", CRISIS)

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from fastapi import FastAPI, Response
 from playwright.sync_api import Page, expect
 
-from app.contracts.site import Site
-from app.widget.routes import build_router
-from tests.browser import serve
 from tests.browser_fixtures import OpenPage
 
 pytestmark = pytest.mark.browser
@@ -38,24 +32,6 @@ ERASE = """async ([statuses, language]) => {
 }"""
 BEGINS = [["POST", "/v1/conversations/c/close"], ["wiped", ""], ["DELETE", "/v1/conversations/c"]]
 GONE = [["problem", ""], ["said", "The chat was erased from this device and at the hospital."]]
-
-
-@pytest.fixture(scope="module")
-def address(site: Site) -> Iterator[str]:
-    app = FastAPI()
-
-    @app.get("/blank")
-    def blank() -> Response:
-        return Response("<!doctype html><title>erase</title>", media_type="text/html")
-
-    app.include_router(build_router(site))
-    with serve(app) as url:
-        yield url
-
-
-@pytest.fixture
-def page(address: str, open_page: OpenPage) -> Page:
-    return open_page(f"{address}/blank")
 
 
 @pytest.mark.parametrize("status", [204, 404])

@@ -22,7 +22,7 @@ from app.engine.protocol import Engine
 from app.errors import ConfigurationError
 from tests.fakes_engine import ScriptedEngine
 from tests.unit.training.curate.chain_stages import somebody_else
-from tests.unit.training.evaluation.conftest import ARTICLES, ROOT, SAMPLE
+from tests.unit.training.evaluation.conftest import ROOT, SAMPLE, small_hospital
 from tests.unit.training.tiny import make_dialogue
 from training.evaluation import report
 from training.evaluation.commands import usual_folder
@@ -70,14 +70,7 @@ def copy_of(source: Path, folder: Path, **changed: str) -> Path:
 @pytest.fixture(scope="module")
 def hospital(tmp_path_factory: pytest.TempPathFactory, encoder_folder: Path) -> Path:
     """A small hospital's ``site``, and ``state``, where its articles are indexed once."""
-    folder = tmp_path_factory.mktemp("hospital")
-    (folder / "site" / "articles").mkdir(parents=True)
-    shutil.copy(ROOT / "demo" / "site.yaml", folder / "site")
-    for name in ARTICLES:
-        shutil.copy(ROOT / "demo" / "articles" / f"{name}.md", folder / "site" / "articles")
-    (folder / "state").mkdir()
-    (folder / "state" / "encoder").symlink_to(encoder_folder)
-    return folder
+    return small_hospital(tmp_path_factory.mktemp("hospital"), encoder_folder)
 
 
 @pytest.fixture
