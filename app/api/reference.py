@@ -15,7 +15,7 @@ from jinja2 import Environment
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem}"
     "h2{font-size:1.1rem;border-top:1px solid #999;padding-top:1rem}h3{font-size:.95rem;margin:.8rem 0 0}"
-    "ul{margin:.2rem 0}.text{white-space:pre-line}"
+    "ul{margin:.2rem 0}.text{white-space:pre-line}code{overflow-wrap:anywhere}"
 )
 _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -64,6 +64,8 @@ def _lines(name: str) -> list[str]:
             True,
         ),
         ("my toddler is choking on a goldfish", True),
+        ("out at the cabin with the whole family and my husband stroke", True),
+        ("we were raking leaves by the fence and grandpa seizure", True),
         ("he was playing a video game on the couch // and now he is having a seizure", True),
         ("during the season finale my husband grabbed his chest and cant breathe", True),
         ("burned the toast and burned my hand, it is blistered and white", True),
