@@ -8,7 +8,8 @@
     │   ├── MessageEmpty             nothing left after normalisation
     │   ├── InvalidContent           binary, control characters, wrong encoding, bad file
     │   └── ConfigurationError       a setting, site.yaml, article or policy is wrong; says the file and the mend
-    │       └── PolicyRefused        a policy bundle cannot be used; `reasons` has every fault with file and line
+    │       ├── PolicyRefused        a policy bundle cannot be used; `reasons` has every fault with file and line
+    │       └── SiteRefused          a site.yaml cannot be used; `reasons` has every fault with its field
     ├── AccessError
     │   ├── NotSignedIn              no valid session or token
     │   ├── SessionExpired           the token was valid once
@@ -69,16 +70,27 @@ class ConfigurationError(InputError):
 
 
 class PolicyRefused(ConfigurationError):
-    """A policy bundle cannot be used; ``reasons`` has a sentence for each fault, with its file and line."""
+    """A policy bundle cannot be used; ``reasons`` has a sentence for each fault, with its file and line.
+
+    ``lister`` is the command that lists all faults; of a long list the message shows the first.
+    """
 
     SHOWN = 5
 
-    def __init__(self, bundle: str, reasons: Sequence[str]) -> None:
+    def __init__(self, bundle: str, reasons: Sequence[str], *, lister: str = "bedside policies check --strict") -> None:
         self.reasons = tuple(reasons)
         shown = "; ".join(self.reasons[: self.SHOWN])
         more = len(self.reasons) - self.SHOWN
-        rest = f"; and {more} more: `bedside policies check --strict` lists all" if more > 0 else ""
+        rest = f"; and {more} more: `{lister}` lists all" if more > 0 else ""
         super().__init__(f"the policy bundle {bundle} is refused: {shown}{rest}")
+
+
+class SiteRefused(ConfigurationError):
+    """A ``site.yaml`` cannot be used; ``reasons`` has a sentence for each fault, with its field."""
+
+    def __init__(self, file: str, reasons: Sequence[str]) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__(f"{file}: {'; '.join(self.reasons)} (`bedside site check` names all that is missing at once)")
 
 
 class AccessError(BedsideError):

@@ -82,7 +82,8 @@ class _StandardError:
 
 def configure(level: str = "info", style: Literal["auto", "json", "text"] = "auto") -> None:
     """Set up structlog and the standard library's root logger, both to standard error."""
-    as_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
+    terminal = sys.stderr.isatty()
+    as_json = style == "json" or (style == "auto" and not terminal)
     number = getattr(logging, level.upper())
     structlog.configure(
         processors=[
@@ -91,7 +92,7 @@ def configure(level: str = "info", style: Literal["auto", "json", "text"] = "aut
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             error_without_words,
             only_allowed,
-            structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(),
+            structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=terminal),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),

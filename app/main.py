@@ -142,8 +142,7 @@ def create_app(settings: Settings | None = None, say: Say = quiet) -> FastAPI:
     )
     app.include_router(reference.build_router())
     install(app, measured=measured, https=chosen.public_url.startswith("https://"))
-    page = chosen.site / "page"
-    app.include_router(widget_router(site, page=page if (page / "index.html").exists() else None))
+    app.include_router(widget_router(site, page=chosen.site / "page"))
     return app
 
 
@@ -211,7 +210,7 @@ async def _services(
         database, cipher, site, parts.pipeline, redactor, log,
         adapter=pointer.version, due=due, now=now, observer=measured, hard_limit_s=settings.turn_timeout_s * 2,
     )  # fmt: skip
-    runner = TurnRunner(database, answering.answer, ahead=answering.look_ahead)
+    runner = TurnRunner(database, answering.answer, notice_version=NOTICE_VERSION, ahead=answering.look_ahead)
     await runner.start()
     stack.push_async_callback(runner.stop, DRAIN_S)
     conversations = ConversationService(

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.dialects.postgresql import insert
 
+from app.api.notice import NOTICE_VERSION
 from app.contracts.site import Site
 from app.conversations.answering import Answering
 from app.conversations.events import EventLog
@@ -43,7 +44,9 @@ async def add_site(database: Database, site: Site) -> None:
         )
 
 
-async def add_patient(database: Database, site: Site, *, consented: bool = True, hours: float = 1.0) -> tuple[str, str]:
+async def add_patient(
+    database: Database, site: Site, *, consented: bool = True, hours: float = 1.0, notice: str = NOTICE_VERSION
+) -> tuple[str, str]:
     """A patient session; its id and its token."""
     await add_site(database, site)
     token, owner = secrets.token_urlsafe(16), new_id()
@@ -58,7 +61,7 @@ async def add_patient(database: Database, site: Site, *, consented: bool = True,
         )
         await session.flush()
         if consented:
-            session.add(Consent(session_id=owner, notice_version="1"))
+            session.add(Consent(session_id=owner, notice_version=notice))
     return owner, token
 
 
@@ -122,7 +125,14 @@ async def wired(
         database, cipher, site, responder, redactor, log, adapter=adapter, due=due, now=now,
         observer=observer or remembered,
     )  # fmt: skip
-    runner = TurnRunner(database, answering.answer, ahead=answering.look_ahead, lease_s=lease_s, sweep_s=sweep_s)
+    runner = TurnRunner(
+        database,
+        answering.answer,
+        notice_version=NOTICE_VERSION,
+        ahead=answering.look_ahead,
+        lease_s=lease_s,
+        sweep_s=sweep_s,
+    )
     service = ConversationService(
         database, cipher, site, runner, redactor, log, listener, due=due, now=now, max_characters=4_000
     )  # fmt: skip

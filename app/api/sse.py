@@ -20,7 +20,6 @@ from fastapi.sse import ServerSentEvent
 from app.api.deps import PatientDep, Services, SignedInDep
 from app.auth.patients import Patient
 from app.auth.staff import Staff
-from app.auth.standing import stands
 from app.conversations.schemas import ConversationView
 from app.errors import DependencyError, TooManyRequests
 from app.logging import logger
@@ -102,7 +101,7 @@ async def staff_stream(
     """Changes of the live adapter, and for the role staff those of the queue, from now on until the session ends."""
 
     async def lasts() -> bool:
-        return await stands(services.database, staff, services.now())
+        return await services.staff.stands(staff)
 
     sources = [_adapter_changes(services)] + ([_queue_changes(services)] if staff.has("staff") else [])
     async with _Merged(services, lasts, *sources, recheck_s=recheck_s) as events:

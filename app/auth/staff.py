@@ -51,6 +51,10 @@ _FIND = text(
     "SELECT s.id AS session_id, s.seen_at, s.expires_at, u.id, u.username, u.display_name, u.roles "
     "FROM user_sessions s JOIN users u ON u.id = s.user_id WHERE s.token_sha256 = :token AND u.active"
 )
+_STANDS = text(
+    "SELECT EXISTS (SELECT 1 FROM user_sessions s JOIN users u ON u.id = s.user_id "
+    "WHERE s.id = :id AND s.expires_at > :now AND s.seen_at > :since AND u.active)"
+)
 _OPEN = text(
     "INSERT INTO user_sessions (id, user_id, token_sha256, created_at, seen_at, expires_at) "
     "VALUES (:id, :user, :token, :now, :now, :expires)"
@@ -207,6 +211,16 @@ class StaffAccounts:
                 query = text("UPDATE user_sessions SET seen_at = :now WHERE id = :id")
                 await session.execute(query, {"now": at, "id": row.session_id})
         return Staff(row.id, row.username, row.display_name, tuple(row.roles), row.session_id, row.expires_at)
+
+    async def stands(self, staff: Staff) -> bool:
+        """Whether a session may go on, for what outlives a request. Asking is no activity: it keeps no session alive.
+
+        False once who holds it has signed out, was deactivated or was idle too long, or the session has had its life.
+        """
+        at = self._now()
+        values = {"id": staff.session_id, "now": at, "since": at - self._idle}
+        async with self._database.statement() as session:
+            return bool(await session.scalar(_STANDS, values))
 
     async def _hashed(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._hashing, work)

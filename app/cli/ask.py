@@ -20,6 +20,8 @@ from app.redaction.vault import MemoryVault
 from app.settings import Settings
 
 AT_ONCE = 4
+LEAVING = frozenset({"quit", "exit"})
+"""What ends `bedside chat` when it is typed alone."""
 ENGINE_WAIT_S = 600.0
 
 
@@ -135,9 +137,9 @@ async def ask_once(settings: Settings, question: str, adapter: str | None) -> No
 
 
 async def chat(settings: Settings, adapter: str | None) -> None:
-    """Talk until an empty line or end of input."""
+    """Talk until an empty line, a word of :data:`LEAVING` or end of input."""
     async with asker(settings, adapter) as answers:
-        print(f"{answers._parts.site.name}. You are talking with an AI assistant. An empty line ends the chat.")
+        print(f"{answers._parts.site.name}. You are talking with an AI assistant. An empty line or `quit` ends it.")
         turns: list[str] = []
         vault, offered = MemoryVault(), None
         while True:
@@ -145,7 +147,7 @@ async def chat(settings: Settings, adapter: str | None) -> None:
                 text = (await asyncio.to_thread(input, "\nyou> ")).strip()
             except EOFError:
                 return
-            if not text:
+            if not text or text.lower() in LEAVING:
                 return
             turns.append(text)
             reply = await answers.reply(turns, vault, offered=offered)

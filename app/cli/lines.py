@@ -13,6 +13,8 @@ from typing import Any, BinaryIO
 from app.errors import BedsideError, InvalidContent
 
 MAX_LINE_BYTES = 1_000_000
+EXAMPLE = '{"id": 1, "text": "my message"}'
+"""A line of input, as errors show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +90,17 @@ def _fault(value: Any) -> str:
 
 
 def open_source(path: str) -> BinaryIO:
-    """Standard input for ``-``, else the file. Raises InvalidContent."""
+    """Standard input for ``-`` (said to whoever sits before it), else the file. Raises InvalidContent."""
     if path == "-":
+        if sys.stdin.isatty():
+            print(f"reading JSON lines such as {EXAMPLE} from the terminal; end with Ctrl-D", file=sys.stderr)
         return sys.stdin.buffer
     try:
         return Path(path).open("rb")
     except OSError as error:
-        raise InvalidContent(f"{path} cannot be read: {error.strerror}") from error
+        raise InvalidContent(
+            f"{path} cannot be read: {error.strerror}; give a file of JSON lines such as {EXAMPLE}, or pipe them in"
+        ) from error
 
 
 def write(item: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from app.errors import ConfigurationError
 from app.logging import logger
 from app.main import create_app
 from app.settings import Settings
+from app.widget.routes import has_page
 
 
 def serve(settings: Settings) -> None:
@@ -35,8 +36,12 @@ def serve(settings: Settings) -> None:
 
 
 def up(settings: Settings) -> None:
-    """Run, and say what happens and where everything is."""
-    app_logging.configure("warning", "text")
+    """Run, and say what happens and where everything is.
+
+    The log is for people and holds warnings alone, unless BEDSIDE_LOG_FORMAT and BEDSIDE_LOG_LEVEL say otherwise.
+    """
+    level = settings.log_level if "log_level" in settings.model_fields_set else "warning"
+    app_logging.configure(level, "text" if settings.log_format == "auto" else settings.log_format)
     require_free_port(settings.host, settings.port)
     began = time.monotonic()
 
@@ -138,7 +143,9 @@ async def _narrate(server: uvicorn.Server, app: FastAPI, settings: Settings, say
     lines = [
         f"{started.site.name} is open"
         + (" (a fictional hospital, for demonstration; not for patients)" if started.site.demonstration else ""),
-        f"  patient page   {base}/",
+        f"  patient page   {base}/"
+        if has_page(settings.site / "page")
+        else f"  widget         {base}/widget/launcher.js (a script for your own page; this site has no page/)",
         f"  staff console  {base}/console/",
         f"  API docs       {base}/docs",
         f"  readiness      {base}/readyz",

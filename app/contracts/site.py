@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, SiteRefused
 
 Route = Literal[
     "911",
@@ -177,8 +178,32 @@ def national_lines(country: str) -> dict[str, dict[str, Any]]:
 def load_site(folder: Path) -> Site:
     """Read ``folder/site.yaml``.
 
-    Raises ConfigurationError that names the file, the field and the mend.
+    Raises ConfigurationError that names the file and the mend; SiteRefused with every field that is wrong.
     """
+    path, data = folder / "site.yaml", _read(folder)
+    try:
+        return Site.model_validate(data)
+    except ValidationError as error:
+        reasons = [f"{'.'.join(str(p) for p in e['loc']) or 'site'}: {e['msg']}" for e in error.errors()]
+        raise SiteRefused(str(path), reasons) from error
+
+
+def load_contacts(folder: Path) -> dict[Route, Contact]:
+    """The contacts of ``folder/site.yaml`` that are right, with the national lines, whatever else is wrong in the file.
+
+    Raises ConfigurationError where the file cannot be read at all.
+    """
+    data = _read(folder)
+    given = data.get("contacts")
+    named = {**national_lines(str(data.get("country"))), **(given if isinstance(given, dict) else {})}
+    contacts: dict[Route, Contact] = {}
+    for route in get_args(Route):
+        with contextlib.suppress(ValidationError):
+            contacts[route] = Contact.model_validate(named.get(route))
+    return contacts
+
+
+def _read(folder: Path) -> dict[str, Any]:
     path = folder / "site.yaml"
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -190,8 +215,4 @@ def load_site(folder: Path) -> Site:
         raise ConfigurationError(f"{path} is not valid UTF-8 YAML: {error}") from error
     if not isinstance(data, dict):
         raise ConfigurationError(f"{path} must hold a mapping of fields such as id, name and contacts")
-    try:
-        return Site.model_validate(data)
-    except ValidationError as error:
-        lines = "; ".join(f"{'.'.join(str(p) for p in e['loc']) or 'site'}: {e['msg']}" for e in error.errors())
-        raise ConfigurationError(f"{path}: {lines}") from error
+    return data

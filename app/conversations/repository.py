@@ -131,11 +131,6 @@ class ConversationRepository:
         query = text("SELECT id, state, answers FROM turns WHERE message_id = :message")
         return (await session.execute(query, {"message": message})).mappings().first()
 
-    async def consented(self, session: Executor, owner: str) -> bool:
-        """Whether the session has accepted a notice."""
-        query = text("SELECT EXISTS (SELECT 1 FROM consents WHERE session_id = :session)")
-        return bool((await session.execute(query, {"session": owner})).scalar())
-
     async def rate(self, session: Executor, owner: str, message: str, values: dict[str, Any]) -> bool:
         """Store a thumb on a finished message of the assistant that the session owns; False if there is none."""
         query = text("""

@@ -36,7 +36,7 @@ class TurnRunner:
     """Owns the tasks that answer. ``concurrency`` turns run at once; the rest wait in the database.
 
     A message that comes while the one before it is still being answered is looked at ``ahead``: an emergency
-    overtakes.
+    overtakes. Answered is who has accepted ``notice_version``; of others triage alone looks at what they write.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class TurnRunner:
         database: Database,
         work: Work,
         *,
+        notice_version: str,
         ahead: Ahead | None = None,
         concurrency: int = 256,
         lease_s: float = 10.0,
@@ -51,6 +52,7 @@ class TurnRunner:
     ) -> None:
         self._database = database
         self._work = work
+        self._notice = notice_version
         self._ahead = ahead
         self._overtaking: set[asyncio.Task[None]] = set()
         self._repository = TurnsRepository()
@@ -151,7 +153,7 @@ class TurnRunner:
         try:
             for turn in await ahead(conversation):
                 async with self._database.session() as session:
-                    claim = await self._repository.claim_one(session, turn, self._name, self._lease_s)
+                    claim = await self._repository.claim_one(session, turn, self._name, self._lease_s, self._notice)
                 if claim is not None:
                     await self._answer(claim)
         except Exception:  # the turn is still queued and comes in its order
@@ -160,7 +162,7 @@ class TurnRunner:
     async def _claim(self, conversation: str) -> RowMapping | None:
         try:
             async with self._database.statement() as session:
-                return await self._repository.claim(session, conversation, self._name, self._lease_s)
+                return await self._repository.claim(session, conversation, self._name, self._lease_s, self._notice)
         except BedsideError:
             self._log.warning("turn not claimed", conversation_id=conversation, exc_info=True)
             return None  # the sweeper tries again

@@ -25,7 +25,7 @@ WITH t AS (
 SELECT t.id, t.conversation_id, t.message_id, t.position, t.epoch, t.answers, t.attempt, t.created_at,
        c.language, c.site_id, c.session_id,
        (t.answers AND c.handler = 'assistant' AND c.epoch = t.epoch) AS may_answer,
-       EXISTS (SELECT 1 FROM consents k WHERE k.session_id = c.session_id) AS consented,
+       EXISTS (SELECT 1 FROM consents k WHERE k.session_id = c.session_id AND k.notice_version = :notice) AS consented,
        coalesce((SELECT e.category FROM escalations e WHERE e.conversation_id = t.conversation_id AND e.crisis
                  AND e.status IN ('waiting', 'claimed')), '') AS crisis,
        (SELECT r.position FROM messages r WHERE r.id = t.id AND r.status = 'streaming') AS begun,
@@ -189,17 +189,22 @@ EARLIER_MESSAGES = 12
 class TurnsRepository:
     """Statements on turns and on the replies that they write."""
 
-    async def claim(self, session: Executor, conversation: str, runner: str, lease_s: float) -> RowMapping | None:
+    async def claim(
+        self, session: Executor, conversation: str, runner: str, lease_s: float, notice: str
+    ) -> RowMapping | None:
         """Take the oldest open turn of a conversation, if nobody runs it; None otherwise.
 
-        The row holds all that answering needs, in one round trip: the patient's last messages and the pseudonyms.
+        The row holds all that answering needs, in one round trip: the patient's last messages and the pseudonyms, and
+        whether the patient has consented to the version ``notice`` of the notice.
         """
-        values = {"conversation": conversation, "runner": runner, "lease_s": lease_s, "asked": EARLIER_MESSAGES + 1}
+        values = {"conversation": conversation, **_taken(runner, lease_s, notice)}
         return (await session.execute(_CLAIM, values)).mappings().first()
 
-    async def claim_one(self, session: Executor, turn: str, runner: str, lease_s: float) -> RowMapping | None:
+    async def claim_one(
+        self, session: Executor, turn: str, runner: str, lease_s: float, notice: str
+    ) -> RowMapping | None:
         """Take a queued turn out of its order (an emergency); None if it is no longer queued."""
-        values = {"turn": turn, "runner": runner, "lease_s": lease_s, "asked": EARLIER_MESSAGES + 1}
+        values = {"turn": turn, **_taken(runner, lease_s, notice)}
         return (await session.execute(_CLAIM_ONE, values)).mappings().first()
 
     async def queued(self, session: Executor, conversation: str) -> Sequence[RowMapping]:
@@ -265,3 +270,7 @@ class TurnsRepository:
         """queued, running or done; None if there is no such turn."""
         found = (await session.execute(text("SELECT state FROM turns WHERE id = :turn"), {"turn": turn})).scalar()
         return None if found is None else str(found)
+
+
+def _taken(runner: str, lease_s: float, notice: str) -> dict[str, Any]:
+    return {"runner": runner, "lease_s": lease_s, "asked": EARLIER_MESSAGES + 1, "notice": notice}

@@ -13,6 +13,7 @@ from app.errors import ConfigurationError, PolicyRefused
 _SITE = ("name", "short_name", "portal", "phone", "retention_days", "assistant")
 _PARTS = ("label", "phone", "reach", "Reach", "hours", "note")
 _NEEDED = {"phone": "phone", "reach": "phone or text_line", "Reach": "phone or text_line", "hours": "hours"}
+_ORDER = ("label", *dict.fromkeys(_NEEDED.values()))
 _LITERAL_NUMBER = re.compile(r"\d{3,}|\d-\d")
 
 
@@ -61,39 +62,67 @@ class Catalogue:
         return re.sub(r" {2,}", " ", said).strip()
 
     def require(self, site: Site, bundle: str) -> None:
-        """Raise PolicyRefused that names every text, and the route of which it needs what the site does not give.
+        """Raise PolicyRefused that names, for each route, what the texts need and the site does not give.
 
         A text that writes a number itself is refused too: it would be shown to patients of every country.
         """
-        if faults := [fault for text_id in self._texts for fault in self._faults(text_id, site)]:
-            raise PolicyRefused(f"{bundle} for the site {site.id}", faults)
+        if faults := [*self._written_out(), *self.lacking(site.contacts)]:
+            raise PolicyRefused(f"{bundle} for the site {site.id}", faults, lister="bedside site check")
 
-    def _faults(self, text_id: str, site: Site) -> Iterator[str]:
-        for language, form in self._texts[text_id].items():
-            values = _values(site, language)
-            for literal, field, _, _ in string.Formatter().parse(form):
-                if number := _LITERAL_NUMBER.search(literal):
-                    yield f"text {text_id}, {language}: write {number[0]!r} as a field, such as {{r911_phone}}"
-                if field is not None and field not in values and field in _ROUTE_FIELDS:
-                    route, part = _ROUTE_FIELDS[field]
-                    needed = _NEEDED.get(part, part) if route in site.contacts else "contact"
-                    yield (
-                        f"text {text_id}, {language}: the site has no {needed} for the route {route}; "
-                        f"give it in site.yaml under contacts"
-                    )
+    def lacking(self, contacts: Mapping[Route, Contact]) -> list[str]:
+        """A sentence for each route of which the texts need what ``contacts`` do not give, with the mend."""
+        missing: dict[Route, dict[str, None]] = {}
+        users: dict[Route, dict[str, None]] = {}
+        for text_id, forms in self._texts.items():
+            for language, form in forms.items():
+                filled = _values_of(contacts, language)
+                for field in _fields(form):
+                    if field in _ROUTE_FIELDS and field not in filled:
+                        route, part = _ROUTE_FIELDS[field]
+                        missing.setdefault(route, {})[_NEEDED.get(part, part)] = None
+                        users.setdefault(route, {})[text_id] = None
+        return [_lacks(route, list(parts), list(users[route]), contacts) for route, parts in missing.items()]
+
+    def _written_out(self) -> Iterator[str]:
+        for text_id, forms in self._texts.items():
+            for language, form in forms.items():
+                for literal, _, _, _ in string.Formatter().parse(form):
+                    if number := _LITERAL_NUMBER.search(literal):
+                        yield f"text {text_id}, {language}: write {number[0]!r} as a field, such as {{r911_phone}}"
+
+
+def _fields(form: str) -> list[str]:
+    return [field for _, field, _, _ in string.Formatter().parse(form) if field is not None]
+
+
+def _lacks(route: Route, parts: list[str], texts: list[str], contacts: Mapping[Route, Contact]) -> str:
+    if route in contacts:
+        state = f"lacks {', '.join(parts)}"
+    else:
+        needed = {"label", *parts} - {"note"}  # a contact always has a label, and may do without a note
+        if "phone" in needed:
+            needed.discard(_NEEDED["reach"])
+        state = f"is missing (needed: {', '.join(part for part in _ORDER if part in needed)})"
+    others = f" and {len(texts) - 1} more" if len(texts) > 1 else ""
+    return f"contacts.{route} {state}, used in the text {texts[0]}{others}; give it in site.yaml"
 
 
 def _values(site: Site, language: str) -> dict[str, str]:
     """The fields that the site can fill; one that it cannot fill is missing."""
-    values = {
+    return {
         "name": site.name,
         "short_name": site.short_name,
         "portal": site.portal_name,
         "phone": site.phone,
         "retention_days": str(site.retention_days),
         "assistant": site.assistant_name,
+        **_values_of(site.contacts, language),
     }
-    for route, contact in site.contacts.items():
+
+
+def _values_of(contacts: Mapping[Route, Contact], language: str) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for route, contact in contacts.items():
         given = {
             "label": contact.label_in(language),
             "phone": contact.phone or "",

@@ -19,7 +19,7 @@ _SAFE_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-ref
 
 
 def build_router(site: Site, *, page: Path | None = None) -> APIRouter:
-    """Routes ``/widget/*`` and, where ``page`` is a folder with index.html, ``/`` and ``/page/*``.
+    """Routes ``/widget/*`` and, where ``page`` has one (:func:`has_page`), ``/`` and ``/page/*``.
 
     Files are read once, here. Raises ConfigurationError where ``site.frame_ancestors`` is not a list of CSP sources.
     """
@@ -50,9 +50,14 @@ def build_router(site: Site, *, page: Path | None = None) -> APIRouter:
         shared = {"Cross-Origin-Resource-Policy": "cross-origin", "Access-Control-Allow-Origin": "*"}
         return _send(request, files[name], shared if name == "launcher.js" else {})
 
-    if page is not None and (page / "index.html").is_file():
+    if page is not None and has_page(page):
         _add_page(router, page)
     return router
+
+
+def has_page(folder: Path) -> bool:
+    """Whether a folder holds a hospital page, served at ``/``."""
+    return (folder / "index.html").is_file()
 
 
 def _add_page(router: APIRouter, folder: Path) -> None:

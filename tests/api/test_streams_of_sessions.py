@@ -42,7 +42,11 @@ async def wait_out(house: House, _nurse: dict[str, str]) -> None:
     house.clock.ahead += timedelta(hours=9)
 
 
-@pytest.mark.parametrize("end", [deactivate, sign_out, wait_out])
+async def be_idle(house: House, _nurse: dict[str, str]) -> None:
+    house.clock.ahead += timedelta(minutes=16)
+
+
+@pytest.mark.parametrize("end", [deactivate, sign_out, wait_out, be_idle])
 async def test_a_staff_stream_tells_nothing_after_its_session(house: House, end: End) -> None:
     patient, nurse = await house.patient(), await house.staff()
     conversation = await house.conversation(patient)

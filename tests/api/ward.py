@@ -157,7 +157,9 @@ async def open_ward(database: Database, site: Site, cipher: TextCipher) -> Async
             database, cipher, site, pipeline, redactor, log,
             adapter=no_adapter, due=due_in_minutes, now=now, observer=metrics,
         )  # fmt: skip
-        runner = TurnRunner(database, answering.answer, ahead=answering.look_ahead, sweep_s=0.2)
+        runner = TurnRunner(
+            database, answering.answer, notice_version=NOTICE_VERSION, ahead=answering.look_ahead, sweep_s=0.2
+        )
         conversations = ConversationService(
             database, cipher, site, runner, redactor, log, listener, due=due_in_minutes, now=now
         )

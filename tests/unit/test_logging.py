@@ -59,3 +59,10 @@ def test_lost_exceptions_of_tasks_keep_no_words(capsys: pytest.CaptureFixture[st
 def test_only_allowed_fields_are_left(fields: dict[str, str]) -> None:
     left = app_logging.only_allowed(None, "info", {"event": "x", **fields})
     assert set(left) <= app_logging.ALLOWED_FIELDS
+
+
+def test_what_is_written_for_people_into_a_file_has_no_colours(capsys: pytest.CaptureFixture[str]) -> None:
+    app_logging.configure("info", "text")
+    app_logging.logger("x").info("engine ready", count=3)
+    assert "\x1b" not in (shown := capsys.readouterr().err)
+    assert "engine ready" in shown

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -53,24 +53,18 @@ class Adapters:
 
 
 class Sessions:
-    """A database that knows only whether the session of a stream goes on."""
+    """Accounts that know only whether the session of a stream goes on."""
 
     def __init__(self) -> None:
         self.gone = False
 
-    @asynccontextmanager
-    async def statement(self) -> AsyncIterator[Sessions]:
-        yield self
-
-    async def scalar(self, _query: object, _values: dict[str, object]) -> bool:
+    async def stands(self, _staff: Staff) -> bool:
         return not self.gone
 
 
 async def test_a_stream_without_events_ends_with_its_session() -> None:
     sessions = Sessions()
-    services = SimpleNamespace(
-        listener=Wakes(), adapters=Adapters(), closing=asyncio.Event(), database=sessions, now=utc_now
-    )
+    services = SimpleNamespace(listener=Wakes(), adapters=Adapters(), closing=asyncio.Event(), staff=sessions)
     stream = staff_stream(cast(Services, services), ADMIN, recheck_s=0.01)
     assert (await anext(stream)).event == "adapter.changed"
     rest = asyncio.create_task(anext(stream, None))
@@ -83,9 +77,7 @@ async def test_a_stream_without_events_ends_with_its_session() -> None:
 async def test_a_stream_that_is_dropped_is_closed_once() -> None:
     """As part of a cycle, as the traceback of a cancelled task holds it: every generator in it is collected at once."""
     wakes, failures = Wakes(), list[dict[str, Any]]()
-    services = SimpleNamespace(
-        listener=wakes, adapters=Adapters(), closing=asyncio.Event(), database=Sessions(), now=utc_now
-    )
+    services = SimpleNamespace(listener=wakes, adapters=Adapters(), closing=asyncio.Event(), staff=Sessions())
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _loop, context: failures.append(context))
     stream = staff_stream(cast(Services, services), ADMIN)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.cli.lines import BadLine, Line, convert, convert_together, parse_line, read_lines, write
-from app.errors import MessageEmpty
+from app.cli.lines import BadLine, Line, convert, convert_together, open_source, parse_line, read_lines, write
+from app.errors import InvalidContent, MessageEmpty
 
 
 @pytest.mark.parametrize(
@@ -86,3 +87,8 @@ async def test_together_keeps_the_order(capsys: pytest.CaptureFixture[str]) -> N
     lines: list[Line | BadLine] = [Line(n, ["x"]) for n in range(20)]
     assert await convert_together(lines, work, at_once=5)
     assert [json.loads(line)["id"] for line in capsys.readouterr().out.splitlines()] == list(range(20))
+
+
+def test_a_message_in_the_place_of_a_file_is_told_what_a_line_looks_like(tmp_path: Path) -> None:
+    with pytest.raises(InvalidContent, match=r'cannot be read: .* such as \{"id": 1, "text": "my message"\}'):
+        open_source(str(tmp_path / "my chest hurts"))

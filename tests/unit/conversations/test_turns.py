@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -204,10 +205,11 @@ async def test_triage_sees_the_reason_of_a_second_call_too(database: Database, s
         assert (last.author, last.text, last.kind) == ("system", CRISIS, "emergency")
 
 
-async def test_without_consent_only_an_emergency_is_answered(
-    database: Database, site: Site, cipher: TextCipher
+@pytest.mark.parametrize("given", [{"consented": False}, {"notice": "2019-01"}])
+async def test_without_consent_to_this_notice_only_an_emergency_is_answered(
+    database: Database, site: Site, cipher: TextCipher, given: dict[str, Any]
 ) -> None:
-    owner, _token = await add_patient(database, site, consented=False)
+    owner, _token = await add_patient(database, site, **given)
     async with wired(database, site, cipher) as it:
         conversation = (await it.service.create(owner, "en")).id
         await it.service.post_message(owner, conversation, "where do I park")

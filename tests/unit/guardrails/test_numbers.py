@@ -84,11 +84,11 @@ def test_texts_say_how_and_when_a_line_is_reached(abroad: Site, site: Site, cata
 @pytest.mark.parametrize(
     ("contacts", "said"),
     [
-        ({"domestic_violence": None}, "abuse_partner, en: the site has no contact for the route domestic_"),
-        ({"child_abuse": {"label": "x", "hours": "always"}}, "abuse_child, es: the site has no phone or text_line"),
-        ({"poison_control": {"label": "x", "hours": "always"}}, "emergency_bite, en: the site has no phone for the"),
-        ({"988": {"label": "x", "phone": "55-5555-0111"}}, "crisis_suicide, en: the site has no hours for the route"),
-        ({"billing": None}, "redirect_legal, es: the site has no contact for the route billing"),
+        ({"domestic_violence": None}, "contacts.domestic_violence is missing (needed: "),
+        ({"child_abuse": {"label": "x", "hours": "always"}}, "contacts.child_abuse lacks phone or text_line, used in "),
+        ({"poison_control": {"label": "x", "hours": "always"}}, "contacts.poison_control lacks phone"),
+        ({"988": {"label": "x", "phone": "55-5555-0111"}}, "contacts.988 lacks hours"),
+        ({"billing": None}, "contacts.billing is missing (needed: "),
     ],
 )  # fmt: skip
 def test_a_site_without_a_number_of_a_text_is_refused_at_start(
