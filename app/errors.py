@@ -22,6 +22,7 @@
     │   ├── AlreadyClaimed           another member of staff owns the conversation
     │   ├── IdempotencyMismatch      same key, other body
     │   ├── ConversationClosed       nothing can be added any more
+    │   ├── LegalHold                the hospital has to keep the conversation for now
     │   ├── OutcomeRequired          a crisis call is closed with what came of it and a note
     │   └── NotPromotable            no gate report, or a failed one
     └── DependencyError              something that we depend on failed; every one has a safe outcome
@@ -143,6 +144,10 @@ class IdempotencyMismatch(ConflictError):
 
 class ConversationClosed(ConflictError):
     """The conversation has ended; nothing can be added."""
+
+
+class LegalHold(ConflictError):
+    """The hospital has to keep the conversation until the hold on it is released."""
 
 
 class OutcomeRequired(ConflictError):

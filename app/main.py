@@ -51,6 +51,7 @@ from app.console.routes import build_router as console_router
 from app.contracts.site import Site, load_site
 from app.conversations.answering import Answering
 from app.conversations.events import EventLog
+from app.conversations.retention import Retention
 from app.conversations.service import ConversationService
 from app.conversations.turns import TurnRunner
 from app.db.cipher import TextCipher
@@ -228,6 +229,10 @@ async def _services(
     watch = ClaimWatch(database, escalations, audit, within=timedelta(minutes=settings.claim_minutes))
     await watch.start()
     stack.push_async_callback(watch.stop)
+    keep = timedelta(days=site.retention_days)
+    retention = Retention(database, audit, site.id, keep=keep, now=now)
+    await retention.start()
+    stack.push_async_callback(retention.stop)
     load = functools.partial(prepare_policies, settings, site, parts.encoders.turns)
     policies = PoliciesService(
         parts.policies, load, database, audit, measured, strict=settings.policy_strict,

@@ -16,9 +16,10 @@ import typer
 from app.adapters.service import Live
 from app.audit.service import AuditLog
 from app.auth.staff import StaffAccounts
-from app.bootstrap import Runtime, open_encoder, runtime, site_detector
+from app.bootstrap import Runtime, open_database, open_encoder, runtime, site_detector
 from app.cli.lines import Line, write
 from app.contracts.site import load_site
+from app.db.session import Database
 from app.errors import ConfigurationError, InvalidContent
 from app.redaction.redactor import Policy, Redactor
 from app.redaction.vault import MemoryVault
@@ -36,6 +37,20 @@ def with_runtime(work: Callable[[Runtime], Awaitable[T]]) -> T:
     async def run() -> T:
         async with runtime(Settings()) as parts:
             return await work(parts)
+
+    return asyncio.run(run())
+
+
+def with_database(work: Callable[[Settings, Database], Awaitable[T]]) -> T:
+    """Run ``work`` over the configured database; nothing else is opened, so that it takes a second or two."""
+
+    async def run() -> T:
+        settings = Settings()
+        database = await asyncio.to_thread(open_database, settings)
+        try:
+            return await work(settings, database)
+        finally:
+            await database.dispose()
 
     return asyncio.run(run())
 
@@ -119,10 +134,10 @@ def adapters_rollback() -> None:
     with_runtime(work)
 
 
-def _accounts(parts: Runtime) -> StaffAccounts:
-    minutes = parts.settings.staff_idle_minutes, parts.settings.staff_session_minutes
+def _accounts(settings: Settings, database: Database) -> StaffAccounts:
+    minutes = settings.staff_idle_minutes, settings.staff_session_minutes
     idle, life = (timedelta(minutes=value) for value in minutes)
-    return StaffAccounts(parts.database, idle=idle, life=life, now=now_utc)
+    return StaffAccounts(database, idle=idle, life=life, now=now_utc)
 
 
 def now_utc() -> datetime:
@@ -144,14 +159,14 @@ def users_add(
     """Create an account; the password is asked for (or read from standard input)."""
     password = _password()
 
-    async def work(parts: Runtime) -> None:
-        async with parts.database.session() as session:
+    async def work(settings: Settings, database: Database) -> None:
+        async with database.session() as session:
             roles: list[Any] = list(role)
-            identity = await _accounts(parts).add(session, username, display_name, password, roles)
+            identity = await _accounts(settings, database).add(session, username, display_name, password, roles)
             await AuditLog(now_utc).append(session, actor(), "user.added", identity, {"roles": role})
         print(f"account {username} exists now")
 
-    with_runtime(work)
+    with_database(work)
 
 
 @users.command("password")
@@ -159,13 +174,13 @@ def users_password(username: Annotated[str, typer.Argument(help="Name of the acc
     """Give an account a new password, lift its lock and end its sessions."""
     password = _password()
 
-    async def work(parts: Runtime) -> None:
-        async with parts.database.session() as session:
-            await _accounts(parts).set_password(session, username, password)
+    async def work(settings: Settings, database: Database) -> None:
+        async with database.session() as session:
+            await _accounts(settings, database).set_password(session, username, password)
             await AuditLog(now_utc).append(session, actor(), "user.password", username)
         print(f"{username} has a new password")
 
-    with_runtime(work)
+    with_database(work)
 
 
 @users.command("deactivate")
@@ -175,26 +190,26 @@ def users_deactivate(username: Annotated[str, typer.Argument(help="Name of the a
     Calls that it holds wait for staff again within seconds, once the service runs.
     """
 
-    async def work(parts: Runtime) -> None:
-        async with parts.database.session() as session:
-            await _accounts(parts).deactivate(session, username)
+    async def work(settings: Settings, database: Database) -> None:
+        async with database.session() as session:
+            await _accounts(settings, database).deactivate(session, username)
             await AuditLog(now_utc).append(session, actor(), "user.deactivated", username)
         print(f"{username} cannot sign in any more; calls that the account held wait for staff again")
 
-    with_runtime(work)
+    with_database(work)
 
 
 @users.command("list")
 def users_list() -> None:
     """All accounts with their roles."""
 
-    async def work(parts: Runtime) -> None:
-        async with parts.database.session() as session:
-            for row in await _accounts(parts).all(session):
+    async def work(settings: Settings, database: Database) -> None:
+        async with database.session() as session:
+            for row in await _accounts(settings, database).all(session):
                 state = "" if row["active"] else "  (deactivated)"
                 print(f"{row['username']:24} {', '.join(row['roles']):14} {row['display_name']}{state}")
 
-    with_runtime(work)
+    with_database(work)
 
 
 def _password() -> str:
@@ -210,8 +225,8 @@ def _password() -> str:
 def audit_verify() -> None:
     """Recompute the hash chain of the audit log. Exit status 1 if an entry was changed or removed."""
 
-    async def work(parts: Runtime) -> bool:
-        async with parts.database.session() as session:
+    async def work(_settings: Settings, database: Database) -> bool:
+        async with database.session() as session:
             report = await AuditLog(now_utc).verify(session)
         if report.intact:
             print(f"the chain of {report.entries} entries is whole; its head is {report.head}")
@@ -219,4 +234,4 @@ def audit_verify() -> None:
             print(f"the chain is BROKEN at entry {report.broken_at}; {report.entries} entries before it are whole")
         return report.intact
 
-    raise typer.Exit(0 if with_runtime(work) else 1)
+    raise typer.Exit(0 if with_database(work) else 1)

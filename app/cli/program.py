@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from app import logging as app_logging
 from app.bootstrap import load_policies, open_turn_encoder
-from app.cli import administration, articles, ask, judging, policies, serving, site
+from app.cli import administration, articles, ask, judging, policies, retention, serving, site
 from app.cli.lines import convert, open_source, read_lines
 from app.errors import BedsideError, InvalidContent
 from app.settings import Settings
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.add_typer(administration.adapters, name="adapters")
 app.add_typer(articles.articles, name="articles")
 app.add_typer(policies.policies, name="policies")
+app.add_typer(retention.retention, name="retention")
 app.add_typer(site.site, name="site")
 app.add_typer(administration.users, name="users")
 app.add_typer(administration.audit, name="audit")

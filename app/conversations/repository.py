@@ -155,13 +155,13 @@ class ConversationRepository:
     async def erase(self, session: Executor, owner: str, conversation: str) -> bool:
         """Delete a conversation and all that hangs on it, and the keys of its requests.
 
-        False where an emergency still waits for a person, or may: a turn is open.
+        False where it is under a legal hold, or an emergency still waits for a person, or may: a turn is open.
         """
         values = {"conversation": conversation, "session": owner}
         # Locked first: the check below then sees a message or a call that was being stored meanwhile.
         await session.execute(text("SELECT 1 FROM conversations WHERE id = :conversation FOR UPDATE"), values)
         query = text("""
-            DELETE FROM conversations c WHERE c.id = :conversation AND c.session_id = :session
+            DELETE FROM conversations c WHERE c.id = :conversation AND c.session_id = :session AND c.held_since IS NULL
               AND NOT EXISTS (SELECT 1 FROM turns t WHERE t.conversation_id = c.id AND t.state <> 'done')
               AND NOT EXISTS (SELECT 1 FROM escalations e
                               WHERE e.conversation_id = c.id AND e.priority = 0 AND e.status <> 'resolved')
@@ -174,6 +174,11 @@ class ConversationRepository:
         )
         await session.execute(keys, values)
         return True
+
+    async def held(self, session: Executor, conversation: str) -> bool:
+        """Whether a conversation is under a legal hold."""
+        query = text("SELECT held_since IS NOT NULL FROM conversations WHERE id = :conversation")
+        return bool(await session.scalar(query, {"conversation": conversation}))
 
     async def remember(
         self, session: Executor, owner: str, key: str, request_sha256: str, result: str, at: datetime

@@ -40,6 +40,7 @@ from app.errors import (
     Forbidden,
     IdempotencyMismatch,
     InvalidContent,
+    LegalHold,
     MessageEmpty,
     MessageTooLong,
     NotFound,
@@ -224,11 +225,13 @@ class ConversationService:
     async def erase(self, session: AsyncSession, owner: str, conversation: str) -> None:
         """Delete the conversation with all its text.
 
-        Raises NotFound, ConflictError while an emergency is open, or may be: a message is not dealt with yet.
+        Raises NotFound, LegalHold, ConflictError while an emergency is open, or may be: a message is not dealt with.
         """
         await self._found(session, conversation, owner)
         if await self._repository.erase(session, owner, conversation):
             return
+        if await self._repository.held(session, conversation):
+            raise LegalHold("the hospital has to keep this conversation for now; ask the hospital until when")
         if await self._turns.unfinished(session, conversation):
             raise ConflictError("the last message is still being looked at; erase it again in a moment")
         raise ConflictError("a person still has to look at this because of an emergency; it can be erased after that")

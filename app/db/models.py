@@ -83,11 +83,15 @@ class Conversation(Base):
 
     ``handler``: assistant | waiting | staff | closed. ``epoch`` grows whenever the speaker changes: an assistant
     message is inserted only while the epoch is the one its turn began with. ``version`` grows with each change of state
-    and is the compare-and-swap and If-Match value.
+    and is the compare-and-swap and If-Match value. ``updated_at``: the last thing that happened, from which the time of
+    retention counts; ``held_since``: under a legal hold, neither retention nor the patient erases it.
     """
 
     __tablename__ = "conversations"
-    __table_args__ = (CheckConstraint("handler in ('assistant','waiting','staff','closed')", name="handler_known"),)
+    __table_args__ = (
+        CheckConstraint("handler in ('assistant','waiting','staff','closed')", name="handler_known"),
+        Index("conversations_by_last_change", "site_id", "updated_at"),
+    )
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     site_id: Mapped[str] = mapped_column(ForeignKey("sites.id"))
     session_id: Mapped[str] = mapped_column(ForeignKey("patient_sessions.id", ondelete="CASCADE"), index=True)
@@ -100,6 +104,7 @@ class Conversation(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now)
     closed_at: Mapped[datetime | None]
+    held_since: Mapped[datetime | None]
 
 
 class Message(Base):

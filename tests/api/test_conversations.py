@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from app.contracts.site import Site
+from app.conversations.retention import Retention
 from app.db.cipher import TextCipher
 from app.db.session import Database
 from tests.api.conftest import House, build_house
@@ -285,6 +286,18 @@ async def test_an_emergency_is_not_erased_before_a_person_saw_it(house: House) -
     await house.send(headers, conversation, "emergency", Prefer="wait=10")
     answer = await house.http.delete(f"/v1/conversations/{conversation}", headers=headers)
     assert (answer.status_code, answer.json()["name"]) == (409, "conflict_error")
+
+
+async def test_a_conversation_under_a_legal_hold_is_not_erased(house: House) -> None:
+    headers = await house.patient()
+    conversation = await house.conversation(headers)
+    await house.send(headers, conversation, "where do I park", Prefer="wait=10")
+    services = house.services
+    retention = Retention(services.database, services.audit, services.site.id, keep=timedelta(days=1), now=services.now)
+    async with services.database.session() as session:
+        await retention.hold(session, conversation, "cli:ann", "case 7")
+    answer = await house.http.delete(f"/v1/conversations/{conversation}", headers=headers)
+    assert (answer.status_code, answer.json()["name"]) == (409, "legal_hold")
 
 
 async def test_pages_of_messages(house: House) -> None:

@@ -5,12 +5,14 @@ const WORDS = {
   en: {
     done: "The chat was erased from this device and at the hospital.",
     kept: "The chat was erased from this device. The hospital keeps it until a person has seen to what may be an emergency.",
+    held: "The chat was erased from this device. The hospital has to keep it for now; ask the hospital until when.",
     failed: "The chat was erased from this device, but not at the hospital.",
     again: "Try again",
   },
   es: {
     done: "El chat se borró de este dispositivo y del hospital.",
     kept: "El chat se borró de este dispositivo. El hospital lo guarda hasta que una persona atienda lo que puede ser una emergencia.",
+    held: "El chat se borró de este dispositivo. El hospital tiene que guardarlo por ahora; pregunte al hospital hasta cuándo.",
     failed: "El chat se borró de este dispositivo, pero no del hospital.",
     again: "Reintentar",
   },
@@ -34,8 +36,8 @@ export async function erase({ token, conversation, language, h, request, retried
     try {
       await retried(() => request("DELETE", path, { token }));
     } catch (error) {
-      const { status, transient } = /** @type {import("./api.js").Problem} */ (error);
-      if (status === 409) return problem(words.kept);
+      const { status, name, transient } = /** @type {import("./api.js").Problem} */ (error);
+      if (status === 409) return problem(name === "legal_hold" ? words.held : words.kept);
       // 404: an earlier try has erased it, and its answer was lost.
       if (status !== 404) return problem(words.failed, transient && h("button", { onclick: there }, words.again));
     }

@@ -9,7 +9,7 @@ from tests.browser_fixtures import OpenPage
 
 pytestmark = pytest.mark.browser
 
-ERASE = """async ([statuses, language]) => {
+ERASE = """async ([statuses, language, refusal = ""]) => {
     const { erase } = await import("/widget/erase.js");
     const { Problem } = await import("/widget/api.js");
     const told = [];
@@ -21,7 +21,7 @@ ERASE = """async ([statuses, language]) => {
     const answer = async (method, path, options) => {
         told.push([method, path]);
         const status = method === "DELETE" ? statuses.shift() : 200;
-        if (status >= 300 || !status) throw new Problem(status);
+        if (status >= 300 || !status) throw new Problem(status, { name: refusal });
     };
     const ended = new Promise((done) => (window.told = done));
     await erase({
@@ -42,6 +42,13 @@ def test_the_chat_is_ended_then_wiped_here_then_erased_at_the_hospital(page: Pag
 @pytest.mark.parametrize(("language", "words"), [("en", "The hospital keeps it"), ("es", "El hospital lo guarda")])
 def test_it_says_that_the_hospital_keeps_an_emergency(page: Page, language: str, words: str) -> None:
     *told, (kind, said) = page.evaluate(ERASE, [[409], language])
+    assert (told, kind) == (BEGINS, "problem")
+    assert words in said
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "has to keep it"), ("es", "tiene que guardarlo")])
+def test_it_says_that_the_hospital_has_to_keep_a_held_conversation(page: Page, language: str, words: str) -> None:
+    *told, (kind, said) = page.evaluate(ERASE, [[409], language, "legal_hold"])
     assert (told, kind) == (BEGINS, "problem")
     assert words in said
 
