@@ -41,6 +41,7 @@ from app.errors import AdapterInvalid, BedsideError, ConfigurationError
 from app.guardrails.active import ActivePolicies, Policies, compiled
 from app.guardrails.policy import PolicyBundle, default_bundle_folder, load_bundle
 from app.guardrails.signing import read_public
+from app.guardrails.signoff import load_register
 from app.knowledge.index import KnowledgeIndex
 from app.knowledge.service import KnowledgeService
 from app.knowledge.unanswered import UnansweredQuestions
@@ -250,6 +251,8 @@ async def runtime(
     ``encoders`` and ``policies`` are those of the settings where none are given.
     """
     site = load_site(settings.site)
+    if settings.signers is not None:
+        load_register(settings.signers)  # one that cannot be used stops the start
     if encoders is None:
         say("loading the encoder")
         encoders = await asyncio.to_thread(open_encoders, settings)
@@ -269,7 +272,7 @@ async def runtime(
             database, AdapterStore(settings.state / "adapters"), engine.replicas, AuditLog(utc_now),
             base_config=config, base_sha256=digest, max_rank=settings.max_lora_rank,
             policy_hash=lambda: policies.current.bundle.hash,
-            thresholds_sha256=settings.gate_thresholds or SHIPPED_THRESHOLDS,
+            thresholds_sha256=settings.gate_thresholds or SHIPPED_THRESHOLDS, signers=settings.signers,
         )  # fmt: skip
         index = KnowledgeIndex(database, search_encoder, reranker, site.id)
         pipeline = build_pipeline(settings, site, policies, detector, index, engine.front)

@@ -1,10 +1,17 @@
-"""Files that others read while they are written."""
+"""Files that others read while they are written, and bytes that hash the same everywhere."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
+
+
+def canonical(content: Any) -> bytes:
+    """JSON in one spelling, for hashes and signatures: sorted keys, no spaces, UTF-8."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:

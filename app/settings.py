@@ -46,6 +46,11 @@ class Settings(BaseSettings):
         str(_ROOT / "demo" / "model"), description="path or hub id of the base model that the engine serves"
     )
     adapters: Path = Field(_ROOT / "demo" / "adapters", description="folder of adapters to register at start")
+    signers: Path | None = Field(
+        None,
+        description="YAML file of the clinicians who may sign for adapters; then two must have signed before a "
+        "promotion (docs/evaluation.md)",
+    )
     gate_thresholds: str = Field(
         "",
         pattern=r"^([0-9a-f]{64})?$",

@@ -11,13 +11,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.contracts.adapters import AdapterManifest, GateReport
 from app.db.models import AdapterRow, EngineReplica, GateReportRow, Rollout, now
+from app.guardrails.signoff import Signoffs
 
 
-async def add(session: AsyncSession, manifest: AdapterManifest, path: str, report: GateReport | None) -> bool:
-    """Register a version, or bring its gate report up to date. Returns whether either was new."""
+async def add(
+    session: AsyncSession, manifest: AdapterManifest, path: str, report: GateReport | None, signoffs: Signoffs
+) -> bool:
+    """Register a version, or bring its gate report and their sign-offs up to date. Returns whether any was new."""
     known = await get(session, manifest.version)
     data = None if report is None else report.model_dump(mode="json")
-    fresh = known is None or (data is not None and (known[1] is None or known[1].report != data))
+    signed = signoffs.model_dump(mode="json")
+    before = None if known is None or known[1] is None else (known[1].report, known[1].signoffs)
+    fresh = known is None or (data is not None and before != (data, signed))
     values: dict[str, Any] = {
         "version": manifest.version, "name": manifest.name, "content_sha256": manifest.content_sha256, "path": path,
         "manifest": manifest.model_dump(mode="json"), "status": "candidate" if report is None else "gated",
@@ -30,8 +35,11 @@ async def add(session: AsyncSession, manifest: AdapterManifest, path: str, repor
     if report is not None:
         await session.execute(
             insert(GateReportRow)
-            .values(adapter_version=manifest.version, verdict=report.verdict, report=data)
-            .on_conflict_do_update(index_elements=["adapter_version"], set_={"verdict": report.verdict, "report": data})
+            .values(adapter_version=manifest.version, verdict=report.verdict, report=data, signoffs=signed)
+            .on_conflict_do_update(
+                index_elements=["adapter_version"],
+                set_={"verdict": report.verdict, "report": data, "signoffs": signed},
+            )
         )
     return fresh
 

@@ -25,7 +25,16 @@ from app.db.notify import notify
 from app.db.session import Database
 from app.engine.protocol import Delta, Engine, Finished, Limits
 from app.engine.validation import validate_adapter
-from app.errors import AdapterInvalid, EngineError, EngineUnavailable, NotFound, NotPromotable, VersionConflict
+from app.errors import (
+    AdapterInvalid,
+    ConfigurationError,
+    EngineError,
+    EngineUnavailable,
+    NotFound,
+    NotPromotable,
+    VersionConflict,
+)
+from app.guardrails.signoff import SIGNOFF_FILE, Signoffs, Subject, Verification, load_register, load_signoffs, verify
 from app.logging import logger
 
 CHANNEL = "live"
@@ -59,6 +68,8 @@ class AdapterView:
     created_at: datetime
     manifest: dict[str, Any]
     gate: dict[str, Any] | None
+    signed: str
+    """Who has signed for it, in words; empty where the service asks for no sign-offs."""
 
 
 class AdaptersService:
@@ -66,6 +77,7 @@ class AdaptersService:
 
     ``base_config`` is the base model's config.json, ``base_sha256`` the digest of its weights; None for a hub model.
     A gate report counts that was made by the rules of ``thresholds_sha256``, under the bundle of ``policy_hash``.
+    Where ``signers`` is given (the file of those who may sign, read anew each time), two of them must have signed too.
     What changes is audited in the transaction of the change, whoever asked for it: admin, command line or first start.
     """
 
@@ -81,10 +93,12 @@ class AdaptersService:
         max_rank: int,
         policy_hash: Callable[[], str],
         thresholds_sha256: str,
+        signers: Path | None = None,
     ) -> None:
         self._database, self._store, self._engines, self._audit = database, store, engines, audit
         self._base_config, self._base_sha256, self._max_rank = base_config, base_sha256, max_rank
         self._policy_hash, self._thresholds_sha256 = policy_hash, thresholds_sha256
+        self._signers = signers
         self._log = logger("adapters")
         self._left_out: set[str] = set()
         self._task: asyncio.Task[None] | None = None
@@ -93,7 +107,8 @@ class AdaptersService:
         """All versions, newest first, and the pointer."""
         async with self._database.session() as session:
             rows = await repository.all_versions(session)
-            return [_view(row, report) for row, report in rows], _live(await repository.pointer(session, CHANNEL))
+            live = _live(await repository.pointer(session, CHANNEL))
+        return [self._view(row, report) for row, report in rows], live
 
     async def live(self) -> Live:
         """The pointer now."""
@@ -118,9 +133,13 @@ class AdaptersService:
             raise AdapterInvalid(
                 "gate_report.json was written for another adapter (hash differs); run `bedside-train gate`"
             )
+        try:
+            signoffs = load_signoffs(folder / SIGNOFF_FILE)
+        except ConfigurationError as error:
+            raise AdapterInvalid(str(error)) from None
         path = await asyncio.to_thread(self._store.publish, folder, manifest)
         async with self._database.session() as session:
-            if await repository.add(session, manifest, str(path), report):
+            if await repository.add(session, manifest, str(path), report, signoffs):
                 verdict = "none" if report is None else report.verdict
                 await self._audit.append(session, actor, "adapter.add", manifest.version, {"gate": verdict})
         return await self.get(manifest.version)
@@ -158,6 +177,45 @@ class AdaptersService:
         if (reason := self._gated_otherwise(report)) is not None:
             raise NotPromotable(f"{row.version} was gated {reason}: gate it again and add it again")
 
+    def _refuse_unsigned(self, row: AdapterRow, report: GateReportRow | None) -> None:
+        found = self._signed(row, report)
+        if found is not None and not found.complete:
+            why = "".join(f"; {one.name}: {one.why_not}" for one in found.checked if not one.counts)
+            raise NotPromotable(
+                f"{row.version}: {found.said}{why}; sign with `bedside-train signoff sign` and add the adapter again"
+            )
+
+    def _signed(self, row: AdapterRow, report: GateReportRow | None) -> Verification | None:
+        """What the sign-offs for a gated version are worth today: nothing where the file of signers cannot be used.
+
+        None where none are asked for, or there is no report.
+        """
+        if self._signers is None or report is None:
+            return None
+        gated = GateReport.model_validate(report.report)
+        subject = Subject(
+            adapter_sha256=row.content_sha256,
+            dataset_sha256=str(row.manifest.get("dataset_sha256")),
+            evaluation_sha256=gated.evaluation_sha256,
+            policy_hash=gated.policy_hash,
+            prompt_version=gated.prompt_version,
+            report_sha256=gated.report_sha256 or "0" * 64,
+        )
+        signoffs = Signoffs.model_validate(report.signoffs or {}).signoffs
+        try:
+            return verify(signoffs, subject, load_register(self._signers), today=date.today())
+        except ConfigurationError as error:
+            return Verification(complete=False, said=f"no sign-off counts: {error}", subject=subject, checked=[])
+
+    def _view(self, row: AdapterRow, report: GateReportRow | None) -> AdapterView:
+        gate = None if report is None else dict(report.report)
+        created = row.created_at if row.created_at.tzinfo else row.created_at.replace(tzinfo=UTC)
+        found = self._signed(row, report)
+        return AdapterView(
+            row.version, row.name, row.content_sha256, row.status, created, dict(row.manifest), gate,
+            "" if found is None else found.said,
+        )  # fmt: skip
+
     def _gated_otherwise(self, report: GateReport) -> str | None:
         """What a passing report was made under that is not so here, or None."""
         if report.prompt_version != PROMPT_VERSION:
@@ -185,14 +243,15 @@ class AdaptersService:
             found = await repository.get(session, version)
         if found is None:
             raise NotFound(f"no adapter {version} is registered")
-        return _view(*found)
+        return self._view(*found)
 
     async def promote(self, version: str, actor: str, expected_epoch: int | None = None) -> Live:
         """Make a version live on every replica, then move the pointer.
 
-        Raises NotFound, NotPromotable (no passing gate report, one by other rules or under another policy bundle,
-        another base model or prompt template), AdapterInvalid (changed files, or an engine that cannot load them),
-        VersionConflict (somebody else promoted meanwhile) or EngineError; the pointer is unchanged then.
+        Raises NotFound, NotPromotable (no passing gate report, one by other rules or under another policy bundle, no
+        sign-offs where they are asked for, another base model or prompt template), AdapterInvalid (changed files, or an
+        engine that cannot load them), VersionConflict (somebody else promoted meanwhile) or EngineError; the pointer is
+        unchanged then.
         """
         before = await self._expected(expected_epoch)
         async with self._database.session() as session:
@@ -201,6 +260,7 @@ class AdaptersService:
             raise NotFound(f"no adapter {version} is registered")
         row, report = found
         self._refuse_ungated(row, None if report is None else GateReport.model_validate(report.report))
+        self._refuse_unsigned(row, report)
         self._refuse_foreign(row)
         await asyncio.to_thread(self._store.verify, row.content_sha256)
         await self._bring_up(version, row.path, keep={before.version, before.previous})
@@ -339,9 +399,3 @@ async def bring_up(engine: Engine, version: str, path: str) -> None:
 
 def _live(row: Rollout) -> Live:
     return Live(row.channel, row.adapter_version, row.previous_version, row.epoch)
-
-
-def _view(row: AdapterRow, report: GateReportRow | None) -> AdapterView:
-    gate = None if report is None else dict(report.report)
-    created = row.created_at if row.created_at.tzinfo else row.created_at.replace(tzinfo=UTC)
-    return AdapterView(row.version, row.name, row.content_sha256, row.status, created, dict(row.manifest), gate)

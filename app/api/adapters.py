@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 from fastapi import APIRouter
+from pydantic import Field
 
 from app.adapters.service import Live
 from app.api.deps import AdminDep, Services, ServicesDep
@@ -62,7 +64,12 @@ def build_router() -> APIRouter:
         "/{version}/promote", summary="Make a version live", response_model=Moved,
         responses=documented(*_ALWAYS, NotFound, NotPromotable, VersionConflict, EngineUnavailable),
     )  # fmt: skip
-    async def promote(version: str, services: ServicesDep, admin: AdminDep, body: MoveIn | None = None) -> Moved:
+    async def promote(
+        version: Annotated[str, Field(description="`version` of a registered adapter")],
+        services: ServicesDep,
+        admin: AdminDep,
+        body: MoveIn | None = None,
+    ) -> Moved:
         """Needs a passing gate report; every replica loads it and answers a canary prompt first."""
         expected = body.expected_epoch if body is not None else None
         return _moved(await services.adapters.promote(_known_form(version), admin.username, expected))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from html import escape
+from typing import Annotated
 
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
+from pydantic import Field
 
 from app.api.deps import AdminDep, ServicesDep
 from app.api.errors import documented
@@ -32,7 +34,9 @@ def build_router() -> APIRouter:
         "/articles/{article_id}", summary="Page of an approved article", tags=["patient"], response_class=HTMLResponse,
         responses=documented(NotFound, StoreUnavailable),
     )  # fmt: skip
-    async def article_page(article_id: str, services: ServicesDep) -> Response:
+    async def article_page(
+        article_id: Annotated[str, Field(description="`article_id` of a citation")], services: ServicesDep
+    ) -> Response:
         """The current version as a page, with its review date. Citations link here."""
         if not article_id.isascii() or not article_id.isprintable() or len(article_id) > 128:
             raise NotFound("there is no such article")

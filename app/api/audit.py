@@ -24,7 +24,7 @@ def build_router() -> APIRouter:
         services: ServicesDep,
         session: SessionDep,
         admin: AdminDep,
-        limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+        limit: Annotated[int, Query(ge=1, le=1_000, description="most entries of the answer")] = 100,
     ) -> AuditList:
         """Who did what, newest first. Looking is audited too."""
         rows = await services.audit.newest(session, limit)

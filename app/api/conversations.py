@@ -20,6 +20,7 @@ from app.errors import (
     ConversationClosed,
     IdempotencyMismatch,
     InvalidContent,
+    LegalHold,
     MessageEmpty,
     MessageTooLong,
     NotFound,
@@ -97,8 +98,18 @@ def _add_state(router: APIRouter) -> None:
     ) -> AsyncIterator[ServerSentEvent]:
         """Server-sent events with dense numbers; ``Last-Event-ID`` resumes without loss or doubling.
 
-        Types: message.created, message.delta, message.completed, message.retracted, conversation.status,
-        safety.crisis, typing, resync. The stream ends with the session, which may have a few open at once.
+        The types, and what their data hold as JSON:
+
+        - `message.created`: `message` (`MessageView`); a reply begins without text
+        - `message.delta`: `message_id`, and `text` to append
+        - `message.completed`: `message` (`MessageView`), whole
+        - `message.retracted`: `message_id`, `reason`; take away what was shown of it
+        - `conversation.status`: `conversation` (`ConversationView`)
+        - `safety.crisis`: `message_id`, `tier`, `category`, `text`, `language`, `routes` (`RouteView`)
+        - `typing`: `who`, `on`
+        - `resync`: nothing; read the messages again
+
+        The stream ends with the session, which may have a few open at once.
         """
         async for event in conversation_stream(services, patient, conversation, after):
             yield event
@@ -144,8 +155,8 @@ def _add_messages(router: APIRouter) -> None:
         conversation_id: Id,
         services: ServicesDep,
         patient: PatientDep,
-        after: Annotated[int, Query(ge=0, le=2**53)] = 0,
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        after: Annotated[int, Query(ge=0, le=2**53, description="`position` of the last message that is known")] = 0,
+        limit: Annotated[int, Query(ge=1, le=200, description="most messages of a page")] = 50,
     ) -> MessagePage:
         """Messages after a position, oldest first. Follow events from ``last_seq`` on."""
         return await services.conversations.messages(patient.session_id, conversation_id, after, limit)
@@ -179,13 +190,13 @@ def _add_leaving(router: APIRouter) -> None:
 
     @router.delete(
         "/conversations/{conversation_id}", status_code=204, summary="Erase the conversation",
-        responses=documented(*_ACT, ConflictError),
+        responses=documented(*_ACT, ConflictError, LegalHold),
     )  # fmt: skip
     async def erase(conversation_id: Id, services: ServicesDep, session: SessionDep, patient: ActingPatientDep) -> None:
         """Delete all its text, once the last message is dealt with.
 
-        Refused (409) while a person still has to look at an emergency, or if the last message takes too long: it may be
-        one. End the conversation first, and it does not.
+        Refused (409) while a person still has to look at an emergency, if the last message takes too long (it may be
+        one), or while the hospital has to keep it by law. End the conversation first, and it does not.
         """
         await services.conversations.wait_turns(patient.session_id, conversation_id, ERASE_WAIT_S)
         await services.conversations.erase(session, patient.session_id, conversation_id)

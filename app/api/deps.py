@@ -12,7 +12,7 @@ from typing import Annotated, Protocol, cast
 from fastapi import Depends, Header, Request
 from fastapi.security import APIKeyCookie, HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.adapters.service import AdapterView, Live
@@ -149,7 +149,12 @@ ServicesDep = Annotated[Services, Depends(get_services)]
 
 _patient_token = HTTPBearer(auto_error=False, scheme_name="patient", description="token of POST /v1/sessions")
 _staff_token = HTTPBearer(auto_error=False, scheme_name="staff", description="token of POST /v1/staff/sign-in")
-_staff_cookie = APIKeyCookie(name=STAFF_COOKIE, auto_error=False, scheme_name="staff_cookie")
+_staff_cookie = APIKeyCookie(
+    name=STAFF_COOKIE,
+    auto_error=False,
+    scheme_name="staff_cookie",
+    description=f"set by POST /v1/staff/sign-in; all but GET then need the header `{CONSOLE_HEADER}: 1` too",
+)
 
 
 async def get_patient(
@@ -231,7 +236,7 @@ def _known_form(value: str) -> str:
     return value
 
 
-Id = Annotated[str, AfterValidator(_known_form)]
+Id = Annotated[str, AfterValidator(_known_form), Field(description="32 hex digits, as answers give it")]
 """32 hex digits; anything else cannot exist (404)."""
 
 
@@ -259,7 +264,14 @@ OwnConversationDep = Annotated[ConversationView, Depends(get_own_conversation)]
 
 
 async def get_version(
-    if_match: Annotated[str | None, Header(alias="If-Match", pattern=r'^(W/)?"?\d{1,9}"?$')] = None,
+    if_match: Annotated[
+        str | None,
+        Header(
+            alias="If-Match",
+            pattern=r'^(W/)?"?\d{1,9}"?$',
+            description="ETag of the conversation as it was read; refused (412) if it has changed since",
+        ),
+    ] = None,
 ) -> int | None:
     """The version that the caller has read, from If-Match."""
     return None if if_match is None else int(if_match.removeprefix("W/").strip('"'))

@@ -65,8 +65,8 @@ class Problem(Aid):
     """What every error answer holds."""
 
     type: str = Field(description="/problems/<name>, or about:blank")
-    title: str
-    status: int
+    title: str = Field(description="what the status means, in words")
+    status: int = Field(description="the HTTP status")
     detail: str = Field(description="one sentence for whoever can mend it; never a patient's words")
     name: str = Field(description="stable name, such as message_too_long")
     mend: str | None = Field(None, description="what to do, where that is known")

@@ -67,7 +67,9 @@ def _add_queue(router: APIRouter) -> None:
         services: ServicesDep,
         session: SessionDep,
         staff: StaffDep,
-        status: Annotated[Literal["waiting", "claimed", "all"], Query()] = "waiting",
+        status: Annotated[
+            Literal["waiting", "claimed", "all"], Query(description="`all`: resolved ones too")
+        ] = "waiting",
     ) -> EscalationList:
         """Calls for a person, most urgent first (priority, then due time). Previews are redacted.
 
@@ -104,7 +106,11 @@ def _add_queue(router: APIRouter) -> None:
         dependencies=[Depends(streams.of_staff), Depends(_noted_as_read)],
     )  # fmt: skip
     async def follow(services: ServicesDep, staff: SignedInDep) -> AsyncIterator[ServerSentEvent]:
-        """Server-sent events from now on: escalation.created, .claimed, .resolved, message.created, adapter.changed.
+        """Server-sent events from now on: their types, and what their data hold as JSON.
+
+        - `escalation.created`, `escalation.claimed`, `escalation.resolved`: `escalation` (`EscalationView`)
+        - `message.created`: `conversation_id`, `message_id`
+        - `adapter.changed`: `channel`, `version`
 
         Without the role staff only adapter.changed; with it, following is audited like reading the queue. The stream
         ends with the session, which may have a few open at once. After a break read the queue again.

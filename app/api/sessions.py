@@ -23,7 +23,8 @@ def build_router() -> APIRouter:
 
     @router.get("/widget/config", summary="What the widget shows first", response_model=WidgetConfig)
     async def widget_config(
-        services: ServicesDep, lang: Annotated[Literal["en", "es"], Query()] = "en"
+        services: ServicesDep,
+        lang: Annotated[Literal["en", "es"], Query(description="language of the texts")] = "en",
     ) -> WidgetConfig:
         """Name, notice, emergency numbers and opening hours of the hospital. Needs no session."""
         site = services.site

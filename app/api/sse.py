@@ -71,7 +71,7 @@ def resume_from(
     last_event_id: Annotated[
         str | None, Header(alias="Last-Event-ID", description="number of the last event seen")
     ] = None,
-    after: Annotated[int, Query(ge=0, description="the same, where a header cannot be sent")] = 0,
+    after: Annotated[int, Query(ge=0, description="as Last-Event-ID, where a header cannot be sent")] = 0,
 ) -> int:
     """The number after which events are wanted; an id that is not ours counts as none."""
     if last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 18:

@@ -60,7 +60,7 @@ def build_router() -> APIRouter:
         "/sign-out", status_code=204, summary="Sign out", responses=documented(NotSignedIn, SessionExpired, Forbidden)
     )
     async def sign_out(services: ServicesDep, session: SessionDep, staff: SignedInDep, response: Response) -> None:
-        """End the session."""
+        """End the session. For both roles."""
         await services.staff.sign_out(session, staff)
         await services.audit.append(session, staff.username, "staff.sign_out", staff.id)
         response.delete_cookie(STAFF_COOKIE, path="/", httponly=True, samesite="strict", secure=services.secure_cookies)
@@ -69,7 +69,7 @@ def build_router() -> APIRouter:
         "/me", summary="Who is signed in", response_model=UserOut, responses=documented(NotSignedIn, SessionExpired)
     )
     async def me(staff: SignedInDep) -> UserOut:
-        """The signed-in member of staff."""
+        """The signed-in member of staff. For both roles."""
         return user_out(staff)
 
     return router

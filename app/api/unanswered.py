@@ -32,24 +32,24 @@ class NearestOut(BaseModel):
 
     id: str
     title: str
-    likeness: float
+    likeness: float = Field(description="score of the search; higher is more alike")
 
 
 class GroupOut(BaseModel):
     """Like questions of at least three patients. `id` is the leading question's."""
 
-    id: str
-    language: str
-    questions: int
-    patients: int
+    id: str = Field(description="send it to POST /v1/admin/unanswered/ID")
+    language: str = Field(description="of the questions, ISO 639")
+    questions: int = Field(description="how many were asked")
+    patients: int = Field(description="how many patients asked")
     not_found: int = Field(description="questions for which no article was found")
     denied: int = Field(description="questions whose passages did not hold the answer")
     handed_over: int = Field(description="questions after which the patient asked for a person")
-    first: date
-    last: date
+    first: date = Field(description="day of the first question, at the hospital")
+    last: date = Field(description="day of the last question")
     examples: list[str] = Field(description="at most five, redacted, without figures, one a patient")
-    nearest: NearestOut | None
-    status: Status
+    nearest: NearestOut | None = Field(description="null if no article is near")
+    status: Status = Field(description="`planned`: an article is to come; `out_of_scope`: none will")
     marked_by: str = Field(description="who set the status; empty if nobody has")
     marked_at: datetime | None
     newer: int = Field(description="questions since the status was set")
@@ -58,28 +58,30 @@ class GroupOut(BaseModel):
 class RareOut(BaseModel):
     """Like questions of fewer patients: no words, days or language. `conversations` only for the role staff."""
 
-    questions: int
-    nearest: NearestOut | None
-    conversations: list[str]
+    questions: int = Field(description="how many were asked")
+    nearest: NearestOut | None = Field(description="null if no article is near")
+    conversations: list[str] = Field(description="their ids, newest first; empty without the role staff")
 
 
 class UnansweredOut(BaseModel):
     """`groups`: open ones first, then by number of questions. `left_out` groups and `rare_left_out` questions more."""
 
-    days: int
-    questions: int
+    days: int = Field(description="how far back this looks")
+    questions: int = Field(description="all that were asked and not answered")
     whole: bool = Field(description="false if there were so many that the oldest are not looked at")
-    groups: list[GroupOut]
-    left_out: int
-    rare: list[RareOut]
-    rare_questions: int
-    rare_left_out: int
+    groups: list[GroupOut] = Field(description="questions of three or more patients")
+    left_out: int = Field(description="groups beyond those that are listed")
+    rare: list[RareOut] = Field(description="questions of one or two patients, the most asked first")
+    rare_questions: int = Field(description="all questions in rare groups")
+    rare_left_out: int = Field(description="of these, questions in groups that are not listed")
 
 
 class StatusIn(Body):
     """What is to become of such questions."""
 
-    status: Status
+    status: Status = Field(
+        description="`planned`: an article is to come; `out_of_scope`: none will; `open`: not decided"
+    )
 
 
 class MarkedOut(BaseModel):
@@ -101,7 +103,7 @@ def build_router() -> APIRouter:
         services: ServicesDep,
         session: SessionDep,
         staff: SignedInDep,
-        days: Annotated[Days, Query()] = Days.MONTH,
+        days: Annotated[Days, Query(description="how many days to look back")] = Days.MONTH,
     ) -> UnansweredOut:
         """Of the last 7, 30 or 90 days, in groups of like questions. Examples are redacted. For both roles. Audited."""
         found = await services.unanswered.report(days, conversations=staff.has("staff"))

@@ -109,7 +109,8 @@ def adapters_add(
 
     async def work(parts: Runtime) -> None:
         view = await parts.adapters.add(folder, actor())
-        print(f"registered {view.version}  gate: {view.gate['verdict'] if view.gate else 'not gated'}")
+        signed = f"  {view.signed}" if view.signed else ""
+        print(f"registered {view.version}  gate: {view.gate['verdict'] if view.gate else 'not gated'}{signed}")
 
     with_runtime(work)
 

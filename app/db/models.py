@@ -410,12 +410,13 @@ class AdapterRow(Base):
 
 
 class GateReportRow(Base):
-    """The gate's report on an adapter, as it came."""
+    """The gate's report on an adapter, and the clinicians' sign-offs for it, as they came."""
 
     __tablename__ = "gate_reports"
     adapter_version: Mapped[str] = mapped_column(ForeignKey("adapters.version"), primary_key=True)
     verdict: Mapped[str] = mapped_column(String(16))
     report: Mapped[dict[str, Any]]
+    signoffs: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 
 from app.contracts.adapters import GATE_REPORT, AdapterManifest, GateReport, content_hash
 from app.errors import ConfigurationError
+from app.guardrails.signoff import VALID_DAYS
 from training.evaluation.commands import ITEMS
-from training.evaluation.signoff import VALID_DAYS
 
 if TYPE_CHECKING:
-    from training.evaluation.signoff import Subject, Verification
+    from app.guardrails.signoff import Subject, Verification
 
 SIGNERS = Path("signers.yaml")
 panel = typer.Typer(no_args_is_help=True, help="Clinicians compare answers without knowing whose they are.")
@@ -129,10 +129,14 @@ def signoff_sign(
     items: Items = ITEMS,
     policies: Policies = None,
 ) -> None:
-    """Sign for the adapter, its data, the evaluation set, the policies, the prompt and the report in a folder."""
+    """Sign for the adapter, its data, the evaluation set, the policies, the prompt and the report in a folder.
+
+    The sign-offs lie beside the report and beside the weights: `bedside adapters add` brings them to the service.
+    """
     from app.guardrails.signing import read_private
+    from app.guardrails.signoff import SIGNOFF_FILE, load_register, sign
     from training.evaluation.report import JSON_NAME, load_report, subject_of
-    from training.evaluation.signoff import SIGNOFF_FILE, load_register, sign
+    from training.files import write_text
 
     register, today = load_register(signers), date.today()
     subject, now = subject_of(load_report(folder / JSON_NAME)), _subject_now(adapter or folder, items, policies)
@@ -140,6 +144,9 @@ def signoff_sign(
     if changed:
         raise ConfigurationError(f"{', '.join(changed)}: not what the report is about any more; run the gate again")
     made = sign(subject, read_private(key), register, folder / SIGNOFF_FILE, today=today, days=days)
+    beside = adapter or folder
+    if beside != folder:  # what `bedside adapters add` reads
+        write_text(beside / SIGNOFF_FILE, (folder / SIGNOFF_FILE).read_text(encoding="utf-8"))
     typer.echo(f"{made.statement.name} has signed; it counts until {made.statement.counts_until}")
     _told(_verify(folder, signers, now))
 
@@ -159,8 +166,8 @@ def signoff_verify(
 
 def _verify(folder: Path, signers: Path, now: Subject) -> Verification:
     """What the signatures are worth for what is there now; the report's page shows it too."""
+    from app.guardrails.signoff import SIGNOFF_FILE, load_register, load_signoffs, verify
     from training.evaluation.report import add_signoffs
-    from training.evaluation.signoff import SIGNOFF_FILE, load_register, load_signoffs, verify
 
     signed = load_signoffs(folder / SIGNOFF_FILE).signoffs
     found = verify(signed, now, load_register(signers), today=date.today())
@@ -180,8 +187,8 @@ def _subject_now(adapter: Path, items: Path, policies: Path | None) -> Subject:
     from app.contracts.prompt import PROMPT_VERSION
     from app.guardrails.bundle_source import digest, read_files
     from app.guardrails.policy import default_bundle_folder
+    from app.guardrails.signoff import Subject
     from training.evaluation.items import load_items
-    from training.evaluation.signoff import Subject
 
     try:
         manifest = AdapterManifest.model_validate_json((adapter / "manifest.json").read_bytes())

@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import ConfigurationError
+from app.files import canonical
 from training.evaluation.answers import Run
 
 System = Literal["champion", "candidate"]
@@ -101,11 +102,6 @@ class Ratings(Frozen):
     format: Literal[1] = 1
     pack: str
     raters: dict[str, Rated] = {}
-
-
-def canonical(content: Any) -> bytes:
-    """JSON in one spelling: sorted keys, no spaces, UTF-8."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def run_hash(run: Run) -> str:

@@ -23,9 +23,10 @@ from typing import Literal
 from pydantic import Field
 
 from app.errors import ConfigurationError
+from app.files import canonical
 from training.evaluation.agreement import Agreement, Measure, agreement
 from training.evaluation.answers import Run
-from training.evaluation.panel import SYSTEMS, Frozen, Key, Ratings, System, canonical, run_hash
+from training.evaluation.panel import SYSTEMS, Frozen, Key, Ratings, System, run_hash
 from training.evaluation.statistics import mean, share_interval
 
 

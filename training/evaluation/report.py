@@ -18,15 +18,16 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from app.errors import ConfigurationError
+from app.files import canonical
+from app.guardrails.signoff import NEEDED, Subject, Verification
 from training.curate import plots
 from training.evaluation import curves
 from training.evaluation.answers import Answered, Run
 from training.evaluation.gate import decide
 from training.evaluation.items import Item
-from training.evaluation.panel import canonical, run_hash
+from training.evaluation.panel import run_hash
 from training.evaluation.panel_verdict import PanelVerdict
 from training.evaluation.results import RuleResult
-from training.evaluation.signoff import NEEDED, Subject, Verification
 from training.evaluation.statistics import Bootstrap, Estimate, mean, paired_difference
 from training.evaluation.table import Metric, ScoreTable
 from training.files import write_text

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
 from app.adapters.service import AdaptersService
 from app.adapters.store import AdapterStore
@@ -27,6 +29,8 @@ from app.db.session import Database
 from app.errors import AdapterInvalid, EngineUnavailable, NotFound, NotPromotable, StoreUnavailable, VersionConflict
 from app.guardrails.bundle_source import digest, read_files
 from app.guardrails.policy import default_bundle_folder
+from app.guardrails.signing import make_key, read_private
+from app.guardrails.signoff import SIGNOFF_FILE, Subject, load_register, sign
 from tests.adapter_files import adapter_config, adapter_tensors, demo_config, write_adapter
 from tests.conftest import new_database
 from tests.fakes_engine import Scripted, ScriptedEngine
@@ -102,7 +106,7 @@ class Slow(ScriptedEngine):
 
 
 class Setup:
-    def __init__(self, database: Database, root: Path) -> None:
+    def __init__(self, database: Database, root: Path, signers: Path | None = None) -> None:
         self.engines: dict[str, ScriptedEngine] = {"one": ScriptedEngine(), "two": ScriptedEngine()}
         self.service = AdaptersService(
             database,
@@ -114,6 +118,7 @@ class Setup:
             max_rank=64,
             policy_hash=lambda: POLICY,
             thresholds_sha256=SHIPPED_THRESHOLDS,
+            signers=signers,
         )
 
 
@@ -379,3 +384,87 @@ async def test_after_a_change_of_the_base_model_the_base_model_serves(
 async def test_unknown_versions_are_not_found(setup: Setup) -> None:
     with pytest.raises(NotFound):
         await setup.service.promote("support@000000000000", "ana")
+
+
+@dataclass
+class Signers:
+    """A file of two people who may sign, and their keys."""
+
+    file: Path
+    keys: dict[str, Path]
+
+    @classmethod
+    def of(cls, folder: Path, *names: str) -> Signers:
+        people, keys = [], {}
+        for name in names:
+            keys[name] = folder / f"{name}.key"
+            people.append(
+                {"id": name, "name": name, "profession": "physician", "keys": [{"key": make_key(keys[name])}]}
+            )
+        (folder / "signers.yaml").write_text(yaml.safe_dump({"signers": people}), "utf-8")
+        return cls(folder / "signers.yaml", keys)
+
+    def sign(self, name: str, adapter: Path) -> None:
+        """Sign for an adapter as it lies there, as `bedside-train signoff sign` does."""
+        report = GateReport.model_validate_json((adapter / "gate_report.json").read_bytes())
+        manifest = AdapterManifest.model_validate_json((adapter / "manifest.json").read_bytes())
+        subject = Subject(
+            adapter_sha256=manifest.content_sha256, dataset_sha256=manifest.dataset_sha256,
+            evaluation_sha256=report.evaluation_sha256, policy_hash=report.policy_hash,
+            prompt_version=report.prompt_version, report_sha256=report.report_sha256 or "",
+        )  # fmt: skip
+        key, register = read_private(self.keys[name]), load_register(self.file)
+        sign(subject, key, register, adapter / SIGNOFF_FILE, today=date.today())
+
+
+async def test_where_sign_offs_are_asked_for_two_people_must_have_signed(fresh: Database, tmp_path: Path) -> None:
+    signers, adapter = Signers.of(tmp_path, "ines", "omar"), make_adapter(tmp_path / "a", 1)
+    service = Setup(fresh, tmp_path, signers.file).service
+    version = (await service.add(adapter, "ana")).version
+    with pytest.raises(NotPromotable, match="0 of 2 sign-offs count; sign with `bedside-train signoff sign`"):
+        await service.promote(version, "ana")
+    signers.sign("ines", adapter)
+    assert (await service.add(adapter, "ana")).signed == "1 of 2 sign-offs count"
+    with pytest.raises(NotPromotable, match="1 of 2 sign-offs count"):
+        await service.promote(version, "ana")
+    signers.sign("omar", adapter)
+    assert (await service.add(adapter, "ana")).signed == "signed by ines and omar"
+    assert [action for _, action, _, _ in await audited(fresh)] == ["adapter.add"] * 3
+    assert (await service.promote(version, "ana")).version == version
+    (view,), _ = await service.list()
+    assert view.signed == "signed by ines and omar"
+
+
+async def test_a_key_that_is_revoked_counts_no_more_from_the_next_promotion_on(fresh: Database, tmp_path: Path) -> None:
+    signers, adapter = Signers.of(tmp_path, "ines", "omar"), make_adapter(tmp_path / "a", 1)
+    service = Setup(fresh, tmp_path, signers.file).service
+    signers.sign("ines", adapter)
+    signers.sign("omar", adapter)
+    version = (await service.add(adapter, "ana")).version
+    told = yaml.safe_load(signers.file.read_text("utf-8"))
+    told["signers"][1]["keys"][0]["revoked"] = True
+    signers.file.write_text(yaml.safe_dump(told), "utf-8")
+    with pytest.raises(NotPromotable, match=r"1 of 2 sign-offs count; omar: the key \w+ was revoked"):
+        await service.promote(version, "ana")
+    signers.file.write_text("signers: []", "utf-8")
+    with pytest.raises(NotPromotable, match=r"no sign-off counts: .*signers\.yaml"):
+        await service.promote(version, "ana")
+
+
+async def test_sign_offs_of_another_report_do_not_count(fresh: Database, tmp_path: Path) -> None:
+    signers, adapter = Signers.of(tmp_path, "ines", "omar"), make_adapter(tmp_path / "a", 1)
+    service = Setup(fresh, tmp_path, signers.file).service
+    signers.sign("ines", adapter)
+    signers.sign("omar", adapter)
+    report = GateReport.model_validate_json((adapter / "gate_report.json").read_bytes())
+    write_json(report.model_copy(update={"report_sha256": "f" * 64}), adapter / "gate_report.json")
+    version = (await service.add(adapter, "ana")).version
+    with pytest.raises(NotPromotable, match=r"0 of 2 sign-offs count; ines: changed since: the report"):
+        await service.promote(version, "ana")
+
+
+async def test_broken_sign_offs_are_refused_with_their_file(setup: Setup, tmp_path: Path) -> None:
+    adapter = make_adapter(tmp_path / "a", 1)
+    (adapter / SIGNOFF_FILE).write_text("{", "utf-8")
+    with pytest.raises(AdapterInvalid, match=r"signoffs\.json is not a file of sign-offs"):
+        await setup.service.add(adapter, "ana")

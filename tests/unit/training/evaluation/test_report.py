@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from app.errors import ConfigurationError
+from app.guardrails.signoff import Checked, Verification
 from tests.browser import axe_violations
 from tests.html_page import HOSTILE, Page
 from tests.unit.training.evaluation.reports import make_evidence, make_panel, rule
@@ -31,7 +32,6 @@ from training.evaluation.report import (
     subject_of,
     write_report,
 )
-from training.evaluation.signoff import Checked, Verification
 from training.evaluation.statistics import Bootstrap
 from training.evaluation.table import Metric
 

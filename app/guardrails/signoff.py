@@ -1,5 +1,7 @@
 """Two clinicians sign for an adapter: Ed25519 signatures over the hashes of all that they judged.
 
+`bedside-train signoff` makes them; the service asks for them at promotion where it is told who may sign.
+
 Who may sign stands in a YAML file that the hospital keeps::
 
     signers:
@@ -33,9 +35,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from app.errors import ConfigurationError
+from app.files import canonical, replace_file
 from app.guardrails.signing import key_id, read_public
-from training.evaluation.panel import canonical
-from training.files import write_text
 
 SIGNOFF_FILE = "signoffs.json"
 NEEDED = 2
@@ -58,7 +59,7 @@ class _Frozen(BaseModel):
 
 
 class Subject(_Frozen):
-    """What is signed for. ``report_sha256`` is :func:`training.evaluation.report.content_hash` of the report."""
+    """What is signed for. ``report_sha256`` is of the content of ``report.json``, and named by ``gate_report.json``."""
 
     adapter_sha256: _Hash
     dataset_sha256: _Hash
@@ -226,7 +227,11 @@ def sign(
         raise ConfigurationError(f"{known.signer.name} has signed for this already; another person must be the second")
     if why := _why_not(made, subject, register, today):
         raise ConfigurationError(f"the signature would not count: {why}")
-    write_text(path, Signoffs(signoffs=[*before, made]).model_dump_json(indent=1) + "\n")
+    data = Signoffs(signoffs=[*before, made]).model_dump_json(indent=1) + "\n"
+    try:
+        replace_file(path, data.encode(), mode=0o644)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
     return made
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.errors import ConfigurationError
 from app.guardrails.signing import make_key, read_private
-from training.evaluation.signoff import (
+from app.guardrails.signoff import (
     Register,
     Signoff,
     Subject,
@@ -258,7 +258,7 @@ def test_other_signatures_of_the_same_key_are_worth_nothing(hospital: Hospital) 
     """A key that also signs policy bundles cannot be made to sign an adapter through them."""
     import base64
 
-    from training.evaluation.panel import canonical
+    from app.files import canonical
 
     hospital.sign("ines", "omar")
     first = load_signoffs(hospital.path).signoffs[0]
