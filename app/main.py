@@ -24,7 +24,7 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from app.adapters.pointer import LivePointer
 from app.adapters.service import AdaptersService
 from app.api import reference
-from app.api.application import install
+from app.api.application import Api, install
 from app.api.deps import HealthReport, Services
 from app.api.measurements import Metrics
 from app.api.notice import NOTICE_VERSION
@@ -133,7 +133,7 @@ def create_app(settings: Settings | None = None, say: Say = quiet) -> FastAPI:
             await _start(app, chosen, encoders, policies, measured, stack, say)
             yield
 
-    app = FastAPI(
+    app = Api(
         title="Bedside",
         version="0.1.0",
         summary="Patient-support chat that a hospital runs on its own machines",

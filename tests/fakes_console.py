@@ -131,17 +131,19 @@ class FakeReads:
         failed = [*rules, {"name": "changed_numbers", "value": 2.0, "bound": "== 0", "passed": False, "detail": ""}]
         self.versions = [
             self._version("support@0123456789ab", {"verdict": "pass", "rules": rules}),
-            self._version("support@fedcba987654", {"verdict": "pass", "rules": rules}),
+            self._version("support@fedcba987654", {"verdict": "pass", "rules": rules}, "1 of 2 sign-offs count"),
             self._version("support@777777777777", {"verdict": "fail", "rules": failed}),
             self._version("support@888888888888", None),
         ]
         self.asked = asked_without_answer()
         self.live = Live("live", "support@0123456789ab", None, 1)
 
-    def _version(self, version: str, gate: dict[str, Any] | None) -> AdapterView:
+    def _version(self, version: str, gate: dict[str, Any] | None, signed: str = "") -> AdapterView:
         manifest = {"rank": 16, "prompt_version": "1", "base_id": "cedar-valley-demo"}
         digest = version.partition("@")[2]
-        return AdapterView(version, "support", digest.ljust(64, "0"), "candidate", datetime.now(UTC), manifest, gate)
+        return AdapterView(
+            version, "support", digest.ljust(64, "0"), "candidate", datetime.now(UTC), manifest, gate, signed
+        )
 
     async def staff(self, token: str) -> Staff:
         if token not in self.people:

@@ -68,7 +68,7 @@ class AdapterView:
     created_at: datetime
     manifest: dict[str, Any]
     gate: dict[str, Any] | None
-    signed: str
+    signed: str = ""
     """Who has signed for it, in words; empty where the service asks for no sign-offs."""
 
 

@@ -6,7 +6,6 @@ A text of the page may hold words of code in backticks; those that name a model 
 from __future__ import annotations
 
 import base64
-import copy
 import functools
 import hashlib
 import json
@@ -38,7 +37,7 @@ Operations of any other tag come last, under its own name."""
 
 _QUOTED = re.compile(r"`{1,2}([^`]+)`{1,2}")
 _ERROR = re.compile(r"`(\w+)`: ")
-_NO_WORDS = ("Successful Response", "Validation Error")
+_NO_WORDS = "Successful Response"
 """FastAPI's descriptions of answers that were given none."""
 
 
@@ -131,15 +130,14 @@ def build_router() -> APIRouter:
 
 def render(document: Json) -> str:
     """The page of an OpenAPI document."""
-    found = corrected(document)
-    components = found.get("components", {})
+    components = document.get("components", {})
     models = [model_of(name, schema) for name, schema in components.get("schemas", {}).items()]
     template = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     ).from_string(PAGE)
     return template.render(
-        info=found["info"],
-        groups=groups_of(found),
+        info=document["info"],
+        groups=groups_of(document),
         models=models,
         names={model.name for model in models},
         schemes=[(name, _scheme(scheme)) for name, scheme in components.get("securitySchemes", {}).items()],
@@ -147,22 +145,6 @@ def render(document: Json) -> str:
         quoted=_QUOTED,
         style=STYLE,
     )
-
-
-def corrected(document: Json) -> Json:
-    """The document with our answer to a request of another form than is told, where FastAPI tells of its own."""
-    found = copy.deepcopy(document)
-    for _path, _method, operation in _operations(found):
-        if "parameters" not in operation and "requestBody" not in operation:
-            continue
-        refused = operation["responses"].setdefault("422", {"description": ""})
-        words = "" if refused["description"] in _NO_WORDS else refused["description"]
-        text = "A parameter or a field is not of the form that is told here; `detail` names it."
-        refused["description"] = f"{words} `invalid_request`: {text}".strip()
-        refused["content"] = {MEDIA_TYPE: {}}
-    for name in ("HTTPValidationError", "ValidationError"):
-        found.get("components", {}).get("schemas", {}).pop(name, None)
-    return found
 
 
 def groups_of(document: Json) -> list[Group]:
@@ -330,7 +312,7 @@ def _answers(responses: Json) -> tuple[list[Content], list[Fault]]:
         if MEDIA_TYPE in content:
             faults.extend(_faults(status, text))
             continue
-        text = "" if text in _NO_WORDS else text
+        text = "" if text == _NO_WORDS else text
         if not content:
             answers.append(Content(status, "", "nothing", text))
         for media, about in content.items():

@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from app.adapters.service import AdapterView, Live
-from app.api.application import install
+from app.api.application import Api, install
 from app.api.deps import HealthReport, Services
 from app.api.measurements import Metrics
 from app.api.notice import NOTICE_VERSION
@@ -174,7 +174,7 @@ async def build_house(
     clock, metrics = Clock(), Metrics(CollectorRegistry())
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(wired(database, site, cipher, responder, now=clock, observer=metrics))
-        app = FastAPI()
+        app = Api()
         install(app, measured=metrics)
         house: House
 

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.api import reference
+from app.api.errors import MEDIA_TYPE
 from app.main import create_app
 from app.settings import Settings
 from tests.html_page import HOSTILE, Page
@@ -76,7 +77,7 @@ def test_every_operation_has_its_parameters_body_answers_and_errors(document: di
                     assert field in article
             for status, response in operation["responses"].items():
                 assert status in article
-                for name in models_in(response) - {"Problem", "HTTPValidationError"}:
+                for name in models_in(response) - {"Problem"}:
                     assert name in article
                 for error in re.findall(r"`(\w+)`: ", response["description"]):
                     assert error in article
@@ -84,9 +85,6 @@ def test_every_operation_has_its_parameters_body_answers_and_errors(document: di
 
 def test_every_model_has_its_fields(document: dict[str, Any], page: str) -> None:
     for name, schema in document["components"]["schemas"].items():
-        if name in ("HTTPValidationError", "ValidationError"):  # FastAPI's, which this service never answers with
-            assert name not in page
-            continue
         article = words(section(page, f"model-{name}"))
         for value in schema.get("enum", []):
             assert str(value) in article
@@ -144,9 +142,8 @@ def test_no_field_whose_meaning_is_not_evident_is_left_without_words(document: d
     evident = {"id", "at", "created_at", "claimed_at", "title", "text", "position", "article_id", "conversation_id"}
     evident |= {"staff_name", "status", "questions", "marked_at"}  # told of by the docstring of their models
     for name, schema in document["components"]["schemas"].items():
-        if name not in ("HTTPValidationError", "ValidationError"):
-            silent = {field for field, about in schema.get("properties", {}).items() if "description" not in about}
-            assert silent <= evident, name
+        silent = {field for field, about in schema.get("properties", {}).items() if "description" not in about}
+        assert silent <= evident, name
     for operations in document["paths"].values():
         for operation in operations.values():
             for parameter in operation.get("parameters", []):
@@ -252,3 +249,19 @@ def roles_of(dependant: Dependant) -> Iterator[str]:
         if getattr(needed.call, "__qualname__", "") == "require.<locals>.check":
             yield inspect.getclosurevars(needed.call).nonlocals["role"]
         yield from roles_of(needed)
+
+
+def test_the_document_tells_errors_as_problems_and_of_nothing_else(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert "Problem" in schemas
+    assert not {"HTTPValidationError", "ValidationError"} & set(schemas)
+    told = 0
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            asks = "parameters" in operation or "requestBody" in operation
+            assert not asks or "`invalid_request`" in operation["responses"]["422"]["description"]
+            for status, answer in operation["responses"].items():
+                if status >= "400" and MEDIA_TYPE in answer["content"]:
+                    assert list(answer["content"].values()) == [{"schema": {"$ref": "#/components/schemas/Problem"}}]
+                    told += 1
+    assert told > 100

@@ -232,6 +232,7 @@ async def test_unknown_conversation(client: httpx.AsyncClient) -> None:
 
 async def test_only_a_passing_gate_can_be_promoted(client: httpx.AsyncClient) -> None:
     page = (await signed_in(client, ADMIN).get("/console/adapters")).text
+    assert page.count("1 of 2 sign-offs count") == 1
     posts = [line for line in page.splitlines() if "/promote" in line]
     assert len(posts) == 1
     assert "support%40fedcba987654/promote" in posts[0]
