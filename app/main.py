@@ -245,7 +245,7 @@ async def _services(
         ),
         staff=staff, audit=audit, adapters=parts.adapters, articles=parts.knowledge,
         unanswered=unanswered_questions(parts, now), policies=policies, metrics=measured,
-        health=functools.partial(_health, parts, measured), now=now,
+        health=functools.partial(_health, parts), now=now,
         patient_rate=RateLimit(settings.requests_per_minute),
         address_rate=RateLimit(settings.requests_per_minute * 10),
         refusals=Refusals(site, parts.pipeline, measured),
@@ -254,10 +254,9 @@ async def _services(
     )  # fmt: skip
 
 
-async def _health(parts: Runtime, measured: Metrics) -> HealthReport:
+async def _health(parts: Runtime) -> HealthReport:
     front = parts.engine.front
     engine = NO_ENGINE if front is None else await front.health()
-    measured.engine_ready.set(engine.state == "ready")
     try:
         articles = await parts.knowledge.citable()
         live = (await parts.adapters.served()).version

@@ -17,7 +17,7 @@ from app.engine.vllm import VllmEngine
 from app.errors import EngineUnavailable
 
 _NAME = "base"
-_START_S = 600.0
+_START_S, _STARTS = 600.0, 2
 LIMITS = Limits(max_tokens=128, first_token_s=300, token_s=120, total_s=600)
 """Greedy, at most 128 tokens; generous times, since a batch may wait for its turn on a small machine."""
 
@@ -43,8 +43,8 @@ async def served(model: Path | str, adapters: Mapping[str, Path] | None = None) 
         )
         await launcher.start()
         try:
-            if not await launcher.wait_ready(_START_S):
-                raise EngineUnavailable("vLLM did not become ready:\n" + "\n".join(log[-20:]))
+            if not await launcher.wait_ready(_START_S, starts=_STARTS):
+                raise EngineUnavailable(f"{launcher.health().detail} The end of its log:\n" + "\n".join(log[-20:]))
             engine = VllmEngine(model=_NAME, uds=str(socket))
             try:
                 for name, path in (adapters or {}).items():

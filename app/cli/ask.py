@@ -22,7 +22,7 @@ from app.settings import Settings
 AT_ONCE = 4
 LEAVING = frozenset({"quit", "exit"})
 """What ends `bedside chat` when it is typed alone."""
-ENGINE_WAIT_S = 600.0
+ENGINE_WAIT_S, ENGINE_STARTS = 600.0, 3
 
 
 def note(line: str) -> None:
@@ -106,7 +106,7 @@ async def _engine(parts: Runtime, wanted: str | None) -> str | None:
     if parts.engine.launcher is not None:
         await parts.engine.launcher.start()
         note("waiting for the engine (a minute if it has to start)")
-        if not await parts.engine.launcher.wait_ready(ENGINE_WAIT_S):
+        if not await parts.engine.launcher.wait_ready(ENGINE_WAIT_S, starts=ENGINE_STARTS):
             note(f"no engine: {parts.engine.launcher.health().detail} Answers are approved passages.")
             return None
     if wanted == "base":

@@ -66,6 +66,7 @@ class EngineLauncher:
         self._health = EngineHealth("down", "The engine has not been started.", model)
         self._since = clock()
         self._cause = ""
+        self._failed = 0
         self._lock: int | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
@@ -95,11 +96,13 @@ class EngineLauncher:
             self._set("starting", "The engine is being started.")
             self._task = asyncio.create_task(self._supervise(), name="engine-launcher")
 
-    async def wait_ready(self, seconds: float) -> bool:
-        """Wait until the engine is ready; false when it is not within ``seconds``."""
+    async def wait_ready(self, seconds: float, *, starts: int | None = None) -> bool:
+        """Wait until the engine is ready; false when it is not within ``seconds``, or has failed to start ``starts``
+        times in a row: what no new start mends, :meth:`health` then tells.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._health.state != "ready":
+                while self._health.state != "ready" and (starts is None or self._failed < starts):
                     self._changed.clear()
                     await self._changed.wait()
         return self._health.state == "ready"
@@ -113,7 +116,6 @@ class EngineLauncher:
         self._set("down", "The engine was stopped.")
 
     async def _supervise(self) -> None:
-        attempt = 0
         try:
             while True:
                 try:
@@ -126,8 +128,8 @@ class EngineLauncher:
                 except Exception as error:  # no process, no file handle, no folder: that may pass
                     logger("engine").error("engine could not be run", exc_info=error)
                     ready_s, how = 0.0, f"could not be run ({type(error).__name__})"
-                attempt = 0 if ready_s >= 60 else attempt + 1
-                pause = min(self._backoff_s[1], self._backoff_s[0] * 2 ** max(0, attempt - 1))
+                self._failed = 0 if ready_s >= 60 else self._failed + 1
+                pause = min(self._backoff_s[1], self._backoff_s[0] * 2 ** max(0, self._failed - 1))
                 pause *= random.uniform(0.8, 1.2)
                 self._set("down", f"The engine {how}; next start in {pause:.0f} s.")
                 await asyncio.sleep(pause)

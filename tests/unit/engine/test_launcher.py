@@ -146,6 +146,16 @@ async def test_an_engine_that_never_gets_ready_is_ended(socket: Path) -> None:
     await subject.launcher.stop()
 
 
+async def test_an_engine_that_fails_again_and_again_is_not_waited_for_to_the_end(socket: Path) -> None:
+    subject = Subject(socket, "crash")
+    await subject.launcher.start()
+    async with asyncio.timeout(60):
+        assert not await subject.launcher.wait_ready(600, starts=3)
+    assert subject.launcher.health().state == "down"
+    assert len(subject.pids()) >= 3
+    await subject.launcher.stop()
+
+
 async def test_a_stale_socket_is_removed(socket: Path) -> None:
     leave_stale(socket)
     subject = Subject(socket)
