@@ -162,3 +162,5 @@ def show_reply(reply: Reply) -> None:
         print(f"  [{citation.title}, reviewed {citation.reviewed:%d %B %Y}]")
     adapter = f", adapter {reply.adapter}" if reply.adapter else ""
     print(f"  ({reply.kind}, tier {reply.tier.label}{adapter})", file=sys.stderr)
+    if reply.handoff:
+        print("  (this is a trial: no person is told)", file=sys.stderr)
