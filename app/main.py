@@ -27,7 +27,7 @@ from app.api import reference
 from app.api.application import Api, install
 from app.api.deps import HealthReport, Services
 from app.api.measurements import Metrics
-from app.api.notice import NOTICE_VERSION
+from app.api.notice import notice_version
 from app.api.rates import RateLimit
 from app.api.refusals import Refusals
 from app.audit.service import AuditLog
@@ -211,7 +211,7 @@ async def _services(
         database, cipher, site, parts.pipeline, redactor, log,
         adapter=pointer.version, due=due, now=now, observer=measured, hard_limit_s=settings.turn_timeout_s * 2,
     )  # fmt: skip
-    runner = TurnRunner(database, answering.answer, notice_version=NOTICE_VERSION, ahead=answering.look_ahead)
+    runner = TurnRunner(database, answering.answer, notice_version=notice_version(site), ahead=answering.look_ahead)
     await runner.start()
     stack.push_async_callback(runner.stop, DRAIN_S)
     conversations = ConversationService(
@@ -241,7 +241,7 @@ async def _services(
         site=site, database=database, listener=listener, conversations=conversations,
         escalations=escalations,
         patients=PatientSessions(
-            database, site.id, notice_version=NOTICE_VERSION, hours=settings.session_hours, now=now
+            database, site.id, notice_version=notice_version(site), hours=settings.session_hours, now=now
         ),
         staff=staff, audit=audit, adapters=parts.adapters, articles=parts.knowledge,
         unanswered=unanswered_questions(parts, now), policies=policies, metrics=measured,

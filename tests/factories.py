@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.dialects.postgresql import insert
 
-from app.api.notice import NOTICE_VERSION
+from app.api.notice import notice_version
 from app.contracts.site import Site
 from app.conversations.answering import Answering
 from app.conversations.events import EventLog
@@ -45,7 +45,7 @@ async def add_site(database: Database, site: Site) -> None:
 
 
 async def add_patient(
-    database: Database, site: Site, *, consented: bool = True, hours: float = 1.0, notice: str = NOTICE_VERSION
+    database: Database, site: Site, *, consented: bool = True, hours: float = 1.0, notice: str = ""
 ) -> tuple[str, str]:
     """A patient session; its id and its token."""
     await add_site(database, site)
@@ -61,7 +61,7 @@ async def add_patient(
         )
         await session.flush()
         if consented:
-            session.add(Consent(session_id=owner, notice_version=notice))
+            session.add(Consent(session_id=owner, notice_version=notice or notice_version(site)))
     return owner, token
 
 
@@ -128,7 +128,7 @@ async def wired(
     runner = TurnRunner(
         database,
         answering.answer,
-        notice_version=NOTICE_VERSION,
+        notice_version=notice_version(site),
         ahead=answering.look_ahead,
         lease_s=lease_s,
         sweep_s=sweep_s,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from app.adapters import repository
+from app.adapters.signatures import signed
 from app.adapters.store import AdapterStore, read_gate_report, read_manifest
 from app.audit.service import AuditLog
 from app.contracts.adapters import AdapterManifest, GateReport
@@ -34,7 +35,7 @@ from app.errors import (
     NotPromotable,
     VersionConflict,
 )
-from app.guardrails.signoff import SIGNOFF_FILE, Signoffs, Subject, Verification, load_register, load_signoffs, verify
+from app.guardrails.signoff import SIGNOFF_FILE, load_signoffs
 from app.logging import logger
 
 CHANNEL = "live"
@@ -108,7 +109,7 @@ class AdaptersService:
         async with self._database.session() as session:
             rows = await repository.all_versions(session)
             live = _live(await repository.pointer(session, CHANNEL))
-        return [self._view(row, report) for row, report in rows], live
+        return await asyncio.to_thread(lambda: [self._view(row, report) for row, report in rows]), live
 
     async def live(self) -> Live:
         """The pointer now."""
@@ -178,43 +179,20 @@ class AdaptersService:
             raise NotPromotable(f"{row.version} was gated {reason}: gate it again and add it again")
 
     def _refuse_unsigned(self, row: AdapterRow, report: GateReportRow | None) -> None:
-        found = self._signed(row, report)
-        if found is not None and not found.complete:
-            why = "".join(f"; {one.name}: {one.why_not}" for one in found.checked if not one.counts)
-            raise NotPromotable(
-                f"{row.version}: {found.said}{why}; sign with `bedside-train signoff sign` and add the adapter again"
-            )
-
-    def _signed(self, row: AdapterRow, report: GateReportRow | None) -> Verification | None:
-        """What the sign-offs for a gated version are worth today: nothing where the file of signers cannot be used.
-
-        None where none are asked for, or there is no report.
-        """
-        if self._signers is None or report is None:
-            return None
-        gated = GateReport.model_validate(report.report)
-        subject = Subject(
-            adapter_sha256=row.content_sha256,
-            dataset_sha256=str(row.manifest.get("dataset_sha256")),
-            evaluation_sha256=gated.evaluation_sha256,
-            policy_hash=gated.policy_hash,
-            prompt_version=gated.prompt_version,
-            report_sha256=gated.report_sha256 or "0" * 64,
-        )
-        signoffs = Signoffs.model_validate(report.signoffs or {}).signoffs
-        try:
-            return verify(signoffs, subject, load_register(self._signers), today=date.today())
-        except ConfigurationError as error:
-            return Verification(complete=False, said=f"no sign-off counts: {error}", subject=subject, checked=[])
+        if (
+            self._signers is not None
+            and report is not None
+            and not (found := signed(row, report, self._signers)).complete
+        ):
+            mend = "sign with `bedside-train signoff sign` and add the adapter again"
+            raise NotPromotable(f"{row.version}: {found.said}{found.why}; {mend}")
 
     def _view(self, row: AdapterRow, report: GateReportRow | None) -> AdapterView:
         gate = None if report is None else dict(report.report)
         created = row.created_at if row.created_at.tzinfo else row.created_at.replace(tzinfo=UTC)
-        found = self._signed(row, report)
-        return AdapterView(
-            row.version, row.name, row.content_sha256, row.status, created, dict(row.manifest), gate,
-            "" if found is None else found.said,
-        )  # fmt: skip
+        said = "" if self._signers is None or report is None else signed(row, report, self._signers).said
+        manifest = dict(row.manifest)
+        return AdapterView(row.version, row.name, row.content_sha256, row.status, created, manifest, gate, said)
 
     def _gated_otherwise(self, report: GateReport) -> str | None:
         """What a passing report was made under that is not so here, or None."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from app.contracts.site import Site
 
-NOTICE_VERSION = "2026-11"
-"""To be changed with the text: earlier consents keep the version that they were given for."""
+_TEXT_VERSION = "2026-11"
+"""To be changed with the text."""
 
 _TEXT = {
     "en": (
@@ -24,6 +24,13 @@ _TEXT = {
     ),
 }
 _LABEL = {"en": "AI assistant. Not a person.", "es": "Asistente de IA. No es una persona."}
+
+
+def notice_version(site: Site) -> str:
+    """What a consent is given to: the text, and how long the site keeps a chat. Where one changes patients are asked
+    anew.
+    """
+    return f"{_TEXT_VERSION}.{site.retention_days}d"
 
 
 def notice(site: Site, language: str) -> tuple[list[str], str]:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 
 from app.api.deps import ActingPatientDep, ServicesDep
 from app.api.errors import documented
-from app.api.notice import NOTICE_VERSION, notice
+from app.api.notice import notice, notice_version
 from app.api.schemas import ConsentIn, ConsentOut, NoticeOut, SessionIn, SessionOut, SiteOut, WidgetConfig
 from app.contracts.hours import hours_text, is_open
 from app.conversations.views import route_views
@@ -33,7 +33,7 @@ def build_router() -> APIRouter:
             site=SiteOut(**site.model_dump(include={"id", "name", "short_name", "phone", "demonstration"})),
             assistant_name=site.assistant_name,
             languages=site.languages,
-            notice=NoticeOut(version=NOTICE_VERSION, text=paragraphs, ai_label=label),
+            notice=NoticeOut(version=notice_version(site), text=paragraphs, ai_label=label),
             emergency=route_views(site, EMERGENCY_ROUTES, lang),
             retention_days=site.retention_days,
             max_characters=services.conversations.max_characters,

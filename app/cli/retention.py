@@ -31,7 +31,7 @@ def of(site: Site, database: Database) -> Retention:
 
 @retention.command("status")
 def status(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
-    """How many conversations are stored, due, held, and past their time but waiting for a person."""
+    """How many conversations are stored, due, held, and past their time but with a call for a person that is open."""
 
     async def work(settings: Settings, database: Database) -> None:
         site = load_site(settings.site)
@@ -53,10 +53,10 @@ def in_words(found: Kept, days: int) -> list[str]:
     last = f"; the oldest that goes changed last on {found.oldest:%Y-%m-%d}" if found.oldest else ""
     return [
         f"conversations go {days} days after the last thing that happened in them",
-        f"{found.stored} are stored{last}",
-        f"{found.due} are due and go at the next look (each hour)",
-        f"{found.held} are under a legal hold",
-        f"{found.waiting} are past their time and stay until a person has seen to an emergency",
+        f"{found.stored} stored{last}",
+        f"{found.due} due: they go at the next look (each hour)",
+        f"{found.held} under a legal hold",
+        f"{found.waiting} past their time that stay until the call for a person is closed",
     ]
 
 

@@ -59,7 +59,7 @@ def _of_site(folder: Path, catalogue: Catalogue) -> tuple[Site | None, list[str]
     except SiteRefused as error:
         found, faults = None, list(error.reasons)
     wrong = {".".join(fault.split(":")[0].split(".")[:2]) for fault in faults}
-    lacking = [fault for fault in catalogue.lacking(load_contacts(folder)) if fault.split()[0] not in wrong]
+    lacking = [fault for fault in catalogue.faults(load_contacts(folder)) if fault.split()[0] not in wrong]
     return found, [f"{file}: {fault}" for fault in (*faults, *lacking)]
 
 

@@ -112,10 +112,10 @@ class Site(BaseModel):
     phone: str
     website: str
     portal_name: str
-    languages: list[str]
+    languages: list[str] = Field(min_length=1)
     demonstration: bool = False
     assistant_name: str = "AI assistant"
-    retention_days: int = Field(default=90, ge=1)
+    retention_days: int = Field(default=90, ge=1, le=36_500, strict=True)
     contacts: dict[Route, Contact]
     chat_hours: list[OpenBlock]
     departments: list[Department] = Field(default_factory=list)
@@ -150,6 +150,14 @@ class Site(BaseModel):
             ZoneInfo(value)
         except Exception as error:
             raise ValueError(f"{value!r} is not a time zone of the tz database, such as America/Chicago") from error
+        return value
+
+    @field_validator("frame_ancestors")
+    @classmethod
+    def _one_source_each(cls, value: list[str]) -> list[str]:
+        for source in value:
+            if not source or any(character in source for character in ";, \t\r\n"):
+                raise ValueError(f"{source!r} is not one CSP source such as 'self' or https://www.example.org")
         return value
 
     @field_validator("contacts")
@@ -211,7 +219,9 @@ def _read(folder: Path) -> dict[str, Any]:
         raise ConfigurationError(
             f"{path} does not exist; --site (BEDSIDE_SITE) must name a folder with site.yaml and articles/"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: wrong UTF-8, or a day that is none
         raise ConfigurationError(f"{path} is not valid UTF-8 YAML: {error}") from error
     if not isinstance(data, dict):
         raise ConfigurationError(f"{path} must hold a mapping of fields such as id, name and contacts")

@@ -1,7 +1,8 @@
 """The pseudonyms of one conversation at rest: read before a turn, and the new ones written with its outcome.
 
 The assistant's turns, one at a time, number their tokens from 1. Whoever writes beside them (staff, feedback) waits for
-others like it and numbers from 1001, so that no two texts ever mean different people by one token.
+others like it and numbers from 1001, so that no two texts ever mean different people by one token. Retention takes the
+values, and leaves the tokens for the same reason.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class PseudonymStore:
         return list(fresh), [self._cipher.encrypt(v, place) for v, place in zip(fresh.values(), places, strict=True)]
 
     def _opened(self, conversation: str, rows: Iterable[tuple[str, bytes]]) -> dict[str, str]:
-        return {token: self._cipher.decrypt(value, f"{conversation} {token}") for token, value in rows}
+        return {token: self._cipher.decrypt(value, f"{conversation} {token}") if value else "" for token, value in rows}
 
     async def save(self, session: AsyncSession, conversation: str, vault: MemoryVault) -> None:
         """Insert the tokens issued since the vault was loaded."""

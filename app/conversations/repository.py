@@ -134,9 +134,13 @@ class ConversationRepository:
     async def rate(self, session: Executor, owner: str, message: str, values: dict[str, Any]) -> bool:
         """Store a thumb on a finished message of the assistant that the session owns; False if there is none."""
         query = text("""
+            WITH c AS (
+              UPDATE conversations SET updated_at = :now FROM messages m
+              WHERE m.id = :message AND m.author = 'assistant' AND m.status = 'complete'
+                AND conversations.id = m.conversation_id AND conversations.session_id = :session
+              RETURNING m.id)
             INSERT INTO feedback (message_id, rating, reason_redacted, created_at)
-            SELECT m.id, :rating, :reason, :now FROM messages m JOIN conversations c ON c.id = m.conversation_id
-            WHERE m.id = :message AND c.session_id = :session AND m.author = 'assistant' AND m.status = 'complete'
+            SELECT c.id, :rating, :reason, :now FROM c
             ON CONFLICT (message_id) DO UPDATE SET rating = excluded.rating, reason_redacted = excluded.reason_redacted,
               created_at = excluded.created_at
             RETURNING message_id""")

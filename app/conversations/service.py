@@ -230,6 +230,7 @@ class ConversationService:
         await self._found(session, conversation, owner)
         if await self._repository.erase(session, owner, conversation):
             return
+        await self._found(session, conversation, owner)  # it may have gone while this waited for whoever deleted it
         if await self._repository.held(session, conversation):
             raise LegalHold("the hospital has to keep this conversation for now; ask the hospital until when")
         if await self._turns.unfinished(session, conversation):

@@ -233,7 +233,7 @@ class UnansweredQuestion(Base):
 
 
 class Pseudonym(Base):
-    """A token issued in a conversation and what it stands for, encrypted."""
+    """A token issued in a conversation and what it stands for, encrypted; empty once the patient's session is over."""
 
     __tablename__ = "pseudonyms"
     conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"), primary_key=True)
@@ -259,7 +259,7 @@ class Escalation(Base):
     )
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     site_id: Mapped[str] = mapped_column(ForeignKey("sites.id"))
-    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"), index=True)
     status: Mapped[str] = mapped_column(String(16), default="waiting")
     priority: Mapped[int] = mapped_column(default=2)
     reason: Mapped[str] = mapped_column(String(64))

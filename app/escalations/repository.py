@@ -30,7 +30,9 @@ ORDER BY e.priority, e.due_at, e.id LIMIT 1
 _CLAIM_CLOSED = text("""
 WITH e AS (
   UPDATE escalations SET status = 'claimed', staff_id = :staff, claimed_at = :now, follow_up_at = NULL
-  WHERE id = :escalation AND status = 'waiting' RETURNING id, site_id)
+  WHERE id = :escalation AND status = 'waiting' RETURNING id, site_id, conversation_id
+), touched AS (
+  UPDATE conversations SET updated_at = :now FROM e WHERE conversations.id = e.conversation_id)
 SELECT e.id, pg_notify(:channel, 'staff:' || e.site_id) FROM e
 """)
 
@@ -42,7 +44,9 @@ WITH e AS (
     AND escalations.site_id = :site AND escalations.staff_id = :staff AND escalations.status = 'claimed'
     AND (CAST(:version AS int) IS NULL OR c.version = :version)
     AND (:with_outcome OR NOT escalations.crisis)
-  RETURNING escalations.id, escalations.site_id)
+  RETURNING escalations.id, escalations.site_id, escalations.conversation_id
+), touched AS (
+  UPDATE conversations SET updated_at = :now FROM e WHERE conversations.id = e.conversation_id)
 SELECT e.id, pg_notify(:channel, 'staff:' || e.site_id) FROM e
 """)
 
@@ -55,7 +59,9 @@ WITH e AS (
   WHERE c.id = escalations.conversation_id AND c.id = :conversation AND c.handler = 'closed'
     AND escalations.site_id = :site AND escalations.staff_id = :staff AND escalations.status = 'claimed'
     AND (CAST(:version AS int) IS NULL OR c.version = :version)
-  RETURNING escalations.id, escalations.site_id)
+  RETURNING escalations.id, escalations.site_id, escalations.conversation_id
+), touched AS (
+  UPDATE conversations SET updated_at = :now FROM e WHERE conversations.id = e.conversation_id)
 SELECT e.id, pg_notify(:channel, 'staff:' || e.site_id) FROM e
 """)
 

@@ -66,11 +66,16 @@ class Catalogue:
 
         A text that writes a number itself is refused too: it would be shown to patients of every country.
         """
-        if faults := [*self._written_out(), *self.lacking(site.contacts)]:
+        if faults := self.faults(site.contacts):
             raise PolicyRefused(f"{bundle} for the site {site.id}", faults, lister="bedside site check")
 
-    def lacking(self, contacts: Mapping[Route, Contact]) -> list[str]:
-        """A sentence for each route of which the texts need what ``contacts`` do not give, with the mend."""
+    def faults(self, contacts: Mapping[Route, Contact]) -> list[str]:
+        """A sentence, with the mend, for each number that a text writes itself, and each route of which the texts need
+        what ``contacts`` do not give.
+        """
+        return [*self._written_out(), *self._lacking(contacts)]
+
+    def _lacking(self, contacts: Mapping[Route, Contact]) -> list[str]:
         missing: dict[Route, dict[str, None]] = {}
         users: dict[Route, dict[str, None]] = {}
         for text_id, forms in self._texts.items():

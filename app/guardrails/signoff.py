@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -34,14 +35,15 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from app.contracts.adapters import GateReport
 from app.errors import ConfigurationError
 from app.files import canonical, replace_file
 from app.guardrails.signing import key_id, read_public
 
 SIGNOFF_FILE = "signoffs.json"
 NEEDED = 2
-VALID_DAYS = 90
-_DOMAIN = b"bedside adapter sign-off, version 1: "
+VALID_DAYS, MOST_DAYS = 90, 365
+_DOMAIN = b"bedside adapter sign-off, version 2: "
 _Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
 _PARTS = {
@@ -51,6 +53,7 @@ _PARTS = {
     "policy_hash": "the policy bundle",
     "prompt_version": "the prompt version",
     "report_sha256": "the report",
+    "gate_sha256": "the gate's verdict",
 }
 
 
@@ -59,7 +62,9 @@ class _Frozen(BaseModel):
 
 
 class Subject(_Frozen):
-    """What is signed for. ``report_sha256`` is of the content of ``report.json``, and named by ``gate_report.json``."""
+    """What is signed for. ``report_sha256`` is of the content of ``report.json``, as ``gate_report.json`` names it, and
+    ``gate_sha256`` of the latter (:func:`gate_hash`): verdict, rules and conditions by which the service promotes.
+    """
 
     adapter_sha256: _Hash
     dataset_sha256: _Hash
@@ -67,6 +72,7 @@ class Subject(_Frozen):
     policy_hash: str = Field(min_length=1)
     prompt_version: str = Field(min_length=1)
     report_sha256: _Hash
+    gate_sha256: _Hash
 
 
 class SignerKey(_Frozen):
@@ -111,7 +117,7 @@ class Signoff(_Frozen):
 class Signoffs(_Frozen):
     """The file beside the report."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     signoffs: list[Signoff] = []
 
 
@@ -153,16 +159,21 @@ class Register:
     keys: Mapping[str, _Known]
 
 
+def gate_hash(report: GateReport) -> str:
+    """SHA-256 (hex) over all that ``gate_report.json`` says."""
+    return hashlib.sha256(canonical(report.model_dump(mode="json"))).hexdigest()
+
+
 def load_register(path: Path) -> Register:
     """Read who may sign. Raises ConfigurationError, also for an id, a name or a key that stands there twice."""
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         register = _Register.model_validate(content)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         fault = error.errors()[0]
         raise ConfigurationError(f"{path}: {'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}") from None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # ValueError: a day that is none, say
+        raise ConfigurationError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
     keys: dict[str, _Known] = {}
     people: dict[str, str] = {}
     for signer in register.signers:
@@ -207,8 +218,8 @@ def sign(
         raise ConfigurationError(
             f"the key {key_id(key.public_key())} is not registered; add its .pub to the file of signers first"
         )
-    if not 1 <= days <= 365:
-        raise ConfigurationError(f"a sign-off counts for 1 to 365 days, not {days}")
+    if not 1 <= days <= MOST_DAYS:
+        raise ConfigurationError(f"a sign-off counts for 1 to {MOST_DAYS} days, not {days}")
     statement = Statement(
         subject=subject,
         signer=known.signer.id,
@@ -273,8 +284,10 @@ def _why_not(one: Signoff, subject: Subject, register: Register, today: date) ->
         known.public.verify(base64.b64decode(one.signature, validate=True), _signed(one.statement))
     except (InvalidSignature, binascii.Error, ValueError):
         return "the signature is wrong: the statement was changed, or another key has signed it"
-    if one.statement.signer != known.signer.id:
+    if (one.statement.signer, one.statement.name) != (known.signer.id, known.signer.name):
         return f"the key belongs to {known.signer.name} now, and was used as {one.statement.name}"
+    if one.statement.counts_until > one.statement.signed_on + timedelta(days=MOST_DAYS):
+        return f"it was to count for more than {MOST_DAYS} days; sign again"
     if known.terms.revoked:
         return f"the key {one.key} was revoked; sign again with a new one"
     changed = [

@@ -60,7 +60,8 @@ class MemoryVault:
     """
 
     def __init__(self, issued: Mapping[str, str] | None = None, numbers: range = TURNS) -> None:
-        """``issued`` are tokens and aliases of earlier turns with their values. ValueError if one is neither.
+        """``issued`` are tokens and aliases of earlier turns with their values. ValueError if one is neither. What has
+        lost its value since (it is empty) stands for nobody, and is not issued again.
 
         New tokens take their numbers from ``numbers``: whoever may write at the same time takes another range.
         """
@@ -75,12 +76,16 @@ class MemoryVault:
         later = {}
         for token, value in (issued or {}).items():
             if alias := _ALIAS.fullmatch(token):
-                later[token] = (f"{alias[1]}>", value)
+                if value:
+                    later[token] = (f"{alias[1]}>", value)
                 continue
             match = _TOKEN.fullmatch(token)
             if match is None:
                 raise ValueError("a vault is seeded with tokens such as <PERSON_1>")
-            self._keep(match[1], int(match[2]), value)
+            if value:
+                self._keep(match[1], int(match[2]), value)
+            else:
+                self._taken(match[1], int(match[2]))
         for alias_token, (token, value) in later.items():
             self._link(token, value, alias_token)
 
@@ -117,11 +122,14 @@ class MemoryVault:
         key = lookup_key(value)
         self._values[token] = value
         self._by_key.setdefault((entity_type, key), token)
-        if number in self._numbers:
-            self._last[entity_type] = max(self._last[entity_type], number)
+        self._taken(entity_type, number)
         if entity_type == _LINKED:
             self._names[token] = frozenset(key.split())
         return token
+
+    def _taken(self, entity_type: str, number: int) -> None:
+        if number in self._numbers:
+            self._last[entity_type] = max(self._last[entity_type], number)
 
     def _alias(self, key: tuple[str, str], value: str) -> str | None:
         """The token of the one known person whose name holds, or is held by, this name."""

@@ -23,7 +23,7 @@ from app.adapters.service import AdapterView, Live
 from app.api.application import Api, install
 from app.api.deps import HealthReport, Services
 from app.api.measurements import Metrics
-from app.api.notice import NOTICE_VERSION
+from app.api.notice import notice_version
 from app.api.rates import RateLimit
 from app.api.refusals import Refusals
 from app.audit.service import AuditLog
@@ -193,7 +193,7 @@ async def build_house(
             escalations=EscalationService(
                 database, cipher, site.id, parts.service.ownership, parts.listener, now=clock
             ),
-            patients=PatientSessions(database, site.id, notice_version=NOTICE_VERSION, hours=24, now=clock),
+            patients=PatientSessions(database, site.id, notice_version=notice_version(site), hours=24, now=clock),
             staff=StaffAccounts(
                 database, idle=timedelta(minutes=15), life=timedelta(hours=8), now=clock, hasher=FAST_HASHER
             ),

@@ -23,7 +23,7 @@ from app.adapters.service import AdapterView, Live
 from app.api.application import install
 from app.api.deps import HealthReport, Services
 from app.api.measurements import Metrics
-from app.api.notice import NOTICE_VERSION
+from app.api.notice import notice_version
 from app.api.rates import RateLimit
 from app.api.refusals import Refusals
 from app.audit.service import AuditLog
@@ -158,7 +158,7 @@ async def open_ward(database: Database, site: Site, cipher: TextCipher) -> Async
             adapter=no_adapter, due=due_in_minutes, now=now, observer=metrics,
         )  # fmt: skip
         runner = TurnRunner(
-            database, answering.answer, notice_version=NOTICE_VERSION, ahead=answering.look_ahead, sweep_s=0.2
+            database, answering.answer, notice_version=notice_version(site), ahead=answering.look_ahead, sweep_s=0.2
         )
         conversations = ConversationService(
             database, cipher, site, runner, redactor, log, listener, due=due_in_minutes, now=now
@@ -171,7 +171,7 @@ async def open_ward(database: Database, site: Site, cipher: TextCipher) -> Async
         services = Services(
             site=site, database=database, listener=listener, conversations=conversations,
             escalations=EscalationService(database, cipher, site.id, conversations.ownership, listener, now=now),
-            patients=PatientSessions(database, site.id, notice_version=NOTICE_VERSION, hours=24, now=now),
+            patients=PatientSessions(database, site.id, notice_version=notice_version(site), hours=24, now=now),
             staff=StaffAccounts(
                 database, idle=timedelta(minutes=15), life=timedelta(hours=8), now=now, hasher=FAST_HASHER
             ),

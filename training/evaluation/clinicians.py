@@ -139,7 +139,8 @@ def signoff_sign(
     from training.files import write_text
 
     register, today = load_register(signers), date.today()
-    subject, now = subject_of(load_report(folder / JSON_NAME)), _subject_now(adapter or folder, items, policies)
+    now = _subject_now(adapter or folder, items, policies)
+    subject = subject_of(load_report(folder / JSON_NAME), now.gate_sha256)
     changed = [name for name in type(subject).model_fields if getattr(subject, name) != getattr(now, name)]
     if changed:
         raise ConfigurationError(f"{', '.join(changed)}: not what the report is about any more; run the gate again")
@@ -187,7 +188,7 @@ def _subject_now(adapter: Path, items: Path, policies: Path | None) -> Subject:
     from app.contracts.prompt import PROMPT_VERSION
     from app.guardrails.bundle_source import digest, read_files
     from app.guardrails.policy import default_bundle_folder
-    from app.guardrails.signoff import Subject
+    from app.guardrails.signoff import Subject, gate_hash
     from training.evaluation.items import load_items
 
     try:
@@ -207,4 +208,5 @@ def _subject_now(adapter: Path, items: Path, policies: Path | None) -> Subject:
         policy_hash=digest(read_files(policies or default_bundle_folder())),
         prompt_version=PROMPT_VERSION,
         report_sha256=report.report_sha256,
+        gate_sha256=gate_hash(report),
     )

@@ -123,12 +123,14 @@ def content_hash(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical({k: v for k, v in content.items() if k not in _NOT_HASHED})).hexdigest()
 
 
-def subject_of(content: Mapping[str, Any]) -> Subject:
-    """What clinicians sign for. Raises ConfigurationError where the gate has blocked the adapter."""
+def subject_of(content: Mapping[str, Any], gate_sha256: str) -> Subject:
+    """What clinicians sign for, with the hash of ``gate_report.json``. Raises ConfigurationError where the gate has
+    blocked the adapter.
+    """
     if content["verdict"] != "pass":
         raise ConfigurationError("the gate has blocked this adapter: there is nothing to sign for")
-    named = {name: content["hashes"][name] for name in Subject.model_fields if name != "report_sha256"}
-    return Subject(**named, report_sha256=content_hash(content))
+    named = {name: content["hashes"][name] for name in Subject.model_fields if name in content["hashes"]}
+    return Subject(**named, report_sha256=content_hash(content), gate_sha256=gate_sha256)
 
 
 def report_content(evidence: Evidence) -> dict[str, Any]:

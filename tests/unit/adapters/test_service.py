@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from sqlalchemy import text
 
 from app.adapters.service import AdaptersService
 from app.adapters.store import AdapterStore
@@ -30,7 +31,7 @@ from app.errors import AdapterInvalid, EngineUnavailable, NotFound, NotPromotabl
 from app.guardrails.bundle_source import digest, read_files
 from app.guardrails.policy import default_bundle_folder
 from app.guardrails.signing import make_key, read_private
-from app.guardrails.signoff import SIGNOFF_FILE, Subject, load_register, sign
+from app.guardrails.signoff import SIGNOFF_FILE, Subject, gate_hash, load_register, sign
 from tests.adapter_files import adapter_config, adapter_tensors, demo_config, write_adapter
 from tests.conftest import new_database
 from tests.fakes_engine import Scripted, ScriptedEngine
@@ -412,6 +413,7 @@ class Signers:
             adapter_sha256=manifest.content_sha256, dataset_sha256=manifest.dataset_sha256,
             evaluation_sha256=report.evaluation_sha256, policy_hash=report.policy_hash,
             prompt_version=report.prompt_version, report_sha256=report.report_sha256 or "",
+            gate_sha256=gate_hash(report),
         )  # fmt: skip
         key, register = read_private(self.keys[name]), load_register(self.file)
         sign(subject, key, register, adapter / SIGNOFF_FILE, today=date.today())
@@ -459,7 +461,7 @@ async def test_sign_offs_of_another_report_do_not_count(fresh: Database, tmp_pat
     report = GateReport.model_validate_json((adapter / "gate_report.json").read_bytes())
     write_json(report.model_copy(update={"report_sha256": "f" * 64}), adapter / "gate_report.json")
     version = (await service.add(adapter, "ana")).version
-    with pytest.raises(NotPromotable, match=r"0 of 2 sign-offs count; ines: changed since: the report"):
+    with pytest.raises(NotPromotable, match=r"0 of 2 .*; ines: changed since: the report .* the gate's verdict"):
         await service.promote(version, "ana")
 
 
@@ -468,3 +470,34 @@ async def test_broken_sign_offs_are_refused_with_their_file(setup: Setup, tmp_pa
     (adapter / SIGNOFF_FILE).write_text("{", "utf-8")
     with pytest.raises(AdapterInvalid, match=r"signoffs\.json is not a file of sign-offs"):
         await setup.service.add(adapter, "ana")
+
+
+async def test_a_verdict_that_was_changed_after_they_signed_does_not_count(fresh: Database, tmp_path: Path) -> None:
+    signers, adapter = Signers.of(tmp_path, "ines", "omar"), make_adapter(tmp_path / "a", 1, verdict="fail")
+    service = Setup(fresh, tmp_path, signers.file).service
+    signers.sign("ines", adapter)
+    signers.sign("omar", adapter)
+    report = GateReport.model_validate_json((adapter / "gate_report.json").read_bytes())
+    write_json(report.model_copy(update={"verdict": "pass"}), adapter / "gate_report.json")
+    version = (await service.add(adapter, "ana")).version
+    with pytest.raises(NotPromotable, match="ines: changed since: the gate's verdict"):
+        await service.promote(version, "ana")
+
+
+async def test_a_copy_from_before_it_was_signed_takes_no_signature_away(fresh: Database, tmp_path: Path) -> None:
+    signers, adapter = Signers.of(tmp_path, "ines"), make_adapter(tmp_path / "a", 1)
+    service = Setup(fresh, tmp_path, signers.file).service
+    signers.sign("ines", adapter)
+    await service.add(adapter, "ana")
+    (adapter / SIGNOFF_FILE).unlink()
+    assert (await service.add(adapter, "ana")).signed == "1 of 2 sign-offs count"
+
+
+async def test_a_row_of_an_earlier_version_does_not_hide_the_others(fresh: Database, tmp_path: Path) -> None:
+    signers, adapter = Signers.of(tmp_path, "ines"), make_adapter(tmp_path / "a", 1)
+    service = Setup(fresh, tmp_path, signers.file).service
+    await service.add(adapter, "ana")
+    async with fresh.session() as session:
+        await session.execute(text("UPDATE gate_reports SET report = report - 'rules'"))
+    (view,), _ = await service.list()
+    assert view.signed.startswith("no sign-off counts: the gate's report is of an earlier version")

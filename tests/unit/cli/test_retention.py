@@ -64,8 +64,8 @@ def test_people_read_what_is_stored_and_why_it_stays() -> None:
     found = Kept(12, 3, 1, 2, datetime(2026, 8, 1, tzinfo=UTC))
     assert in_words(found, 90) == [
         "conversations go 90 days after the last thing that happened in them",
-        "12 are stored; the oldest that goes changed last on 2026-08-01",
-        "3 are due and go at the next look (each hour)",
-        "1 are under a legal hold",
-        "2 are past their time and stay until a person has seen to an emergency",
+        "12 stored; the oldest that goes changed last on 2026-08-01",
+        "3 due: they go at the next look (each hour)",
+        "1 under a legal hold",
+        "2 past their time that stay until the call for a person is closed",
     ]

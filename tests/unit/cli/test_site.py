@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 from app.cli.program import app
 from app.contracts.site import load_contacts, load_site
 from app.errors import ConfigurationError, SiteRefused
+from app.guardrails.catalogue import Catalogue
 
 DEMO = Path(__file__).parents[3] / "demo"
 ARTICLE = (DEMO / "articles" / "visiting-hours.md").read_text("utf-8")
@@ -69,7 +70,15 @@ def test_a_site_of_another_country_is_told_every_line_that_it_must_name(tmp_path
 
 
 @pytest.mark.parametrize(
-    "site", ["contacts: [1]\n", "- a\n", "id: [\n", "contacts: {billing: 3, moon: {}}\ncountry: 7\n"]
+    "site",
+    [
+        "contacts: [1]\n",
+        "- a\n",
+        "id: [\n",
+        "contacts: {billing: 3, moon: {}}\ncountry: 7\n",
+        "id: 2027-13-45\n",
+        "[" * 20_000,
+    ],
 )
 def test_what_is_no_site_is_refused_in_a_sentence(tmp_path: Path, site: str) -> None:
     result = check(hospital(tmp_path, site))
@@ -97,3 +106,31 @@ def test_contacts_are_read_whatever_else_is_wrong(tmp_path: Path) -> None:
     found = load_contacts(tmp_path)
     assert "billing" not in found
     assert {"911", "nurse_line", "records"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        ("retention_days: 90", "retention_days: yes", "retention_days: Input should be a valid integer"),
+        ("retention_days: 90", "retention_days: 10000000", "retention_days: Input should be less than or equal"),
+        ("languages: [en, es]", "languages: []", "languages: List should have at least 1 item"),
+        ("frame_ancestors: [\"'self'\"]", 'frame_ancestors: ["x; script-src *"]', "is not one CSP source such as"),
+    ],
+)
+def test_what_would_stop_the_service_or_delete_too_much_is_a_fault(
+    tmp_path: Path, was: str, now: str, said: str
+) -> None:
+    assert was in SITE
+    result = check(hospital(tmp_path, SITE.replace(was, now)))
+    assert result.exit_code == 1
+    assert said in result.stderr
+
+
+def test_a_folder_in_the_place_of_the_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").mkdir()
+    assert "cannot be read" in str(check(tmp_path).exception)
+
+
+def test_a_text_that_writes_a_number_is_a_fault_of_the_check_too(tmp_path: Path) -> None:
+    found = Catalogue({"bad": {"en": "The 911 team will help.", "es": "Bien."}}).faults(load_site(DEMO).contacts)
+    assert found == ["text bad, en: write '911' as a field, such as {r911_phone}"]

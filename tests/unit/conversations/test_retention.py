@@ -12,10 +12,11 @@ from sqlalchemy import text
 
 from app.audit.service import AuditLog
 from app.contracts.site import Site
+from app.conversations.pseudonyms import PseudonymStore
 from app.conversations.retention import BATCH, Retention
 from app.db.cipher import TextCipher
 from app.db.session import Database
-from app.errors import LegalHold, NotFound
+from app.errors import InvalidContent, LegalHold, NotFound
 from app.escalations.service import Ending, EscalationService
 from tests.factories import Wired, add_patient, add_staff, utc_now, wired
 
@@ -122,8 +123,13 @@ async def test_the_time_counts_from_the_last_message(archive: Archive) -> None:
     assert await archive.retention.look() == 1
 
 
-async def test_an_emergency_that_nobody_has_seen_stays_until_somebody_has(archive: Archive) -> None:
+@pytest.mark.parametrize("ended", [False, True])
+async def test_an_emergency_that_nobody_has_seen_stays_and_its_time_counts_from_when_somebody_has(
+    archive: Archive, ended: bool
+) -> None:
     conversation = await archive.talk("emergency")
+    if ended:
+        await archive.it.service.close(archive.owner, conversation)
     archive.clock.ahead = timedelta(days=31)
     assert await archive.retention.look() == 0
     assert (await archive.retention.kept()).waiting == 1
@@ -132,9 +138,29 @@ async def test_an_emergency_that_nobody_has_seen_stays_until_somebody_has(archiv
         await archive.queue.take_over(session, conversation, nurse, None)
     async with archive.database.session() as session:
         await archive.queue.resolve(session, conversation, nurse, Ending("reached", "spoke to her"))
+    archive.clock.ahead = timedelta(days=60)
+    assert await archive.retention.look() == 0
     archive.clock.ahead = timedelta(days=62)
     assert await archive.retention.look() == 1
     assert set((await archive.left(conversation)).values()) == {0}
+
+
+async def test_who_asked_for_a_person_is_not_deleted_before_one_came(archive: Archive) -> None:
+    conversation = await archive.talk()
+    await archive.it.service.hand_off(archive.owner, conversation)
+    await archive.it.settled()
+    archive.clock.ahead = timedelta(days=31)
+    assert await archive.retention.look() == 0
+    assert (await archive.retention.kept()).waiting == 1
+
+
+async def test_a_thumb_is_something_that_happened(archive: Archive) -> None:
+    conversation = await archive.talk()
+    reply = (await archive.it.service.messages(archive.owner, conversation)).items[-1]
+    archive.clock.ahead = timedelta(days=29)
+    await archive.it.service.rate(archive.owner, reply.id, "up", "")
+    archive.clock.ahead = timedelta(days=31)
+    assert await archive.retention.look() == 0
 
 
 async def test_a_hold_keeps_a_conversation_from_age_and_from_its_patient(archive: Archive) -> None:
@@ -171,15 +197,49 @@ async def test_an_unknown_conversation_is_said_to_be_unknown(archive: Archive) -
             await archive.retention.release(session, "0" * 32, "cli:ann")
 
 
-async def test_pseudonyms_go_with_the_session_of_the_patient(archive: Archive) -> None:
-    conversation = await archive.talk("my name is Maria Gonzalez and I want to know where to park")
-    assert (await archive.left(conversation))["pseudonyms"] == 1
+NAMED = "my name is Maria Gonzalez and I want to know where to park"
+
+
+async def test_what_pseudonyms_stand_for_goes_with_the_session_of_the_patient(archive: Archive) -> None:
+    conversation, held = await archive.talk(NAMED), await archive.talk(NAMED)
+    async with archive.database.session() as session:
+        await archive.retention.hold(session, held, "cli:ann", "case 7")
+    query = "SELECT conversation_id, value_encrypted FROM pseudonyms ORDER BY conversation_id = :c"
+
+    async def known() -> list[bool]:
+        async with archive.database.session() as session:
+            return [bool(row.value_encrypted) for row in await session.execute(text(query), {"c": conversation})]
+
     await archive.retention.look()
-    assert (await archive.left(conversation))["pseudonyms"] == 1
+    assert await known() == [True, True]
     archive.clock.ahead = timedelta(hours=2)  # the session lasts one
     assert await archive.retention.look() == 0
-    left = await archive.left(conversation)
-    assert (left["pseudonyms"], left["messages"]) == (0, 2)
+    assert await known() == [True, False]
+    assert (await archive.left(conversation))["messages"] == 2
+
+
+async def test_a_token_whose_value_is_gone_never_means_somebody_else(
+    archive: Archive, database: Database, cipher: TextCipher
+) -> None:
+    conversation, store = await archive.talk(NAMED), PseudonymStore(cipher)
+    async with database.session() as session:
+        vault = await store.load(session, conversation)
+        assert vault.token("PERSON", "Rosa Blum") == "<PERSON_1001>"
+        await store.save(session, conversation, vault)
+    archive.clock.ahead = timedelta(hours=2)
+    await archive.retention.look()
+    async with database.session() as session:
+        vault = await store.load(session, conversation)
+        assert vault.value("<PERSON_1001>") is None
+        assert vault.token("PERSON", "John Gray") == "<PERSON_1002>"
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "two\nlines", "x" * 201, "half \ud83d"])
+async def test_a_hold_needs_a_reason_in_one_line(archive: Archive, reason: str) -> None:
+    conversation = await archive.talk()
+    async with archive.database.session() as session:
+        with pytest.raises(InvalidContent, match="give a reason in one line"):
+            await archive.retention.hold(session, conversation, "cli:ann", reason)
 
 
 async def test_many_go_in_batches_and_another_site_keeps_its_own(archive: Archive, site: Site) -> None:

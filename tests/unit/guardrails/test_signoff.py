@@ -33,6 +33,7 @@ SUBJECT = Subject(
     policy_hash="policy-1",
     prompt_version="prompt-3",
     report_sha256="d" * 64,
+    gate_sha256="e" * 64,
 )
 PEOPLE = {"ines": "Dr. Ines Calloway", "omar": "Dr. Omar Whitfield", "petra": "Petra Lindqvist"}
 

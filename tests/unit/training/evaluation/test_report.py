@@ -52,7 +52,7 @@ def signed(content: dict[str, Any], name: str = "Dr. Ines Calloway") -> Verifica
     return Verification(
         complete=True,
         said=f"signed by {name} and Dr. Omar Whitfield",
-        subject=subject_of(content),
+        subject=subject_of(content, "9" * 64),
         checked=[
             Checked(name=name, counts=True, why_not="", **one, **ends),
             Checked(
@@ -193,7 +193,7 @@ def test_the_panel_and_what_it_left_open_are_told(tmp_path: Path) -> None:
 def test_adding_a_signoff_changes_nothing_that_was_signed(tmp_path: Path) -> None:
     _, before = written(tmp_path)
     content = load_report(tmp_path / JSON_NAME)
-    subject = subject_of(content)
+    subject = subject_of(content, "9" * 64)
     assert (subject.adapter_sha256, subject.dataset_sha256, subject.prompt_version) == (
         "ad" * 32,
         "da" * 32,
@@ -201,7 +201,7 @@ def test_adding_a_signoff_changes_nothing_that_was_signed(tmp_path: Path) -> Non
     )
     assert subject.report_sha256 == before["report_sha256"] == content_hash(content)
     add_signoffs(tmp_path, signed(content))
-    assert subject_of(load_report(tmp_path / JSON_NAME)) == subject
+    assert subject_of(load_report(tmp_path / JSON_NAME), "9" * 64) == subject
     page = Page((tmp_path / HTML_NAME).read_text())
     assert "It is signed by Dr. Ines Calloway and Dr. Omar Whitfield." in page.text
     assert "expired: it counted until 2026-11-01" in page.text
@@ -229,7 +229,7 @@ def test_any_other_change_is_noticed(tmp_path: Path) -> None:
 
 def test_a_blocked_adapter_cannot_be_signed_for() -> None:
     with pytest.raises(ConfigurationError, match="nothing to sign for"):
-        subject_of(report_content(make_evidence(safety="fail")))
+        subject_of(report_content(make_evidence(safety="fail")), "9" * 64)
 
 
 def test_mixed_up_evidence_is_refused() -> None:
