@@ -136,6 +136,7 @@ class FakeReads:
             self._version("support@888888888888", None),
         ]
         self.asked = asked_without_answer()
+        self.attended: list[bool] = []
         self.live = Live("live", "support@0123456789ab", None, 1)
 
     def _version(self, version: str, gate: dict[str, Any] | None, signed: str = "") -> AdapterView:
@@ -145,7 +146,8 @@ class FakeReads:
             version, "support", digest.ljust(64, "0"), "candidate", datetime.now(UTC), manifest, gate, signed
         )
 
-    async def staff(self, token: str) -> Staff:
+    async def staff(self, token: str, *, activity: bool) -> Staff:
+        self.attended.append(activity)
         if token not in self.people:
             raise NotSignedIn("sign in first")
         return self.people[token]

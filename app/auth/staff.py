@@ -198,8 +198,8 @@ class StaffAccounts:
         """End the session."""
         await session.execute(text("DELETE FROM user_sessions WHERE id = :id"), {"id": staff.session_id})
 
-    async def authenticate(self, token: str) -> Staff:
-        """Who holds a token; counts as activity. Raises NotSignedIn, SessionExpired."""
+    async def authenticate(self, token: str, *, activity: bool = True) -> Staff:
+        """Who holds a token. Counts as activity, unless a page asks by itself. Raises NotSignedIn, SessionExpired."""
         at = self._now()
         async with self._database.session() as session:
             row = (await session.execute(_FIND, {"token": token_hash(token)})).first()
@@ -207,7 +207,7 @@ class StaffAccounts:
                 raise NotSignedIn("sign in first")
             if row.expires_at <= at or row.seen_at + self._idle <= at:
                 raise SessionExpired("this session has ended; sign in again")
-            if row.seen_at + min(_SEEN_EVERY, self._idle / 4) <= at:
+            if activity and row.seen_at + min(_SEEN_EVERY, self._idle / 4) <= at:
                 query = text("UPDATE user_sessions SET seen_at = :now WHERE id = :id")
                 await session.execute(query, {"now": at, "id": row.session_id})
         return Staff(row.id, row.username, row.display_name, tuple(row.roles), row.session_id, row.expires_at)

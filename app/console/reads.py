@@ -23,8 +23,11 @@ from app.knowledge.unanswered import Unanswered
 class ConsoleReads(Protocol):
     """Reads on behalf of a member of staff. The pages check the roles before they read."""
 
-    async def staff(self, token: str) -> Staff:
-        """Who holds the session cookie. Raises NotSignedIn, SessionExpired."""
+    async def staff(self, token: str, *, activity: bool) -> Staff:
+        """Who holds the session cookie; ``activity``: whether a person asks, and not a page that redraws itself.
+
+        Raises NotSignedIn, SessionExpired.
+        """
         ...
 
     async def escalations(self, staff: Staff, status: Literal["waiting", "claimed"]) -> Sequence[EscalationView]:
@@ -90,11 +93,11 @@ class ServiceReads:
         self._unanswered = unanswered
         self._audit = audit
 
-    async def staff(self, token: str) -> Staff:
+    async def staff(self, token: str, *, activity: bool) -> Staff:
         """Who holds the session cookie."""
         if not token:
             raise NotSignedIn("sign in first")
-        return await self._accounts.authenticate(token)
+        return await self._accounts.authenticate(token, activity=activity)
 
     async def escalations(self, staff: Staff, status: Literal["waiting", "claimed"]) -> Sequence[EscalationView]:
         """The queue; its previews are redacted."""

@@ -78,9 +78,13 @@ class Pages:
     async def for_staff(
         self, request: Request, role: Role | None, render: Callable[[Staff], Awaitable[Response]]
     ) -> Response:
-        """``render`` for who is signed in and has ``role`` (None: whichever); else the way to sign in, or a refusal."""
+        """``render`` for who is signed in and has ``role`` (None: whichever); else the way to sign in, or a refusal.
+
+        Fragments are read by pages that redraw themselves, attended or not: they keep no session alive.
+        """
+        activity = "/fragments/" not in request.url.path
         try:
-            staff = await self._reads.staff(request.cookies.get(COOKIE, ""))
+            staff = await self._reads.staff(request.cookies.get(COOKIE, ""), activity=activity)
         except (NotSignedIn, SessionExpired):
             if "HX-Request" in request.headers:
                 return Response(status_code=401, headers={**_HEADERS, "HX-Refresh": "true"})

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
 
 from app.api.deps import CONSOLE_HEADER, STAFF_COOKIE
+from app.errors import SessionExpired
 from tests.api.conftest import PASSWORD, House
 from tests.api.test_conversations import WHOLE, Stream
 from tests.fakes_conversations import CRISIS
@@ -174,6 +176,27 @@ async def test_a_staff_session_ends_when_idle(house: House) -> None:
     house.clock.ahead = timedelta(minutes=36)
     late = await house.http.get("/v1/staff/me", headers=nurse)
     assert (late.status_code, late.json()["name"]) == (401, "session_expired")
+
+
+async def test_a_page_that_redraws_itself_keeps_no_staff_session_alive(house: House) -> None:
+    token = (await house.staff())["Authorization"].removeprefix("Bearer ")
+    house.clock.ahead = timedelta(minutes=10)
+    await house.services.staff.authenticate(token, activity=False)
+    house.clock.ahead = timedelta(minutes=16)
+    with pytest.raises(SessionExpired):
+        await house.services.staff.authenticate(token, activity=False)
+
+
+@pytest.mark.parametrize("https", [True, False])
+async def test_the_cookie_of_staff_is_for_https_alone_where_the_service_is(house: House, https: bool) -> None:
+    house.app.state.services = replace(house.services, secure_cookies=https)
+    async with house.services.database.session() as session:
+        await house.services.staff.add(session, f"cookie-{https}", "Eve", PASSWORD, ["staff"])
+    body = {"username": f"cookie-{https}", "password": PASSWORD}
+    (cookie,) = (await house.http.post("/v1/staff/sign-in", json=body)).headers.get_list("set-cookie")
+    told = {part.strip().casefold() for part in cookie.split(";")[1:]}
+    assert ("secure" in told) is https
+    assert {"httponly", "samesite=strict", "path=/"} <= told
 
 
 async def test_ten_wrong_passwords_lock_an_account(house: House) -> None:

@@ -283,3 +283,26 @@ def test_promotion_asks_first(desk: Desk, open_page: OpenPage) -> None:
     page.get_by_role("button", name="Continue").click()
     expect(page.get_by_role("alert")).not_to_be_empty()
     assert [url.removeprefix(desk.url) for url in sent] == ["/v1/admin/adapters/support%40fedcba987654/promote"]
+
+
+def test_an_unattended_page_signs_out_however_often_it_redraws_and_one_that_is_read_does_not(
+    desk: Desk, open_page: OpenPage
+) -> None:
+    page = open_page(f"{desk.url}/console/sign-in")
+    page.clock.install()
+    sent: list[str] = []
+    page.route("**/v1/staff/me", lambda route: (sent.append("me"), route.fulfill(status=200, json={})))
+    page.route("**/v1/staff/sign-out", lambda route: (sent.append("out"), route.fulfill(status=204)))
+    page.context.add_cookies([{"name": COOKIE, "value": NURSE, "url": desk.url}])
+    page.goto(f"{desk.url}/console/")
+    page.clock.run_for("13:30")
+    expect(page.locator("#flash")).to_contain_text("You will be signed out")
+    assert sent == []
+    page.keyboard.press("ArrowDown")  # she reads
+    page.clock.run_for("00:10")
+    expect(page.locator("#flash")).to_be_empty()
+    assert sent == ["me"]
+    page.evaluate("scrollTo(0, 1); document.querySelector('[data-live]').dispatchEvent(new Event('changed'))")
+    page.clock.run_for("15:10")
+    page.wait_for_url("**/console/sign-in")
+    assert sent == ["me", "out"]

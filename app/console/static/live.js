@@ -231,12 +231,26 @@ function follow() {
 /* ---------- unattended ---------- */
 
 let touched = Date.now();
-for (const kind of ["pointerdown", "keydown", "scroll"]) addEventListener(kind, () => (touched = Date.now()), { passive: true });
+// Not "scroll": the page scrolls itself when a message comes.
+for (const kind of ["pointerdown", "keydown", "wheel", "touchmove"]) {
+  addEventListener(kind, () => (touched = Date.now()), { passive: true });
+}
+
+/** When the server last heard that somebody is here. Reading and typing send nothing, and redraws do not count there. */
+let told = Date.now();
+let watching = 0;
 
 function watch() {
   const limit = Number(document.body.dataset.idleMinutes) * 60000;
+  if (touched > told && Date.now() - told > limit / 4) {
+    told = Date.now();
+    fetch("/v1/staff/me").catch(() => null);
+  }
   const left = limit - (Date.now() - touched);
-  if (left <= 0) return post("/v1/staff/sign-out", {}).finally(() => location.assign("/console/sign-in"));
+  if (left <= 0) {
+    clearInterval(watching);
+    return post("/v1/staff/sign-out", {}).finally(() => location.assign("/console/sign-in"));
+  }
   if (left < 120000) flash(`You will be signed out in ${span(left)} because nothing was done here. Press any key to stay.`);
   else if ($("flash").textContent.startsWith("You will be signed out")) flash("");
 }
@@ -246,5 +260,5 @@ if ($("thread")) scrollTo(0, document.documentElement.scrollHeight);
 setInterval(times, 10000);
 if (document.body.dataset.idleMinutes) {
   follow();
-  setInterval(watch, 5000);
+  watching = setInterval(watch, 5000);
 }

@@ -45,3 +45,11 @@ async def test_a_page_without_a_policy_of_its_own_may_load_nothing(own: dict[str
     transport = httpx.ASGITransport(Headers(app, Counted(), secure=False))
     async with httpx.AsyncClient(transport=transport, base_url="http://bedside.test") as client:
         assert (await client.get("/page")).headers["Content-Security-Policy"] == policy
+
+
+@pytest.mark.parametrize("secure", [True, False])
+async def test_browsers_are_told_to_come_by_https_alone_where_the_service_is(secure: bool) -> None:
+    transport = httpx.ASGITransport(Headers(FastAPI(), Counted(), secure=secure))
+    async with httpx.AsyncClient(transport=transport, base_url="http://bedside.test") as client:
+        told = (await client.get("/")).headers.get("Strict-Transport-Security")
+    assert told == ("max-age=31536000; includeSubDomains" if secure else None)

@@ -259,3 +259,10 @@ async def test_pages_are_strict_and_never_cached(client: httpx.AsyncClient, path
 )
 async def test_static_files(client: httpx.AsyncClient, name: str, status: int) -> None:
     assert (await client.get(f"/console/static/{name}")).status_code == status
+
+
+async def test_what_a_page_reads_by_itself_keeps_no_session_alive(client: httpx.AsyncClient, reads: FakeReads) -> None:
+    nurse = signed_in(client, NURSE)
+    for path, attended in (("/console/", True), ("/console/fragments/queue", False)):
+        await nurse.get(path)
+        assert reads.attended.pop() is attended
