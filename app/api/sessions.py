@@ -62,4 +62,12 @@ def build_router() -> APIRouter:
         await services.patients.consent(patient, body.notice_version)
         return ConsentOut(consented=True)
 
+    @router.delete(
+        "/sessions/current", status_code=204, summary="End the session",
+        responses=documented(NotSignedIn, SessionExpired, TooManyRequests, StoreUnavailable),
+    )  # fmt: skip
+    async def end_session(services: ServicesDep, patient: ActingPatientDep) -> None:
+        """The token opens nothing any more and its streams end. What was written stays for staff: erase it before."""
+        await services.patients.end(patient)
+
     return router

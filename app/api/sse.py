@@ -85,7 +85,7 @@ async def conversation_stream(
     """Events of a conversation from ``after`` on, until the patient's session ends."""
 
     async def lasts() -> bool:
-        return services.now() < patient.expires_at
+        return await services.patients.stands(patient)
 
     if after > view.last_seq:  # the client knows more than the store, which was restored from a copy
         after = view.last_seq

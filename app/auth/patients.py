@@ -22,6 +22,8 @@ _CONSENT = text(
     "SELECT CAST(:id AS varchar), CAST(:version AS varchar), :now "
     "WHERE NOT EXISTS (SELECT 1 FROM consents WHERE session_id = :id AND notice_version = :version)"
 )
+_END = text("UPDATE patient_sessions SET expires_at = least(expires_at, :now) WHERE id = :id")
+_STANDS = text("SELECT EXISTS (SELECT 1 FROM patient_sessions WHERE id = :id AND expires_at > :now)")
 _FIND = text(
     "SELECT s.id, s.language, s.expires_at, "
     "EXISTS (SELECT 1 FROM consents c WHERE c.session_id = s.id AND c.notice_version = :version) AS consented "
@@ -69,6 +71,16 @@ class PatientSessions:
         async with self._database.session() as session:
             values = {"id": patient.session_id, "version": notice_version, "now": self._now()}
             await session.execute(_CONSENT, values)
+
+    async def end(self, patient: Patient) -> None:
+        """Let the token open nothing any more, here and in streams; what was written stays for staff."""
+        async with self._database.session() as session:
+            await session.execute(_END, {"id": patient.session_id, "now": self._now()})
+
+    async def stands(self, patient: Patient) -> bool:
+        """Whether the session may go on, for what outlives a request."""
+        async with self._database.statement() as session:
+            return bool(await session.scalar(_STANDS, {"id": patient.session_id, "now": self._now()}))
 
     async def authenticate(self, token: str) -> Patient:
         """The session of a token. Raises NotSignedIn, SessionExpired."""

@@ -58,13 +58,22 @@ async def test_a_staff_stream_tells_nothing_after_its_session(house: House, end:
         assert "escalation" not in await rest_of(answer)
 
 
-async def test_a_patients_stream_tells_nothing_after_its_session(house: House) -> None:
+async def end_it(house: House, patient: dict[str, str]) -> None:
+    assert (await house.http.delete("/v1/sessions/current", headers=patient)).status_code == 204
+
+
+async def wait_a_day(house: House, _patient: dict[str, str]) -> None:
+    house.clock.ahead += timedelta(hours=25)
+
+
+@pytest.mark.parametrize("end", [end_it, wait_a_day])
+async def test_a_patients_stream_tells_nothing_after_its_session(house: House, end: End) -> None:
     patient = await house.patient()
     conversation = await house.conversation(patient)
     path = f"/v1/conversations/{conversation}/events"
     async with house.http.stream("GET", path, headers=patient) as answer:
         await asyncio.sleep(0.5)
-        house.clock.ahead += timedelta(hours=25)
+        await end(house, patient)
         assert (await house.http.get(f"/v1/conversations/{conversation}", headers=patient)).status_code == 401
         nurse, staff_path = await house.staff(), f"/v1/staff/conversations/{conversation}"
         assert (await house.http.post(f"{staff_path}/take-over", headers=nurse)).status_code == 200

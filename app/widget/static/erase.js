@@ -30,6 +30,7 @@ export async function erase({ token, conversation, language, h, request, retried
   if (conversation) await request("POST", `${path}/close`, { token, body: {} }).catch(() => 0);
   wiped();
   if (conversation) await there();
+  else if (token) ends();
 
   async function there() {
     const words = WORDS[language];
@@ -37,11 +38,20 @@ export async function erase({ token, conversation, language, h, request, retried
       await retried(() => request("DELETE", path, { token }));
     } catch (error) {
       const { status, name, transient } = /** @type {import("./api.js").Problem} */ (error);
-      if (status === 409) return problem(name === "legal_hold" ? words.held : words.kept);
+      if (status === 409) {
+        ends();
+        return problem(name === "legal_hold" ? words.held : words.kept);
+      }
       // 404: an earlier try has erased it, and its answer was lost.
       if (status !== 404) return problem(words.failed, transient && h("button", { onclick: there }, words.again));
     }
+    ends();
     problem("");
     announce(words.done);
+  }
+
+  /** Nobody needs the token any more; if this is lost, the service ends it a day after it was given. */
+  function ends() {
+    request("DELETE", "/v1/sessions/current", { token }).catch(() => 0);
   }
 }

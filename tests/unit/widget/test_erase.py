@@ -31,7 +31,8 @@ ERASE = """async ([statuses, language, refusal = ""]) => {
     return ended;
 }"""
 BEGINS = [["POST", "/v1/conversations/c/close"], ["wiped", ""], ["DELETE", "/v1/conversations/c"]]
-GONE = [["problem", ""], ["said", "The chat was erased from this device and at the hospital."]]
+ENDS = ["DELETE", "/v1/sessions/current"]
+GONE = [ENDS, ["problem", ""], ["said", "The chat was erased from this device and at the hospital."]]
 
 
 @pytest.mark.parametrize("status", [204, 404])
@@ -42,14 +43,14 @@ def test_the_chat_is_ended_then_wiped_here_then_erased_at_the_hospital(page: Pag
 @pytest.mark.parametrize(("language", "words"), [("en", "The hospital keeps it"), ("es", "El hospital lo guarda")])
 def test_it_says_that_the_hospital_keeps_an_emergency(page: Page, language: str, words: str) -> None:
     *told, (kind, said) = page.evaluate(ERASE, [[409], language])
-    assert (told, kind) == (BEGINS, "problem")
+    assert (told, kind) == ([*BEGINS, ENDS], "problem")
     assert words in said
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "has to keep it"), ("es", "tiene que guardarlo")])
 def test_it_says_that_the_hospital_has_to_keep_a_held_conversation(page: Page, language: str, words: str) -> None:
     *told, (kind, said) = page.evaluate(ERASE, [[409], language, "legal_hold"])
-    assert (told, kind) == (BEGINS, "problem")
+    assert (told, kind) == ([*BEGINS, ENDS], "problem")
     assert words in said
 
 
