@@ -130,6 +130,7 @@ class FakeService:
         self.fail_posts = 0
         self.drops = 0
         self.posts = 0
+        self.notice = "1"
         self.feedback: list[dict[str, Any]] = []
         self.consented: dict[str, bool] = {}
         self.conversations: dict[str, FakeConversation] = {}
@@ -241,7 +242,7 @@ def build_fake_api(service: FakeService) -> FastAPI:
             "assistant_name": site.assistant_name,
             "languages": site.languages,
             "notice": {
-                "version": "1",
+                "version": service.notice,
                 "text": [
                     "Answers here are written by an AI assistant from Cedar Valley's approved articles. "
                     "It does not diagnose or change treatment.",
@@ -269,6 +270,7 @@ def build_fake_api(service: FakeService) -> FastAPI:
 
     @app.put("/v1/sessions/consent")
     async def consent(request: Request) -> dict[str, Any]:
+        assert (await request.json())["notice_version"] == service.notice
         service.consented[request.headers["Authorization"].removeprefix("Bearer ")] = True
         return {"consented": True}
 

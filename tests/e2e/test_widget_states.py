@@ -100,6 +100,23 @@ def test_early_question_is_kept_until_the_notice_is_accepted(hospital: Hospital,
     assert chat.texts() == ["When does the lab open?", ANSWER]
 
 
+def test_who_has_accepted_another_notice_is_asked_anew(hospital: Hospital, chat: WidgetPage) -> None:
+    token = hospital.talk.token
+    hospital.service.consented[token] = False
+    hospital.service.notice = "2"
+    try:
+        chat.page.reload()
+        expect(chat.inside.locator("#accept")).to_be_visible()
+        chat.accept()
+        expect(chat.inside.locator("#accept")).to_be_hidden()
+        assert hospital.service.consented[token]
+        chat.page.reload()
+        expect(chat.composer).to_be_visible()
+        expect(chat.inside.locator("#accept")).to_be_hidden()
+    finally:
+        hospital.service.notice = "1"
+
+
 def test_answer_streams_by_sentence_and_cites(hospital: Hospital, chat: WidgetPage) -> None:
     chat.frame.evaluate(
         """() => { window.seen = []; new MutationObserver(() => {

@@ -148,6 +148,14 @@ function consentCard() {
     h("button", { className: "main", id: "accept", onclick: accept }, t.accept));
 }
 
+/** Reads what the hospital says first; who has accepted another notice is asked anew. */
+async function configure() {
+  config = await retried(() => request("GET", `/v1/widget/config?lang=${language}`));
+  if (saved.notice !== config.notice.version) saved.consented = false;
+  consentCard();
+  header();
+}
+
 /* ---------- session ---------- */
 
 /** @type {Promise<void> | null} */
@@ -178,7 +186,7 @@ async function accept() {
     if (saved.token) {
       await retried(() => request("PUT", "/v1/sessions/consent", { token: saved.token, body: { notice_version: config.notice.version } }));
     }
-    saved.consented = true;
+    Object.assign(saved, { consented: true, notice: config.notice.version });
     keep();
     await start();
     $("consent").classList.remove("look");
@@ -272,6 +280,8 @@ function listen(after) {
   stream = follow({ url: `/v1/conversations/${saved.conversation}/events`, token: saved.token, after, onEvent, onState(state, error) {
     if (state === "lost") return failed(error);
     const text = state === "retry" ? t.offline : "";
+    // The service may have been started anew with another notice.
+    if (state === "open" && $("connection").textContent) configure().catch(() => 0);
     if ($("connection").textContent !== text) $("connection").textContent = text;
   } });
 }
@@ -494,12 +504,10 @@ async function boot() {
   $("send").disabled = false;
   host({ bedside: "ready" });
   try {
-    config = await retried(() => request("GET", `/v1/widget/config?lang=${language}`));
+    await configure();
   } catch {
     return problem(t.unreachable, h("button", { onclick: () => location.reload() }, t.again));
   }
-  consentCard();
-  header();
   if (saved.token && saved.conversation) {
     try {
       listen(await read());
