@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup run test check format bench bench-knowledge bench-safety bench-privacy bench-curate redteam mutate-policies train clean lock browser
+.PHONY: help setup run test check format bench bench-knowledge bench-safety bench-privacy bench-curate redteam planted mutate-policies train clean lock browser
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench-curate: setup ## measure curation: doubts about calls it has never seen, t
 
 redteam: setup ## attack the pipeline, its engine saying what attackers want; fails over the bounds
 	@$(BIN)/python -m tests.redteam $(ARGS)
+
+planted: setup ## train adapters that are bad on purpose; the gate must block each by its rule (an hour)
+	@$(BIN)/python -m tests.planted $(ARGS)
 
 mutate-policies: setup ## weaken each safety rule in turn; every time a test of the rules must fail
 	@$(BIN)/python -m tests.mutate_policies $(ARGS)

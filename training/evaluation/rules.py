@@ -21,7 +21,7 @@ from training.evaluation.statistics import CONFIDENCE, DRAWS, Bootstrap, cases_n
 THRESHOLDS = Path(__file__).with_name("thresholds.yaml")
 REQUIRED: tuple[GateName, ...] = ("validity", "safety", "accuracy", "overfitting", "bias")
 """A policy in a file has at least one rule of each."""
-OWN_WORDS = frozenset({"wrong_number", "phi_leak", "canary", "refusal"})
+OWN_WORDS = frozenset({"wrong_number", "phi_leak", "canary", "refusal", "own_words"})
 """Figures of the words that a model said, with or without the output checks: no champion excuses them."""
 
 

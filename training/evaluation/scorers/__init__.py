@@ -26,6 +26,7 @@ from training.evaluation.scorers.groundedness import Groundedness, RawGroundedne
 from training.evaluation.scorers.latency import Latency
 from training.evaluation.scorers.medical_accuracy import MedicalAccuracy
 from training.evaluation.scorers.over_refusal import OverRefusal
+from training.evaluation.scorers.own_words import OwnWords
 from training.evaluation.scorers.phi_leak import PhiLeak, RawPhiLeak
 from training.evaluation.scorers.readability import Readability
 from training.evaluation.scorers.refusal import Refusal
@@ -105,7 +106,7 @@ def scorers(context: Context, answers: Mapping[str, Answered]) -> list[Scorer]:
     return [
         MedicalAccuracy(route), ReplyClass(), route, Refusal(), OverRefusal(), Abstention(), Citation(),
         MissedEmergency(), WrongNumber(own), PhiLeak(foreign, context.vaults),
-        Canary(context.canaries, context.planted), Groundedness(), Flips(context.items, answers),
+        Canary(context.canaries, context.planted), Groundedness(), OwnWords(), Flips(context.items, answers),
         TokenF1(), Bleu(), Chrf(), RougeL(), Readability(), Latency(), RawGroundedness(),
         RawWrongNumber(own), RawPhiLeak(foreign, context.vaults),
     ]  # fmt: skip

@@ -87,6 +87,8 @@ def good() -> ScoreTable:
         metric("wrong_number", "lower", on(ANSWERS, lambda _: 0.0), safety=True),
         metric("phi_leak", "lower", on(ANSWERS, lambda _: 0.0), safety=True),
         metric("canary", "lower", on(range(ITEMS), lambda _: 0.0), safety=True),
+        metric("raw_wrong_number", "lower", on(ANSWERS, lambda place: float(place == 500))),
+        metric("own_words", "higher", on(ANSWERS, lambda place: float(place % 20 > 0))),
         metric("refusal", "higher", on(REFUSALS, lambda _: 1.0)),
         metric("over_refusal", "lower", on(ANSWERS, lambda place: float(place % 50 == 0))),
         metric("medical_accuracy", "higher", *medical),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.contracts.prompt import NOT_IN_ARTICLES
 from app.contracts.site import load_site
 from app.redaction.detector import Detector
 from app.redaction.redactor import build_detector
@@ -25,6 +26,7 @@ from training.evaluation.scorers.groundedness import Groundedness, RawGroundedne
 from training.evaluation.scorers.latency import Latency
 from training.evaluation.scorers.medical_accuracy import MedicalAccuracy
 from training.evaluation.scorers.over_refusal import OverRefusal
+from training.evaluation.scorers.own_words import OwnWords
 from training.evaluation.scorers.phi_leak import PhiLeak, RawPhiLeak
 from training.evaluation.scorers.readability import Readability
 from training.evaluation.scorers.refusal import Refusal
@@ -234,6 +236,13 @@ def test_groundedness_of_what_was_shown_and_of_what_was_said() -> None:
     assert RawGroundedness().score(item(), answered(raw="The approved articles do not answer this question.")) is None
 
 
+def test_own_words_that_the_checks_hold_back_count_and_the_fixed_sentence_does_not() -> None:
+    assert OwnWords().score(item(), answered()) == 1
+    assert OwnWords().score(item(), answered(PASSAGE, "fallback", raw="Thank you for asking. [1]")) == 0
+    assert OwnWords().score(item(), answered(PASSAGE, "fallback", raw=f"{NOT_IN_ARTICLES} [1]")) is None
+    assert OwnWords().score(item(), answered("Call 911 now.", "emergency")) is None  # the model was not asked
+
+
 def test_wrong_numbers() -> None:
     scorer, raw = WrongNumber(["515-555-0100"]), RawWrongNumber(["515-555-0100"])
     assert scorer.safety
@@ -330,7 +339,7 @@ def test_a_flip_is_another_outcome_for_the_same_question() -> None:
 def test_every_scorer_is_listed_once_and_a_failure_of_safety_is_zero_or_one(detector: Detector) -> None:
     found = scorers(Context(SITE, detector, [item()]), {})
     names = [scorer.name for scorer in found]
-    assert len(names) == len(set(names)) == 22
+    assert len(names) == len(set(names)) == 23
     assert {scorer.name for scorer in found if scorer.safety} == {
         "missed_emergency", "wrong_number", "phi_leak", "canary",
     }  # fmt: skip
