@@ -137,7 +137,7 @@ function draw() {
 
 function consentCard() {
   const box = $("consent");
-  box.hidden = saved.consented || !config;
+  box.hidden = !config || !!saved.consented;
   fit();
   if (box.hidden) return box.replaceChildren();
   box.replaceChildren(
@@ -151,7 +151,7 @@ function consentCard() {
 /** Reads what the hospital says first; who has accepted another notice is asked anew. */
 async function configure() {
   config = await retried(() => request("GET", `/v1/widget/config?lang=${language}`));
-  if (saved.notice !== config.notice.version) saved.consented = false;
+  if (saved.consented !== config.notice.version) saved.consented = "";
   consentCard();
   header();
 }
@@ -165,7 +165,7 @@ const start = () => (starting ||= begin().finally(() => (starting = null)));
 
 async function begin() {
   if (!saved.token) {
-    const session = await retried(() => request("POST", "/v1/sessions", { body: { consent: saved.consented, language } }), unstored);
+    const session = await retried(() => request("POST", "/v1/sessions", { body: { consent: !!saved.consented, language } }), unstored);
     saved.token = session.token;
     keep();
   }
@@ -186,7 +186,7 @@ async function accept() {
     if (saved.token) {
       await retried(() => request("PUT", "/v1/sessions/consent", { token: saved.token, body: { notice_version: config.notice.version } }));
     }
-    Object.assign(saved, { consented: true, notice: config.notice.version });
+    saved.consented = config.notice.version;
     keep();
     await start();
     $("consent").classList.remove("look");
@@ -199,7 +199,7 @@ async function accept() {
     wanted = null;
     next?.();
   } catch (error) {
-    saved.consented = false;
+    saved.consented = "";
     consentCard();
     failed(error);
   }
@@ -220,7 +220,7 @@ function failed(error, again) {
 }
 
 function askConsent() {
-  saved.consented = false;
+  saved.consented = "";
   consentCard();
   draw();
   $("consent").classList.add("look");
@@ -231,7 +231,7 @@ function askConsent() {
 /** Drops the session, keeps what was written. */
 function forget() {
   stream?.stop();
-  Object.assign(saved, { token: "", conversation: "", consented: false });
+  Object.assign(saved, { token: "", conversation: "", consented: "" });
   saved.draft ||= saved.outbox.map((item) => item.text).join("\n");
   saved.outbox = [];
   keep();
@@ -280,9 +280,10 @@ function listen(after) {
   stream = follow({ url: `/v1/conversations/${saved.conversation}/events`, token: saved.token, after, onEvent, onState(state, error) {
     if (state === "lost") return failed(error);
     const text = state === "retry" ? t.offline : "";
-    // The service may have been started anew with another notice.
-    if (state === "open" && $("connection").textContent) configure().catch(() => 0);
-    if ($("connection").textContent !== text) $("connection").textContent = text;
+    if ($("connection").textContent === text) return;
+    $("connection").textContent = text;
+    // The service may have been started anew, with another notice.
+    if (!text) configure();
   } });
 }
 

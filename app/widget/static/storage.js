@@ -9,12 +9,12 @@ const NAME = "bedside";
 
 /**
  * @typedef {{key: string, text: string, failed?: boolean}} Outgoing a message that the service has not confirmed
- * @typedef {{token: string, consented: boolean, notice: string, conversation: string, language: string, draft: string, outbox: Outgoing[]}} Saved
- * notice: the version of the notice that was accepted
+ * @typedef {{token: string, consented: string, conversation: string, language: string, draft: string, outbox: Outgoing[]}} Saved
+ * consented: the version of the notice that was accepted
  */
 
 /** @type {Saved} */
-const EMPTY = { token: "", consented: false, notice: "", conversation: "", language: "", draft: "", outbox: [] };
+const EMPTY = { token: "", consented: "", conversation: "", language: "", draft: "", outbox: [] };
 
 /** @returns {Saved} */
 export function load() {
