@@ -227,12 +227,12 @@ async def _services(
     audit = AuditLog(now)
     escalations = EscalationService(database, cipher, site.id, conversations.ownership, listener, now=now)
     watch = ClaimWatch(database, escalations, audit, within=timedelta(minutes=settings.claim_minutes))
-    await watch.start()
-    stack.push_async_callback(watch.stop)
+    await watch.rounds.start()
+    stack.push_async_callback(watch.rounds.stop)
     keep = timedelta(days=site.retention_days)
     retention = Retention(database, audit, site.id, keep=keep, now=now)
-    await retention.start()
-    stack.push_async_callback(retention.stop)
+    await retention.rounds.start()
+    stack.push_async_callback(retention.rounds.stop)
     load = functools.partial(prepare_policies, settings, site, parts.encoders.turns)
     policies = PoliciesService(
         parts.policies, load, database, audit, measured, strict=settings.policy_strict,

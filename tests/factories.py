@@ -31,6 +31,16 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass
+class Clock:
+    """The time of the services; ``ahead`` moves it."""
+
+    ahead: timedelta = timedelta()
+
+    def __call__(self) -> datetime:
+        return utc_now() + self.ahead
+
+
 def due_in_minutes(priority: int, at: datetime) -> datetime:
     """A DueTime for tests: 1, 10 and 60 minutes."""
     return at + timedelta(minutes=(1, 10, 60)[priority])

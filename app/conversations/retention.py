@@ -6,8 +6,6 @@ those under a legal hold, until it is released, and those with a call for a pers
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +17,7 @@ from app.conversations.retention_repository import RetentionRepository
 from app.db.session import Database
 from app.errors import InvalidContent, NotFound
 from app.logging import logger
+from app.rounds import Rounds
 
 BATCH = 100
 """Conversations that are deleted in one transaction, each with its entry of the audit log."""
@@ -62,21 +61,10 @@ class Retention:
         every_s: float = LOOK_S,
     ) -> None:
         self._database, self._audit, self._repository = database, audit, RetentionRepository(site)
-        self._keep, self._now, self._every_s = keep, now, every_s
-        self._task: asyncio.Task[None] | None = None
+        self._keep, self._now = keep, now
+        self.rounds = Rounds("retention", self.look, every_s)
+        """Looks each hour, once it is started."""
         self._log = logger(__name__)
-
-    async def start(self) -> None:
-        """Look now and then until stopped."""
-        self._task = asyncio.create_task(self._watch(), name="retention")
-
-    async def stop(self) -> None:
-        """Look no longer."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
 
     async def look(self, actor: str = SYSTEM) -> int:
         """Delete what is due now; how many conversations that were. Raises StoreUnavailable."""
@@ -129,11 +117,3 @@ class Retention:
 
     def _before(self) -> datetime:
         return self._now() - self._keep
-
-    async def _watch(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except Exception:
-                self._log.warning("retention failed; it is tried again", exc_info=True)
-            await asyncio.sleep(self._every_s)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from datetime import timedelta
 
 from app.audit.service import AuditLog
@@ -11,6 +9,7 @@ from app.db.session import Database
 from app.errors import BedsideError
 from app.escalations.service import EscalationService
 from app.logging import logger
+from app.rounds import Rounds
 
 
 class ClaimWatch:
@@ -30,21 +29,10 @@ class ClaimWatch:
         every_s: float = 15.0,
     ) -> None:
         self._database, self._escalations, self._audit = database, escalations, audit
-        self._within, self._every_s = within, every_s
-        self._task: asyncio.Task[None] | None = None
+        self._within = within
+        self.rounds = Rounds("claim watch", self.look, every_s)
+        """Looks every few seconds, once it is started."""
         self._log = logger(__name__)
-
-    async def start(self) -> None:
-        """Watch until stopped."""
-        self._task = asyncio.create_task(self._watch(), name="claim watch")
-
-    async def stop(self) -> None:
-        """Watch no longer."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
 
     async def look(self) -> int:
         """Put back what is unanswered now, each with its audit entry; how many calls that were."""
@@ -66,11 +54,3 @@ class ClaimWatch:
             await self._audit.append(session, "system", "conversation.claim_returned", conversation, details)
         self._log.warning("claimed call put back", conversation_id=conversation)
         return True
-
-    async def _watch(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except Exception:
-                self._log.warning("claimed calls not looked at", exc_info=True)
-            await asyncio.sleep(self._every_s)

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import httpx
@@ -41,7 +41,7 @@ from app.guardrails.policy import load_bundle
 from app.knowledge.repository import ArticlePage
 from app.knowledge.unanswered import UnansweredQuestions
 from app.policies.service import PoliciesService
-from tests.factories import Wired, utc_now, wired
+from tests.factories import Clock, Wired, utc_now, wired
 from tests.fakes_knowledge import OneArticle, WordEmbedder
 from tests.policy_files import write_bundle
 
@@ -86,16 +86,6 @@ class FakeAdapters:
     async def rollback(self, actor: str, expected_epoch: int | None = None) -> Live:
         self.pointer = replace(self.pointer, version=self.pointer.previous, epoch=self.pointer.epoch + 1)
         return self.pointer
-
-
-@dataclass
-class Clock:
-    """The time of the services; ``ahead`` moves it."""
-
-    ahead: timedelta = timedelta()
-
-    def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
 
 
 @dataclass

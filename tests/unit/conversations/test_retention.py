@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
@@ -18,22 +18,12 @@ from app.db.cipher import TextCipher
 from app.db.session import Database
 from app.errors import InvalidContent, LegalHold, NotFound
 from app.escalations.service import Ending, EscalationService
-from tests.factories import Wired, add_patient, add_staff, utc_now, wired
+from tests.factories import Clock, Wired, add_patient, add_staff, wired
 
 pytestmark = pytest.mark.anyio
 
 KEEP = timedelta(days=30)
 TABLES = ("messages", "events", "turns", "pseudonyms", "feedback", "escalations")
-
-
-@dataclass
-class Clock:
-    """The time of the services."""
-
-    ahead: timedelta = timedelta()
-
-    def __call__(self) -> datetime:
-        return utc_now() + self.ahead
 
 
 @dataclass
@@ -264,9 +254,9 @@ async def test_many_go_in_batches_and_another_site_keeps_its_own(archive: Archiv
 async def test_it_looks_by_itself_until_it_is_stopped(archive: Archive) -> None:
     conversation = await archive.talk()
     archive.clock.ahead = timedelta(days=31)
-    await archive.retention.start()
+    await archive.retention.rounds.start()
     async with asyncio.timeout(10):
         while (await archive.left(conversation))["conversations"]:
             await asyncio.sleep(0.02)
-    await archive.retention.stop()
+    await archive.retention.rounds.stop()
     assert await archive.audited(conversation) == [("system", "conversation.expired")]

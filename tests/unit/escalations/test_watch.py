@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -20,21 +20,11 @@ from app.errors import Forbidden
 from app.escalations.schemas import EscalationView
 from app.escalations.service import EscalationService
 from app.escalations.watch import ClaimWatch
-from tests.factories import Wired, add_patient, add_staff, utc_now, wired
+from tests.factories import Clock, Wired, add_patient, add_staff, wired
 
 pytestmark = pytest.mark.anyio
 
 WITHIN = timedelta(minutes=10)
-
-
-@dataclass
-class Clock:
-    """The time of the services."""
-
-    ahead: timedelta = timedelta()
-
-    def __call__(self) -> datetime:
-        return utc_now() + self.ahead
 
 
 @dataclass
@@ -251,11 +241,11 @@ async def test_it_watches_by_itself_and_followers_of_the_queue_are_told(ward: Wa
 
     follower = asyncio.create_task(follow())
     await asyncio.sleep(0.3)
-    await ward.watch.start()
+    await ward.watch.rounds.start()
     try:
         ward.clock.ahead = timedelta(minutes=11)
         async with asyncio.timeout(20):
             assert await seen.get() == "escalation.created True"
     finally:
-        await ward.watch.stop()
+        await ward.watch.rounds.stop()
         follower.cancel()
