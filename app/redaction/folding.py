@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -21,21 +23,27 @@ _PLAIN = str.maketrans(
 )
 
 
+_AS_IT_IS = regex.compile(r"[\t-\r -~]+(?![^\x00-\x7F])")
+"""Plain characters; what follows the last of them is no mark on it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """``text`` is what recognizers read; ``places[i]`` is where the input has what its character ``i`` was made of.
+    """``text`` is what recognizers read; ``places`` tells where the input has what each of its characters was made of:
+    where that begins, and where it ends.
 
     ``places`` is None where the text is the input.
     """
 
     text: str
-    places: tuple[tuple[int, int], ...] | None
+    places: tuple[Sequence[int], Sequence[int]] | None
 
     def original(self, start: int, end: int) -> tuple[int, int]:
         """The span of the input that a span of the folded text covers."""
         if self.places is None or start >= end:
             return start, end
-        return self.places[start][0], self.places[end - 1][1]
+        starts, ends = self.places
+        return starts[start], ends[end - 1]
 
 
 def fold(text: str) -> Folded:
@@ -46,13 +54,25 @@ def fold(text: str) -> Folded:
     if text.isascii() and not invisible:
         return Folded(text, None)
     pieces: list[str] = []
-    places: list[tuple[int, int]] = []
-    borders = [i for i, c in enumerate(text) if i == 0 or not unicodedata.combining(c)]
-    for start, end in pairwise([*borders, len(text)]):
-        cluster = text[start : min(end, start + 1 + _MOST_MARKS)]
-        if cluster[0] in invisible:
-            continue
-        piece = unicodedata.normalize("NFKC", cluster).translate(_PLAIN)
-        pieces.append(piece)
-        places.extend([(start, end)] * len(piece))
-    return Folded("".join(pieces), tuple(places))
+    starts, ends = array("Q"), array("Q")
+    done = 0
+    for start, end in (*(match.span() for match in _AS_IT_IS.finditer(text)), (len(text), len(text))):
+        for cluster in _clusters(text, done, start):
+            if text[cluster.start] in invisible:
+                continue
+            marked = text[cluster.start : min(cluster.stop, cluster.start + 1 + _MOST_MARKS)]
+            piece = unicodedata.normalize("NFKC", marked).translate(_PLAIN)
+            pieces.append(piece)
+            starts.extend([cluster.start] * len(piece))
+            ends.extend([cluster.stop] * len(piece))
+        pieces.append(text[start:end])
+        starts.extend(range(start, end))
+        ends.extend(range(start + 1, end + 1))
+        done = end
+    return Folded("".join(pieces), (starts, ends))
+
+
+def _clusters(text: str, start: int, end: int) -> Iterator[range]:
+    """Where the characters of a part of the text stand, each with the marks on it."""
+    borders = [at for at in range(start, end) if at == start or not unicodedata.combining(text[at])]
+    return (range(one, other) for one, other in pairwise([*borders, end]))
