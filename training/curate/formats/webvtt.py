@@ -102,11 +102,15 @@ class _Talk:
             self._lines("".join(after))
 
     def _lines(self, text: str, *, of_voice: bool = False) -> None:
-        for line in filter(None, map(_plain, _TAG.sub("", text).split("\n"))):
+        lines = [*filter(None, map(_plain, _TAG.sub("", text).split("\n")))]
+        dashed = sum(bool(_DASH.match(line)) for line in lines)
+        for line in lines:
             undashed = _DASH.sub("", line)
             if found := labelled(undashed, self.rule):
                 self._add(*found)
                 continue
+            if dashed > 1 and undashed != line and not of_voice:
+                raise Refused("several speak in one cue, and it is not said who")
             if not self._said:
                 raise Refused("no speaker labels")
             if not of_voice:

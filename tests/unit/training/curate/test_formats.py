@@ -314,6 +314,10 @@ def test_vtt_whose_speakers_are_not_known_is_refused(tmp_path: Path) -> None:
     assert faults(read(tmp_path, "b.vtt", cues("<v Caller>hi</v>\nMaria: one", "Maria: two"))) == [
         (0, "unknown speaker")
     ]
+    brought = cues("<v Agent>Please bring\n- your card\n- your list of medicines", "- and a jacket")
+    assert said(drafts(read(tmp_path, "d.vtt", brought))[0]) == [
+        ("staff", "Please bring - your card - your list of medicines - and a jacket")
+    ]
     listed = cues("<v Caller>I take\nMedications: two", "<v Caller>And\nMedications: three", "Once: a word")
     assert said(drafts(read(tmp_path, "c.vtt", listed))[0]) == [
         ("patient", "I take Medications: two And Medications: three Once: a word")
@@ -329,6 +333,14 @@ def test_vtt_whose_speakers_are_not_known_is_refused(tmp_path: Path) -> None:
         ("WEBVTT\n\n00:00:01.000 --> 00:00:02.000\n<v Zorgon>hi</v>\n", "unknown speaker"),
         ("WEBVTT\n\n00:00:01.000 --> 00:00:02.000\nhi\n", "no speaker labels"),
         ("WEBVTT\n\nNOTE\nid: 3\n", "no text"),
+        (
+            VTT + "\n00:07.000 --> 00:08.000\n- Is that free?\n- It is.\n",
+            "several speak in one cue, and it is not said who",
+        ),
+        (
+            VTT + "\n00:07.000 --> 00:08.000\n- Caller: Is that free?\n- It is.\n",
+            "several speak in one cue, and it is not said who",
+        ),
     ],
 )
 def test_vtt_that_cannot_be_read(tmp_path: Path, data: str, reason: str) -> None:
