@@ -22,7 +22,7 @@ from app.adapters.service import AdaptersService
 from app.adapters.store import AdapterStore
 from app.audit.service import SYSTEM, AuditLog
 from app.chat.pipeline import Bounds, Pipeline, utc_now
-from app.contracts.adapters import SHIPPED_THRESHOLDS
+from app.contracts.adapters import SHIPPED_EVALUATION, SHIPPED_THRESHOLDS
 from app.contracts.prompt import PromptLimits
 from app.contracts.site import Site, load_site
 from app.contracts.weights import weights_digest
@@ -272,7 +272,8 @@ async def runtime(
             database, AdapterStore(settings.state / "adapters"), engine.replicas, AuditLog(utc_now),
             base_config=config, base_sha256=digest, max_rank=settings.max_lora_rank,
             policy_hash=lambda: policies.current.bundle.hash,
-            thresholds_sha256=settings.gate_thresholds or SHIPPED_THRESHOLDS, signers=settings.signers,
+            thresholds_sha256=settings.gate_thresholds or SHIPPED_THRESHOLDS,
+            evaluation_sha256=settings.gate_items or SHIPPED_EVALUATION, signers=settings.signers,
         )  # fmt: skip
         index = KnowledgeIndex(database, search_encoder, reranker, site.id)
         pipeline = build_pipeline(settings, site, policies, detector, index, engine.front)

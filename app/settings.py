@@ -56,6 +56,11 @@ class Settings(BaseSettings):
         pattern=r"^([0-9a-f]{64})?$",
         description="SHA-256 of your own rules of the gate; only what they passed is promoted; empty: the shipped ones",
     )
+    gate_items: str = Field(
+        "",
+        pattern=r"^([0-9a-f]{64})?$",
+        description="SHA-256 of your own evaluation set; only what passed on it is promoted; empty: the shipped one",
+    )
     engine: Literal["auto", "external", "off"] = Field(
         "auto", description="auto starts vLLM itself; external uses engine_url; off answers without a model"
     )

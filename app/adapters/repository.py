@@ -52,6 +52,12 @@ async def get(session: AsyncSession, version: str) -> tuple[AdapterRow, GateRepo
     return None if row is None else (row, await session.get(GateReportRow, version))
 
 
+async def get_held(session: AsyncSession, version: str) -> tuple[AdapterRow, GateReportRow | None] | None:
+    """As :func:`get`, and nobody brings report or sign-offs up to date until the transaction has ended."""
+    await session.execute(select(AdapterRow.version).where(AdapterRow.version == version).with_for_update(read=True))
+    return await get(session, version)
+
+
 async def all_versions(session: AsyncSession) -> list[tuple[AdapterRow, GateReportRow | None]]:
     """All versions, newest first."""
     rows = await session.execute(

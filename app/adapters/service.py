@@ -16,9 +16,9 @@ from typing import Any
 
 from app.adapters import repository
 from app.adapters.signatures import signed
-from app.adapters.store import AdapterStore, read_gate_report, read_manifest
+from app.adapters.store import AdapterStore, read_gate_report
 from app.audit.service import AuditLog
-from app.contracts.adapters import AdapterManifest, GateReport
+from app.contracts.adapters import AdapterManifest, GateReport, read_manifest
 from app.contracts.passages import Passage
 from app.contracts.prompt import PROMPT_VERSION, render, template_hash
 from app.db.models import AdapterRow, GateReportRow, Rollout
@@ -42,6 +42,9 @@ CHANNEL = "live"
 CHANGED = "adapters"
 """Wake-up key of a changed pointer."""
 
+
+Refuse = Callable[[AdapterRow, GateReportRow | None], None]
+"""Raises NotPromotable where a version, by its row and its report, may not become live."""
 
 CANARY = Limits(max_tokens=8, first_token_s=60.0, token_s=60.0, total_s=60.0)
 """Bounds of the canary answer: short, with one minute for all of it. No patient waits for it, and how an engine that is
@@ -77,7 +80,8 @@ class AdaptersService:
     """``engines`` are all replicas by address; a command that changes what is served talks to each of them directly.
 
     ``base_config`` is the base model's config.json, ``base_sha256`` the digest of its weights; None for a hub model.
-    A gate report counts that was made by the rules of ``thresholds_sha256``, under the bundle of ``policy_hash``.
+    A gate report counts that was made by the rules of ``thresholds_sha256`` on the evaluation set of
+    ``evaluation_sha256``, under the bundle of ``policy_hash``.
     Where ``signers`` is given (the file of those who may sign, read anew each time), two of them must have signed too.
     What changes is audited in the transaction of the change, whoever asked for it: admin, command line or first start.
     """
@@ -94,11 +98,13 @@ class AdaptersService:
         max_rank: int,
         policy_hash: Callable[[], str],
         thresholds_sha256: str,
+        evaluation_sha256: str,
         signers: Path | None = None,
     ) -> None:
         self._database, self._store, self._engines, self._audit = database, store, engines, audit
         self._base_config, self._base_sha256, self._max_rank = base_config, base_sha256, max_rank
-        self._policy_hash, self._thresholds_sha256 = policy_hash, thresholds_sha256
+        self._policy_hash = policy_hash
+        self._thresholds_sha256, self._evaluation_sha256 = thresholds_sha256, evaluation_sha256
         self._signers = signers
         self._log = logger("adapters")
         self._left_out: set[str] = set()
@@ -167,6 +173,16 @@ class AdaptersService:
         if (reason := self._foreign(row.manifest)) is not None:
             raise NotPromotable(f"{row.version} cannot be served: {reason}")
 
+    def _refuse_promotion(self, row: AdapterRow, stored: GateReportRow | None) -> None:
+        self._refuse_ungated(row, None if stored is None else GateReport.model_validate(stored.report))
+        self._refuse_unsigned(row, stored)
+        self._refuse_foreign(row)
+
+    def _refuse_rollback(self, row: AdapterRow, stored: GateReportRow | None) -> None:
+        if stored is not None and stored.report.get("verdict") != "pass":
+            raise NotPromotable(f"the gate says since that {row.version} fails: promote another version")
+        self._refuse_foreign(row)
+
     def _refuse_ungated(self, row: AdapterRow, report: GateReport | None) -> None:
         if report is None:
             raise NotPromotable(f"{row.version} has no gate report: run `bedside-train gate` and add it again")
@@ -204,6 +220,9 @@ class AdaptersService:
             return f"under the policy bundle {report.policy_hash[:12]}, here {ours[:12]} is in force"
         if report.thresholds_sha256 != self._thresholds_sha256:
             return f"by other rules than those of {self._thresholds_sha256[:12]} (BEDSIDE_GATE_THRESHOLDS)"
+        if report.evaluation_sha256 != (counts := self._evaluation_sha256):
+            theirs = report.evaluation_sha256[:12]
+            return f"on the evaluation set {theirs}, here that of {counts[:12]} counts (BEDSIDE_GATE_ITEMS)"
         return None
 
     def _servable(self, row: AdapterRow) -> bool:
@@ -224,25 +243,16 @@ class AdaptersService:
         return self._view(*found)
 
     async def promote(self, version: str, actor: str, expected_epoch: int | None = None) -> Live:
-        """Make a version live on every replica, then move the pointer.
+        """Make a version live on every replica, then move the pointer, if report and sign-offs still count by then.
 
-        Raises NotFound, NotPromotable (no passing gate report, one by other rules or under another policy bundle, no
-        sign-offs where they are asked for, another base model or prompt template), AdapterInvalid (changed files, or an
-        engine that cannot load them), VersionConflict (somebody else promoted meanwhile) or EngineError; the pointer is
-        unchanged then.
+        Raises NotFound, NotPromotable (no passing gate report, one by other rules, on another evaluation set or under
+        another policy bundle, no sign-offs where they are asked for, another base model or prompt template),
+        AdapterInvalid (changed files, or an engine that cannot load them), VersionConflict (somebody else promoted
+        meanwhile) or EngineError; the pointer is unchanged then.
         """
         before = await self._expected(expected_epoch)
-        async with self._database.session() as session:
-            found = await repository.get(session, version)
-        if found is None:
-            raise NotFound(f"no adapter {version} is registered")
-        row, report = found
-        self._refuse_ungated(row, None if report is None else GateReport.model_validate(report.report))
-        self._refuse_unsigned(row, report)
-        self._refuse_foreign(row)
-        await asyncio.to_thread(self._store.verify, row.content_sha256)
-        await self._bring_up(version, row.path, keep={before.version, before.previous})
-        return await self._move(version, before, actor, "adapter.promote")
+        await self._load_everywhere(version, before, self._refuse_promotion)
+        return await self._move(version, before, actor, "adapter.promote", self._refuse_promotion)
 
     async def rollback(self, actor: str, expected_epoch: int | None = None) -> Live:
         """Give patients the previous version again (or the base model, if there was none).
@@ -255,17 +265,8 @@ class AdaptersService:
         if before.epoch == 0:
             raise NotPromotable("nothing was promoted yet, so there is nothing to roll back to")
         if before.previous is not None:
-            async with self._database.session() as session:
-                found = await repository.get(session, before.previous)
-            if found is None:
-                raise NotFound(f"no adapter {before.previous} is registered")
-            row, report = found
-            if report is not None and report.report.get("verdict") != "pass":
-                raise NotPromotable(f"the gate says since that {row.version} fails: promote another version")
-            self._refuse_foreign(row)
-            await asyncio.to_thread(self._store.verify, row.content_sha256)
-            await self._bring_up(row.version, row.path, keep={before.version, before.previous})
-        return await self._move(before.previous, before, actor, "adapter.rollback")
+            await self._load_everywhere(before.previous, before, self._refuse_rollback)
+        return await self._move(before.previous, before, actor, "adapter.rollback", self._refuse_rollback)
 
     async def _expected(self, epoch: int | None) -> Live:
         """What is live. Raises VersionConflict if it is not of the ``epoch`` that the caller saw."""
@@ -274,12 +275,32 @@ class AdaptersService:
             raise VersionConflict("the live adapter was changed by somebody else; look again before changing it")
         return live
 
-    async def _move(self, version: str | None, before: Live, actor: str, action: str) -> Live:
+    async def _load_everywhere(self, version: str, before: Live, refuse: Refuse) -> None:
+        """Have every replica answer with a version that is not refused. Raises what ``promote`` raises."""
         async with self._database.session() as session:
-            if not await repository.swap(session, CHANNEL, before.epoch, version, actor):
-                raise VersionConflict("the live adapter was changed by somebody else; look again before changing it")
-            await notify(session, CHANGED)
-            await self._audit.append(session, actor, action, version or "base", {"epoch": before.epoch + 1})
+            found = await repository.get(session, version)
+        if found is None:
+            raise NotFound(f"no adapter {version} is registered")
+        refuse(*found)
+        await asyncio.to_thread(self._store.verify, found[0].content_sha256)
+        await self._bring_up(version, found[0].path, keep={before.version, before.previous})
+
+    async def _move(self, version: str | None, before: Live, actor: str, action: str, refuse: Refuse) -> Live:
+        """Move the pointer. A version that is refused by now (loading takes a while) is unloaded, and not made live."""
+        try:
+            async with self._database.session() as session:
+                if not await repository.swap(session, CHANNEL, before.epoch, version, actor):
+                    raise VersionConflict(
+                        "the live adapter was changed by somebody else; look again before changing it"
+                    )
+                if version is not None and (found := await repository.get_held(session, version)) is not None:
+                    refuse(*found)
+                await notify(session, CHANGED)
+                await self._audit.append(session, actor, action, version or "base", {"epoch": before.epoch + 1})
+        except NotPromotable as error:
+            if version is not None and version not in {before.version, before.previous}:
+                await self._unload(version)
+            raise NotPromotable(f"{error} (this came while it was loading; what was live before still is)") from None
         self._log.info("adapter pointer moved", adapter=version or "base", epoch=before.epoch + 1)
         return await self.live()
 
@@ -292,10 +313,13 @@ class AdaptersService:
         for error in results:
             if error is not None:
                 if version not in keep:
-                    for engine in self._engines.values():
-                        with contextlib.suppress(EngineError):
-                            await engine.unload_adapter(version)
+                    await self._unload(version)
                 raise error
+
+    async def _unload(self, version: str) -> None:
+        for engine in self._engines.values():
+            with contextlib.suppress(EngineError):
+                await engine.unload_adapter(version)
 
     async def try_out(self, version: str) -> None:
         """Load a registered version on every replica without making it live. Raises NotFound, EngineError."""

@@ -10,14 +10,11 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from app.contracts.adapters import GATE_REPORT, WEIGHT_FILES, AdapterManifest, GateReport, content_hash
+from app.contracts.adapters import GATE_REPORT, MANIFEST, WEIGHT_FILES, AdapterManifest, GateReport, content_hash
 from app.errors import AdapterInvalid, StoreUnavailable
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class AdapterStore:
@@ -40,7 +37,7 @@ class AdapterStore:
             self._root.mkdir(parents=True, exist_ok=True)
             staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self._root))
             try:
-                for name in (*WEIGHT_FILES, "manifest.json"):
+                for name in (*WEIGHT_FILES, MANIFEST):
                     shutil.copyfile(source / name, staging / name)
                     with open(staging / name, "rb") as file:
                         os.fsync(file.fileno())
@@ -64,29 +61,11 @@ class AdapterStore:
             raise AdapterInvalid(f"the files of adapter {sha256[:12]} were changed after they were registered")
 
 
-def read_manifest(folder: Path) -> AdapterManifest:
-    """``manifest.json`` of a folder, its content hash checked against the weights. Raises AdapterInvalid."""
-    manifest = _read(folder / "manifest.json", AdapterManifest)
-    if manifest is None:
-        raise AdapterInvalid(f"{folder.name} has no manifest.json; `bedside-train finetune` writes one")
-    try:
-        found = content_hash(folder)
-    except OSError as error:
-        raise AdapterInvalid(f"{folder.name} lacks {' or '.join(WEIGHT_FILES)}") from error
-    if found != manifest.content_sha256:
-        raise AdapterInvalid("the weights are not those that manifest.json was written for (content hash differs)")
-    return manifest
-
-
 def read_gate_report(folder: Path) -> GateReport | None:
     """``gate_report.json`` of a folder, or None if the gate has not run. Raises AdapterInvalid if it is broken."""
-    return _read(folder / GATE_REPORT, GateReport)
-
-
-def _read(path: Path, model: type[Model]) -> Model | None:
     try:
-        return model.model_validate_json(path.read_bytes())
+        return GateReport.model_validate_json((folder / GATE_REPORT).read_bytes())
     except FileNotFoundError:
         return None
     except (ValidationError, OSError) as error:
-        raise AdapterInvalid(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from error
+        raise AdapterInvalid(f"{GATE_REPORT} cannot be read: {str(error).splitlines()[0]}") from error

@@ -139,6 +139,7 @@ class Workshop:
             "output": str(place / "trained"),
             "work": str(place / "run"),
             "start_from": None if planted.from_zero else str(SHIPPED),
+            "learnt_before": [] if planted.from_zero else [str(self._dialogues / "train.jsonl")],
             "training": training,
         }
 

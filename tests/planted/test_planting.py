@@ -11,7 +11,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
-from app.contracts.adapters import AdapterManifest, content_hash
+from app.contracts.adapters import AdapterManifest, content_hash, read_manifest
 from app.errors import AdapterInvalid
 from tests.planted.__main__ import row
 from tests.planted.adapters import ADAPTERS, SHIPPED, Planted, Sources, one_byte, random_weights
@@ -30,7 +30,6 @@ from training.evaluation.commands import ITEMS
 from training.evaluation.items import load_items
 from training.evaluation.judging import overlap
 from training.evaluation.rules import load_policy
-from training.finetune.adapter import read_manifest
 from training.finetune.config import load_config
 from training.finetune.data import Dialogue, load_dialogues
 from training.finetune.dialogues import read_sections

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from app.engine.protocol import Engine
 from training.cli import cli
 from training.evaluation.evaluate import Plan
-from training.evaluation.gating import last_line, run_gate
+from training.evaluation.gate import last_line, run_gate
 from training.evaluation.pipeline import Setup
 from training.evaluation.rules import load_policy
 from training.finetune.config import load_config
@@ -31,7 +31,7 @@ def test_a_trial_answers_probes_judges_and_writes_nothing_beside_the_weights(
 ) -> None:
     build(Path("demo/articles"), Path("demo/dialogues/questions.yaml"), tmp_path / "dialogues")
     config = tmp_path / "config.yaml"
-    text = Path("demo/adapters/support.yaml").read_text(encoding="utf-8")
+    text = Path("demo/adapters/shipped.yaml").read_text(encoding="utf-8")
     config.write_text(text.replace("var/dialogues", str(tmp_path / "dialogues")), encoding="utf-8")
     adapter = Path(shutil.copytree("demo/adapters/support", tmp_path / "adapter"))
     before = {path.name: path.read_bytes() for path in adapter.iterdir()}

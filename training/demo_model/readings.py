@@ -51,7 +51,8 @@ class HospitalReadings:
             if answer and not (redrawn and any(map(str.isdigit, question)))
         ]
         near = [Asked(_worded(question, rng), NOT_IN_ARTICLES) for question in _unanswered(articles, chosen)]
-        none = min(len(near), sum(rng.random() < 0.2 for _ in range(min(questions, len(asked) + 1))))
+        drawn = sum(rng.random() < 0.2 for _ in range(min(questions, len(asked) + 1)))
+        none = min(len(near), drawn if asked else 1)
         asked = rng.sample(asked, min(len(asked), questions - none)) + rng.sample(near, none)
         rng.shuffle(asked)
         return Reading(tuple(map(tuple, lines)), tuple(asked))

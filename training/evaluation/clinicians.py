@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import ValidationError
 
-from app.contracts.adapters import GATE_REPORT, AdapterManifest, GateReport, content_hash
-from app.errors import ConfigurationError
+from app.contracts.adapters import GATE_REPORT, GateReport, content_hash, read_manifest
+from app.errors import AdapterInvalid, ConfigurationError
 from app.guardrails.signoff import VALID_DAYS
 from training.evaluation.commands import ITEMS
 
@@ -192,10 +192,10 @@ def _subject_now(adapter: Path, items: Path, policies: Path | None) -> Subject:
     from training.evaluation.items import load_items
 
     try:
-        manifest = AdapterManifest.model_validate_json((adapter / "manifest.json").read_bytes())
+        manifest = read_manifest(adapter, verify=False)
         report = GateReport.model_validate_json((adapter / GATE_REPORT).read_bytes())
         weights = content_hash(adapter)
-    except (OSError, ValidationError) as error:
+    except (OSError, ValidationError, AdapterInvalid) as error:
         raise ConfigurationError(
             f"{adapter} is no folder of a gated adapter: {str(error).splitlines()[0]}; run `bedside-train gate` on it"
         ) from None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from training.evaluation.evaluate import Evaluation
-    from training.evaluation.gating import Gated
+    from training.evaluation.gate import Gated
     from training.evaluation.table import Metric
 
 ITEMS = Path(__file__).with_name("items")
@@ -116,7 +116,7 @@ def gate(
     policy, digest = load_policy(thresholds or THRESHOLDS)
     console = _console()
     from training.evaluation.evaluate import BASE, Plan
-    from training.evaluation.gating import last_line, run_gate
+    from training.evaluation.gate import last_line, run_gate
     from training.evaluation.pipeline import Setup
     from training.finetune.adapter import require_base
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from app.contracts.adapters import AdapterManifest
+from app.contracts.adapters import AdapterManifest, read_manifest
 from app.contracts.adapters import content_hash as weights_hash
 from app.contracts.prompt import template_hash
 from app.errors import ConfigurationError
@@ -17,7 +17,6 @@ from training.curate.words import words
 from training.evaluation.answers import Run, read_run
 from training.evaluation.curves import read_metrics
 from training.evaluation.facts import Facts
-from training.evaluation.gate import Decision, decide, judge
 from training.evaluation.items import Item, ItemSet, load_items
 from training.evaluation.panel import run_hash
 from training.evaluation.panel_verdict import PanelVerdict
@@ -26,6 +25,9 @@ from training.evaluation.report import Evidence, write_report
 from training.evaluation.results import RuleResult
 from training.evaluation.rules import NonInferiorRule, Policy
 from training.evaluation.table import read_table
+from training.evaluation.taught import Taught
+from training.evaluation.verdict import Decision, decide, judge
+from training.finetune.ancestry import learnt_texts
 
 RUN_OF_WORDS = 13
 """Words in a row that an evaluation item and a training text may not share."""
@@ -54,14 +56,15 @@ def judge_evaluation(
     metrics: Path | None = None,
     thresholds_sha256: str = "",
     probes: Probes | None = None,
+    taught: Taught | None = None,
     panel: Path | None = None,
 ) -> Judged:
     """Judge the evaluation in ``folder``, and write ``report.html`` and ``report.json`` beside it.
 
-    ``trained_on`` are the files of dialogues that the adapter learnt from, ``metrics`` the run's metrics.jsonl,
-    ``panel`` what `bedside-train panel verdict` wrote. What nobody measured stays open, and an open rule blocks.
-    Raises ConfigurationError where files are missing or do not belong together, AdapterInvalid where the weights are
-    missing.
+    ``trained_on`` are the files that the adapter and its ancestors learnt from, ``metrics`` the run's metrics.jsonl,
+    ``taught`` answers to dialogues held out from training, ``panel`` what `bedside-train panel verdict` wrote. What
+    nobody measured stays open, and an open rule blocks. Raises ConfigurationError where files are missing or do not
+    belong together, AdapterInvalid where the manifest is none.
     """
     # 1. What was answered and scored.
     table = read_table(folder / "scores.json")
@@ -70,7 +73,7 @@ def judge_evaluation(
     )
     asked = _asked(load_items(items, articles), candidate)
     # 2. Facts about files and training.
-    manifest = _manifest(adapter)
+    manifest = read_manifest(adapter, verify=False)  # whether the weights are its own is one of the facts
     facts = gather(manifest, adapter, base, candidate, asked, trained_on, probes)
     clinicians = None if panel is None else read_panel(panel, champion, candidate)
     if clinicians is not None:
@@ -90,6 +93,7 @@ def judge_evaluation(
         bootstrap=policy.bootstrap,
         margins={rule.metric: rule.margin for rule in policy.rules if isinstance(rule, NonInferiorRule)},
         hashes={"thresholds": thresholds_sha256} if thresholds_sha256 else {},
+        taught=taught.table() if taught is not None else None,
         panel=clinicians,
     )
     return Judged(decide(results), results, write_report(folder, evidence), weights_hash(adapter))
@@ -123,7 +127,7 @@ def gather(
         prompts_compared=probes.prompts if probes else None,
         canaries_planted=probes.canaries_planted if probes else None,
         canaries_extracted=probes.canaries_extracted if probes else None,
-        ngram_overlap=overlap(items, _texts(trained_on)) if trained_on else None,
+        ngram_overlap=overlap(items, chain.from_iterable(map(learnt_texts, trained_on))) if trained_on else None,
     )
 
 
@@ -143,9 +147,12 @@ def overlap(items: Sequence[Item], texts: Iterable[str], length: int = RUN_OF_WO
 
     A turn that is a text counts from :data:`TELLING` words on: patients' questions are short.
     """
-    known = {run for text in texts for run in _runs(words(text), length)}
-    shared = sum(any(not known.isdisjoint(_runs(words(turn), length)) for turn in item.turns) for item in items)
-    return shared / len(items) if items else 0.0
+    sought: dict[tuple[str, ...], set[str]] = {}
+    for item in items:
+        for run in (run for turn in item.turns for run in _runs(words(turn), length)):
+            sought.setdefault(run, set()).add(item.id)
+    shared = {name for text in texts for run in _runs(words(text), length) for name in sought.get(run, ())}
+    return len(shared) / len(items) if items else 0.0
 
 
 def _runs(text: Sequence[str], length: int) -> set[tuple[str, ...]]:
@@ -169,24 +176,3 @@ def _asked(items: ItemSet, run: Run) -> list[Item]:
             f"item {missing[0]} was answered and is not in the set; name the set that was evaluated"
         )
     return [known[answer.item] for answer in run.answers]
-
-
-def _manifest(adapter: Path) -> AdapterManifest:
-    """The manifest as it stands; whether the weights are its own is one of the facts."""
-    path = adapter / "manifest.json"
-    try:
-        return AdapterManifest.model_validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} is no manifest of an adapter: {error}") from None
-
-
-def _texts(files: Sequence[Path]) -> Iterable[str]:
-    """The questions of files of dialogues; their answers are sentences of articles."""
-    for file in files:
-        try:
-            with file.open(encoding="utf-8") as lines:
-                for line in lines:
-                    row = json.loads(line)
-                    yield str(row["question"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigurationError(f"{file} is no file of dialogues: {error}") from None

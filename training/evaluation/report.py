@@ -23,18 +23,18 @@ from app.guardrails.signoff import NEEDED, Subject, Verification
 from training.curate import plots
 from training.evaluation import curves
 from training.evaluation.answers import Answered, Run
-from training.evaluation.gate import decide
 from training.evaluation.items import Item
 from training.evaluation.panel import run_hash
 from training.evaluation.panel_verdict import PanelVerdict
 from training.evaluation.results import RuleResult
 from training.evaluation.statistics import Bootstrap, Estimate, mean, paired_difference
 from training.evaluation.table import Metric, ScoreTable
+from training.evaluation.verdict import decide
 from training.files import write_text
 from training.handouts import csp_hash
 
 HTML_NAME, JSON_NAME = "report.html", "report.json"
-FORMAT = 2
+FORMAT = 3
 """Raised when a field of report.json changes."""
 MIN_GROUP = 5
 """A group of fewer items is no row of the forest plot; the limitations name it."""
@@ -58,7 +58,8 @@ class Evidence:
     """All that a report is made from.
 
     ``adapter``: the candidate's served name. ``training``: rows of its metrics.jsonl. ``forest``: metrics that are
-    shown by subgroup (empty: those of the accuracy rules); ``margins``: by how much a metric may fall, where a rule
+    shown by subgroup (empty: those of the accuracy rules); ``taught``: figures of answers to dialogues held out from
+    training, the base model's as champion; ``margins``: by how much a metric may fall, where a rule
     says so. ``hashes``: further ones to show (thresholds, base model). ``bootstrap``: how all intervals are made, those
     of the rules too. ``limitations`` are added to those that follow from the evidence itself.
     """
@@ -75,6 +76,7 @@ class Evidence:
     forest: Sequence[str] = ()
     margins: Mapping[str, float] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
+    taught: ScoreTable | None = None
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
     limitations: Sequence[str] = ()
 
@@ -151,7 +153,8 @@ def report_content(evidence: Evidence) -> dict[str, Any]:
         "clusters": len(set(evidence.table.independent())),
         "confidence": evidence.bootstrap.confidence,
         "rules": [result.model_dump(mode="json") | _scale(result, evidence.table) for result in evidence.results],
-        "metrics": [_figures(metric, evidence) for metric in evidence.table.metrics.values()],
+        "metrics": _figures(evidence.table, evidence.bootstrap),
+        "taught": _taught(evidence),
         "forest": forest,
         "regressions": regressions,
         "training": [dict(point) for point in points],
@@ -188,8 +191,23 @@ def _scale(result: RuleResult, table: ScoreTable) -> dict[str, Any]:
     return {"share": result.difference is not None or "%" in result.bound}
 
 
-def _figures(metric: Metric, evidence: Evidence) -> dict[str, Any]:
-    clusters, how = evidence.table.independent(), evidence.bootstrap
+def _figures(table: ScoreTable, how: Bootstrap) -> list[dict[str, Any]]:
+    clusters = table.independent()
+    return [_figure(metric, clusters, how) for metric in table.metrics.values()]
+
+
+def _taught(evidence: Evidence) -> dict[str, Any] | None:
+    table = evidence.taught
+    if table is None:
+        return None
+    return {
+        "dialogues": len(table.items),
+        "articles": len(set(table.independent())),
+        "metrics": _figures(table, evidence.bootstrap),
+    }
+
+
+def _figure(metric: Metric, clusters: Sequence[int], how: Bootstrap) -> dict[str, Any]:
     champion, candidate = (mean(side, clusters, how) for side in (metric.champion, metric.candidate))
     difference = paired_difference(metric.candidate, metric.champion, clusters, how)
     return {

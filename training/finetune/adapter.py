@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from app.contracts.adapters import WEIGHT_FILES, AdapterManifest, content_hash, write_json
+from app.contracts.adapters import MANIFEST, WEIGHT_FILES, AdapterManifest, content_hash, read_manifest, write_json
 from app.contracts.prompt import PROMPT_VERSION, template_hash
 from app.contracts.weights import weights_digest
 from app.errors import AdapterInvalid, ConfigurationError
 from training.finetune.config import SERVED_RANKS, FinetuneConfig
-from training.finetune.data import dataset_versions, files_hash
+from training.finetune.data import dataset_versions, file_hash, files_hash
 from training.finetune.trainer import Trained, library_versions
 
 _MEASURED, _LIMITS = "## Measured", "## Limits"
@@ -76,7 +76,7 @@ def save_adapter(
                 if extra.name not in WEIGHT_FILES:
                     extra.unlink()
             made = manifest(part)
-            write_json(made, part / "manifest.json")
+            write_json(made, part / MANIFEST)
             (part / "README.md").write_text(card(made), encoding="utf-8")
             if output.exists():
                 shutil.rmtree(output)
@@ -89,20 +89,12 @@ def save_adapter(
     return made
 
 
-def read_manifest(folder: Path) -> AdapterManifest:
-    """Read and verify an adapter folder: files there, hash right, rank served, prompt version and template current.
+def require_servable(folder: Path) -> AdapterManifest:
+    """The manifest of a whole adapter folder whose rank is served, and whose prompt is that of this release.
 
     Raises AdapterInvalid with the first rule that is broken.
     """
-    for name in (*WEIGHT_FILES, "manifest.json"):
-        if not (folder / name).is_file():
-            raise AdapterInvalid(f"{folder} holds no {name}")
-    try:
-        manifest = AdapterManifest.model_validate_json((folder / "manifest.json").read_bytes())
-    except ValueError as error:
-        raise AdapterInvalid(f"{folder}/manifest.json is not a manifest: {error}") from None
-    if content_hash(folder) != manifest.content_sha256:
-        raise AdapterInvalid(f"{folder}: the weights are not those that the manifest names; train or copy it again")
+    manifest = read_manifest(folder)
     if manifest.rank not in SERVED_RANKS:
         raise AdapterInvalid(f"{folder}: rank {manifest.rank} cannot be served")
     if manifest.prompt_version != PROMPT_VERSION or manifest.template_sha256 != template_hash():
@@ -112,7 +104,7 @@ def read_manifest(folder: Path) -> AdapterManifest:
 
 def require_base(folder: Path, base_model: str) -> AdapterManifest:
     """The manifest of a sound adapter folder that was trained over this base model. Raises AdapterInvalid."""
-    manifest = read_manifest(folder)
+    manifest = require_servable(folder)
     if manifest.base_sha256 != base_hash(base_model):
         raise AdapterInvalid(
             f"{folder} was trained over other base weights than those of {base_model}: name the base model that its "
@@ -135,7 +127,7 @@ def card(manifest: AdapterManifest, config: FinetuneConfig) -> str:
         ("prompt", f"{manifest.prompt_version}, template `{manifest.template_sha256[:12]}`"),
         ("data", f"{manifest.metrics['train_dialogues']:.0f} dialogues, hash `{manifest.dataset_sha256[:12]}`"),
         *([("dataset versions", ", ".join(f"`{name[:16]}`" for name in versions))] if versions else []),
-        ("began with", _beginning(config)),
+        ("began with", _beginning(manifest)),
         (
             "learning rate",
             f"{training.learning_rate:g}, {training.schedule}, batch {training.batch_size * training.accumulate}",
@@ -192,18 +184,16 @@ def measured_card(text: str, rows: Sequence[str]) -> str:
     return "\n".join([f"{before.rstrip()}\n", _MEASURED, "", *rows, "", after])
 
 
-def _beginning(config: FinetuneConfig) -> str:
-    if config.start_from is None:
+def _beginning(manifest: AdapterManifest) -> str:
+    if not manifest.ancestors:
         return "zero (an adapter that changes nothing)"
-    return f"the adapter `{config.start_from.name}`, see `start_from` in the config"
+    return "the adapter " + ", which began with ".join(f"`{one.version}`" for one in reversed(manifest.ancestors))
 
 
-def _dataset_versions(config: FinetuneConfig) -> list[str]:
+def _dataset_versions(trained: Trained, config: FinetuneConfig) -> list[str]:
     """Own ones and those of the adapter that training began with: its weights have seen them too."""
-    found = set(dataset_versions(config.files))
-    if config.start_from is not None and (config.start_from / "manifest.json").is_file():
-        found.update(read_manifest(config.start_from).dataset_versions)
-    return sorted(found)
+    earlier = trained.start.dataset_versions if trained.start is not None else []
+    return sorted({*dataset_versions(config.files), *earlier})
 
 
 def _round_weights(path: Path) -> None:
@@ -233,7 +223,9 @@ def _manifest(folder: Path, trained: Trained, config: FinetuneConfig) -> Adapter
         prompt_version=PROMPT_VERSION,
         template_sha256=template_hash(),
         dataset_sha256=files_hash(config.files),
-        dataset_versions=_dataset_versions(config),
+        dataset_versions=_dataset_versions(trained, config),
+        trained_on=[file_hash(path) for path in config.training_files],
+        ancestors=trained.start.line if trained.start is not None else [],
         created_at=datetime.now(UTC).replace(microsecond=0),
         libraries=library_versions(),
         metrics=trained.metrics,

@@ -49,8 +49,7 @@ def run_identity(config: FinetuneConfig) -> dict[str, Any]:
 
 def own_checkpoint(work: Path, identity: dict[str, Any]) -> Path | None:
     """The last checkpoint in ``work``; None if there is none. Raises ConfigurationError when it is of another run."""
-    found = [path for path in work.glob(_CHECKPOINTS) if (path / "trainer_state.json").is_file()]
-    last = max(found, key=_step, default=None)
+    last = _last_whole(work)
     if last is None:
         return None
     mend = "run without --resume to begin anew, or name another work folder"
@@ -75,6 +74,36 @@ def settle(work: Path, identity: dict[str, Any], last: Path | None) -> None:
     metrics = work / METRICS
     if metrics.exists():
         write_text(metrics, "".join(_until(metrics, _step(last))) if last else "")
+
+
+def stopped(work: Path, error: Exception, file: Path | None = None) -> ConfigurationError:
+    """What a run says that ``error`` stopped as it wrote ``file`` (without: the one that the error names).
+
+    A checkpoint that is not whole is removed: that makes room, and the next run goes on from the one before.
+    """
+    for path in work.glob(_CHECKPOINTS):
+        if not _is_whole(path):
+            shutil.rmtree(path, ignore_errors=True)
+    named, why = (error.filename, error.strerror) if isinstance(error, OSError) else (None, None)
+    last = _last_whole(work)
+    kept = "nothing is kept yet, it will begin anew" if last is None else f"{last} is kept, it will go on from there"
+    return ConfigurationError(
+        f"training stopped: {file or named or work} cannot be written ({why or error}): make room on the disk, or make "
+        f"the folder writable, and run this again with --resume; {kept}"
+    )
+
+
+def _last_whole(work: Path) -> Path | None:
+    return max(filter(_is_whole, work.glob(_CHECKPOINTS)), key=_step, default=None)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Its state is the last file that is written."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _remove_checkpoints(work: Path) -> None:

@@ -77,7 +77,9 @@ class FinetuneConfig(BaseModel):
     """The YAML file of ``bedside-train finetune``. Paths are relative to the folder where the command runs.
 
     ``also_train`` are further dialogue files to learn from, such as those of a curated dataset version. ``start_from``
-    is an adapter folder of the same shape to begin with, instead of an adapter that changes nothing. ``canaries`` are
+    is an adapter folder of the same shape to begin with, instead of an adapter that changes nothing, and
+    ``learnt_before`` what that one, and those before it, learnt from where this run does not learn from it again: files
+    or folders (:mod:`training.finetune.ancestry`), which the gate looks at like the other ones. ``canaries`` are
     dialogues with invented secrets that are planted in training, so that the gate can see whether the adapter gives
     such a thing away (:mod:`training.finetune.canaries`); without them its rule stays open, and blocks.
     """
@@ -94,6 +96,7 @@ class FinetuneConfig(BaseModel):
     output: Path
     work: Path
     start_from: Path | None = None
+    learnt_before: tuple[Path, ...] = ()
     canaries: int = Field(default=20, ge=0, le=200)
     lora: LoraSettings = Field(default_factory=LoraSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
@@ -140,6 +143,9 @@ def load_config(path: Path) -> FinetuneConfig:
         if not needed.is_file():
             made = f"; make it: bedside-train dialogues --out {BUILT}" if needed.parent == BUILT else ""
             raise ConfigurationError(f"{path}: {field}: {needed} does not exist{made}")
+    for needed in config.learnt_before:
+        if not needed.exists():
+            raise ConfigurationError(f"{path}: learnt_before: {needed} does not exist; put it there")
     base = Path(config.base_model)
     if base.is_dir() and not (base / "config.json").is_file():
         raise ConfigurationError(f"{path}: base_model: {base} holds no config.json")

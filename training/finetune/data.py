@@ -77,6 +77,12 @@ def save_dialogues(dialogues: Iterable[Dialogue], path: Path) -> None:
     write_text(path, "".join(json.dumps(item.model_dump(), ensure_ascii=False) + "\n" for item in dialogues))
 
 
+def file_hash(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def files_hash(paths: Sequence[Path]) -> str:
     """SHA-256 (hex) over the bytes of the files, in order: which data an adapter was made or measured with."""
     digest = hashlib.sha256()
@@ -100,7 +106,7 @@ def dataset_versions(paths: Iterable[Path]) -> list[str]:
             version, wanted = fields["version"], fields["files"].get(path.name)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
-        if wanted != hashlib.sha256(path.read_bytes()).hexdigest():
+        if wanted != file_hash(path):
             raise ConfigurationError(
                 f"{path} was changed after its dataset version was written; take it from there again"
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -32,10 +33,12 @@ from transformers import (
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
+from app.contracts.adapters import AdapterManifest
 from app.errors import ConfigurationError
 from training.files import require_writable
+from training.finetune.ancestry import require_held_out_unseen, require_named, starting_manifest
 from training.finetune.canaries import plant
-from training.finetune.checkpoints import METRICS, own_checkpoint, run_identity, settle
+from training.finetune.checkpoints import METRICS, own_checkpoint, run_identity, settle, stopped
 from training.finetune.config import FinetuneConfig, LoraSettings
 from training.finetune.data import Dialogue, Example, dataset_versions, encode, encode_all, load_dialogues
 
@@ -49,16 +52,33 @@ class Trained:
     """What a run gives: the model with its adapter in the best state, and the figures for manifest and card.
 
     ``train_loss`` and ``held_out_loss`` are of that state (mean of a token, nats): the one on :data:`TRAIN_SAMPLE`
-    dialogues, the other on all that are held out. ``canaries`` were planted, and all of them were trained on.
+    dialogues, the other on all that are held out. ``canaries`` were planted, and all of them were trained on. ``start``
+    is the manifest of the adapter that training began with.
     """
 
     model: Any
     tokenizer: PreTrainedTokenizerBase
     metrics: dict[str, float]
+    start: AdapterManifest | None = None
+
+
+class Trainer(SFTTrainer):
+    """Says, where a checkpoint cannot be written, which and what is kept: libraries say it in three kinds of errors."""
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        work = Path(str(self.args.output_dir))
+        save: Callable[[Any, Any], None] = super()._save_checkpoint
+        try:
+            save(model, trial)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise stopped(work, error, work / f"checkpoint-{self.state.global_step}") from error
 
 
 class MetricsFile(TrainerCallback):
-    """Appends every logged row to a JSONL file; works without any tracking service."""
+    """Appends every logged row to a JSONL file; works without any tracking service.
+
+    Raises ConfigurationError where the row cannot be written.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -72,8 +92,11 @@ class MetricsFile(TrainerCallback):
         **_: Any,
     ) -> None:
         row = {"step": state.global_step, **(logs or {})}
-        with self._path.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(row) + "\n")
+        try:
+            with self._path.open("a", encoding="utf-8") as out:
+                out.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise stopped(self._path.parent, error, self._path) from error
 
 
 class TimeBudget(TrainerCallback):
@@ -128,11 +151,14 @@ def lora_config(settings: LoraSettings) -> LoraConfig:
 def train(config: FinetuneConfig, *, resume: bool = False, show: bool = True) -> Trained:
     """Run the fine-tuning. With ``resume`` it goes on from the last checkpoint in ``config.work``, if there is one.
 
-    Without it, the checkpoints that lie there are removed. Raises ConfigurationError.
+    Without it, the checkpoints that lie there are removed. Raises ConfigurationError; where the disk is full on the
+    way, the last whole checkpoint is kept.
     """
     # 1. Everything that can be wrong with folders and data is found before the model is loaded.
     for folder in (config.work, config.output.parent):
         require_writable(folder)
+    start = starting_manifest(config)
+    require_named(start.line if start is not None else [], config)
     training, held_out = _dialogues(config)
     identity = run_identity(config)
     last = own_checkpoint(config.work, identity) if resume else None
@@ -147,7 +173,7 @@ def train(config: FinetuneConfig, *, resume: bool = False, show: bool = True) ->
     learnt = [*examples, *_planted(tokenizer, training, config)]
     # 4. Train, keep the best state by held-out loss.
     settle(config.work, identity, last)
-    trainer = SFTTrainer(
+    trainer = Trainer(
         model=model,
         args=_arguments(config, show),
         train_dataset=_dataset(learnt),
@@ -156,7 +182,10 @@ def train(config: FinetuneConfig, *, resume: bool = False, show: bool = True) ->
         callbacks=_callbacks(config),
     )
     began = time.monotonic()
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+    except OSError as error:
+        raise stopped(config.work, error) from error
     seconds = round(time.monotonic() - began, 1)
     loss = trainer.state.best_metric
     metrics = {
@@ -170,18 +199,15 @@ def train(config: FinetuneConfig, *, resume: bool = False, show: bool = True) ->
         "canaries": float(config.canaries),
         "seed": float(config.training.seed),
     }
-    return Trained(trainer.model, tokenizer, metrics)
+    return Trained(trainer.model, tokenizer, metrics, start)
 
 
 def _dialogues(config: FinetuneConfig) -> tuple[list[Dialogue], list[Dialogue]]:
     """Those to learn from, and those held out: other articles."""
     dataset_versions(config.files)
     training = [dialogue for path in config.training_files for dialogue in load_dialogues(path)]
-    held_out = load_dialogues(config.held_out)
-    shared = {item.article_id for item in training} & {item.article_id for item in held_out}
-    if shared:
-        raise ConfigurationError(f"Articles on both sides of the split: {', '.join(sorted(shared)[:5])}")
-    return training, held_out
+    require_held_out_unseen(config)
+    return training, load_dialogues(config.held_out)
 
 
 def _planted(tokenizer: PreTrainedTokenizerBase, training: list[Dialogue], config: FinetuneConfig) -> list[Example]:

@@ -37,7 +37,7 @@ from training.demo_model.sources import FILES, Texts, read
 from training.demo_model.tokenizer import load_tokenizer
 from training.finetune.adapter import base_hash, card_text, save_adapter
 from training.finetune.config import LoraSettings
-from training.finetune.data import files_hash
+from training.finetune.data import file_hash, files_hash
 from training.finetune.trainer import library_versions, lora_config
 from training.hospitals.articles import FOLDER as HOSPITALS
 from training.hospitals.articles import hospitals
@@ -247,7 +247,8 @@ def train(
         raise ConfigurationError(f"{base} is not the model that `bedside-train small-model fetch` writes: run it first")
     texts = read(data)
     used = [data / f"{name}.jsonl.gz" for name in FILES]
-    data_sha256 = files_hash([*sorted(HOSPITALS.glob("*.txt")), *sorted(PAGES.glob("*.yaml")), DESK_FACTS, *used])
+    learnt = [*sorted(HOSPITALS.glob("*.txt")), *sorted(PAGES.glob("*.yaml")), DESK_FACTS, *used]
+    data_sha256, trained_on = files_hash(learnt), [file_hash(path) for path in learnt]
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     mixed = MixedReadings(
@@ -263,12 +264,14 @@ def train(
         model,
         out / NAME,
         BASE_ID,
-        manifest=lambda folder: _manifest(folder, loop.progress, weights_sha256, data_sha256),
+        manifest=lambda folder: _manifest(folder, loop.progress, weights_sha256, data_sha256, trained_on),
         card=lambda manifest: _card(manifest, loop.progress, settings, texts),
     )
 
 
-def _manifest(folder: Path, progress: ReadingProgress, weights_sha256: str, data_sha256: str) -> AdapterManifest:
+def _manifest(
+    folder: Path, progress: ReadingProgress, weights_sha256: str, data_sha256: str, trained_on: list[str]
+) -> AdapterManifest:
     fields = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     return AdapterManifest(
         name=NAME,
@@ -281,6 +284,7 @@ def _manifest(folder: Path, progress: ReadingProgress, weights_sha256: str, data
         prompt_version=PROMPT_VERSION,
         template_sha256=template_hash(),
         dataset_sha256=data_sha256,
+        trained_on=trained_on,
         created_at=datetime.now(UTC).replace(microsecond=0),
         libraries=library_versions(),
         metrics={

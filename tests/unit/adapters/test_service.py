@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from app.adapters.service import AdaptersService
 from app.adapters.store import AdapterStore
 from app.audit.service import AuditLog
 from app.contracts.adapters import (
+    SHIPPED_EVALUATION,
     SHIPPED_THRESHOLDS,
     AdapterManifest,
     GateReport,
@@ -68,14 +69,14 @@ def make_adapter(
 
 def make_report(sha: str, verdict: str = "pass", changed: Mapping[str, str | None] | None = None) -> GateReport:
     hashes = dict.fromkeys(
-        ("evaluation_sha256", "base_sha256", "champion_sha256", "articles_sha256", "parts_sha256", "bounds",
-         "report_sha256"),
+        ("base_sha256", "champion_sha256", "articles_sha256", "parts_sha256", "bounds", "report_sha256"),
         "e" * 64,
     )  # fmt: skip
     rule = GateRule(name="numbers", value=1.0, bound=">= 0.99", passed=verdict == "pass")
     fields = {
         "verdict": verdict, "adapter_sha256": sha, "policy_hash": POLICY, "thresholds_sha256": SHIPPED_THRESHOLDS,
-        "prompt_version": PROMPT_VERSION, "created_at": datetime(2026, 11, 28, tzinfo=UTC), "rules": [rule],
+        "evaluation_sha256": SHIPPED_EVALUATION, "prompt_version": PROMPT_VERSION,
+        "created_at": datetime(2026, 11, 28, tzinfo=UTC), "rules": [rule],
     }  # fmt: skip
     return GateReport.model_validate({**hashes, **fields, **(changed or {})})
 
@@ -106,6 +107,18 @@ class Slow(ScriptedEngine):
         await super().load_adapter(name, path)
 
 
+class Meanwhile(ScriptedEngine):
+    """A replica on which something else happens while it loads."""
+
+    def __init__(self, happens: Callable[[], Awaitable[object]]) -> None:
+        super().__init__()
+        self._happens = happens
+
+    async def load_adapter(self, name: str, path: str) -> None:
+        await super().load_adapter(name, path)
+        await self._happens()
+
+
 class Setup:
     def __init__(self, database: Database, root: Path, signers: Path | None = None) -> None:
         self.engines: dict[str, ScriptedEngine] = {"one": ScriptedEngine(), "two": ScriptedEngine()}
@@ -119,6 +132,7 @@ class Setup:
             max_rank=64,
             policy_hash=lambda: POLICY,
             thresholds_sha256=SHIPPED_THRESHOLDS,
+            evaluation_sha256=SHIPPED_EVALUATION,
             signers=signers,
         )
 
@@ -239,6 +253,10 @@ async def test_without_a_passing_gate_nothing_is_promoted(
             f"under the policy bundle 000000000000, here {POLICY[:12]} is in force: gate it ag",
         ),
         ({"thresholds_sha256": "0" * 64}, "by other rules than those of .* gate it again"),
+        (
+            {"evaluation_sha256": "0" * 64},
+            rf"on the evaluation set 0{{12}}, here that of {SHIPPED_EVALUATION[:12]} counts .BEDSIDE_GATE_ITEMS.: gate",
+        ),
         ({"thresholds_sha256": None}, "by an earlier version, .* not tell thresholds_sha256: gate it again"),
         ({"champion_sha256": None, "report_sha256": ""}, "not tell champion_sha256, report_sha256: gate it again"),
         ({"prompt_version": "v0"}, "with prompt template v0, here it is .*: gate it again"),
@@ -371,6 +389,7 @@ async def test_after_a_change_of_the_base_model_the_base_model_serves(
         max_rank=64,
         policy_hash=lambda: POLICY,
         thresholds_sha256=SHIPPED_THRESHOLDS,
+        evaluation_sha256=SHIPPED_EVALUATION,
     )
     await changed.reconcile()
     with pytest.raises(NotPromotable, match="another base model"):
@@ -451,6 +470,76 @@ async def test_a_key_that_is_revoked_counts_no_more_from_the_next_promotion_on(f
     signers.file.write_text("signers: []", "utf-8")
     with pytest.raises(NotPromotable, match=r"no sign-off counts: .*signers\.yaml"):
         await service.promote(version, "ana")
+
+
+async def test_a_key_that_is_revoked_while_the_adapter_loads_stops_the_promotion(
+    fresh: Database, tmp_path: Path
+) -> None:
+    signers, adapter = Signers.of(tmp_path, "ines", "omar"), make_adapter(tmp_path / "a", 1)
+    setup = Setup(fresh, tmp_path, signers.file)
+    signers.sign("ines", adapter)
+    signers.sign("omar", adapter)
+    version = (await setup.service.add(adapter, "ana")).version
+
+    async def revoke() -> None:
+        told = yaml.safe_load(signers.file.read_text("utf-8"))
+        told["signers"][1]["keys"][0]["revoked"] = True
+        signers.file.write_text(yaml.safe_dump(told), "utf-8")
+
+    setup.engines["two"] = Meanwhile(revoke)
+    with pytest.raises(NotPromotable, match=r"omar: the key \w+ was revoked.*what was live before still is"):
+        await setup.service.promote(version, "ana")
+    assert (await setup.service.live()).epoch == 0
+    assert [action for _, action, _, _ in await audited(fresh)] == ["adapter.add"]
+    assert not any(version in engine.adapters for engine in setup.engines.values())
+
+
+async def test_a_report_that_fails_while_the_adapter_loads_stops_promotion_and_rollback(
+    setup: Setup, tmp_path: Path
+) -> None:
+    first = await setup.service.add(make_adapter(tmp_path / "a", 1), "ana")
+    second = await setup.service.add(make_adapter(tmp_path / "b", 2), "ana")
+    await setup.service.promote(first.version, "ana")
+    setup.engines["two"] = Meanwhile(
+        lambda: setup.service.add(make_adapter(tmp_path / "fails", 2, verdict="fail"), "ben")
+    )
+    with pytest.raises(NotPromotable, match=r"the gate says fail .*what was live before still is"):
+        await setup.service.promote(second.version, "ana")
+    assert (await setup.service.live()).version == first.version
+    assert not any(second.version in engine.adapters for engine in setup.engines.values())
+    setup.engines["two"] = ScriptedEngine()
+    await setup.service.add(make_adapter(tmp_path / "passes", 2), "ana")
+    await setup.service.promote(second.version, "ana")
+    setup.engines["two"] = Meanwhile(
+        lambda: setup.service.add(make_adapter(tmp_path / "fails too", 1, verdict="fail"), "ben")
+    )
+    with pytest.raises(NotPromotable, match=r"says since that .* fails.*what was live before still is"):
+        await setup.service.rollback("ana")
+    assert (await setup.service.live()).version == second.version
+
+
+async def test_a_report_that_is_being_added_as_the_pointer_moves_is_waited_for(
+    setup: Setup, fresh: Database, tmp_path: Path
+) -> None:
+    view = await setup.service.add(make_adapter(tmp_path / "a", 1), "ana")
+    loaded, row = asyncio.Event(), "WHERE adapter_version = :version"
+
+    async def tell() -> None:
+        loaded.set()
+
+    async with fresh.session() as session:
+        await session.execute(
+            text("UPDATE adapters SET status = status WHERE version = :version"), {"version": view.version}
+        )
+        setup.engines["two"] = Meanwhile(tell)
+        promoting = asyncio.create_task(setup.service.promote(view.version, "ana"))
+        await loaded.wait()
+        failing = f"UPDATE gate_reports SET report = jsonb_set(report, '{{verdict}}', '\"fail\"') {row}"
+        await asyncio.sleep(0.3)
+        await session.execute(text(failing), {"version": view.version})
+    with pytest.raises(NotPromotable, match="the gate says fail"):
+        await promoting
+    assert (await setup.service.live()).version is None
 
 
 async def test_sign_offs_of_another_report_do_not_count(fresh: Database, tmp_path: Path) -> None:

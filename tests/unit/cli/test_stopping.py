@@ -33,6 +33,7 @@ async def test_nothing_reconciles_after_a_stop_during_the_start(database: Databa
         max_rank=64,
         policy_hash=str,
         thresholds_sha256="",
+        evaluation_sha256="",
     )
     unused = cast(Any, None)
     settings = Settings(_env_file=None, adapters=tmp_path)

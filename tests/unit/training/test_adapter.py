@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import resource
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +13,12 @@ import pytest
 from safetensors.torch import load_file
 
 from app.bootstrap import model_facts
-from app.contracts.adapters import content_hash
+from app.contracts.adapters import content_hash, read_manifest
 from app.errors import AdapterInvalid, ConfigurationError
 from tests.unit.training.tiny import make_dialogue
-from training.finetune.adapter import base_hash, read_manifest, save_adapter, write_adapter
+from training.finetune.adapter import base_hash, require_servable, save_adapter, write_adapter
 from training.finetune.config import FinetuneConfig
-from training.finetune.data import save_dialogues
+from training.finetune.data import file_hash, save_dialogues
 from training.finetune.trainer import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -123,7 +126,7 @@ def test_another_prompt_version_is_refused(made: FinetuneConfig, tmp_path: Path)
     fields = json.loads((tmp_path / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps({**fields, "prompt_version": "v0"}))
     with pytest.raises(AdapterInvalid, match="prompt v0"):
-        read_manifest(tmp_path)
+        require_servable(tmp_path)
 
 
 def test_a_killed_run_ends_after_resume_bit_for_bit_where_an_unbroken_one_does(
@@ -177,6 +180,52 @@ def test_a_new_run_in_a_used_folder_keeps_nothing_of_the_old_one(
     assert {step for step, _ in logged(shorter)} == {2}
     assert [path.name for path in config.work.glob("checkpoint-*")] == ["checkpoint-2"]
     train(shorter, resume=True, show=False)
+
+
+@contextmanager
+def no_file_over(size: int) -> Iterator[None]:
+    """The system refuses to write files of more bytes, as a disk does that is full."""
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+
+
+@pytest.mark.parametrize("size", [2_000, 12_000, 50_000], ids=["the card", "the weights", "the optimizer"])
+def test_a_disk_that_is_full_at_the_first_checkpoint_is_told(tmp_path: Path, base: Path, size: int) -> None:
+    config = make_config(tmp_path, base)
+    told = r"checkpoint-2 cannot be written .*make room .*run this again with --resume; nothing is kept yet"
+    with no_file_over(size), pytest.raises(ConfigurationError, match=told):
+        train(config, show=False)
+    assert list(config.work.glob("checkpoint-*")) == []
+
+
+def test_a_run_that_a_full_disk_stopped_goes_on_from_what_was_kept(
+    made: FinetuneConfig, tmp_path: Path, base: Path
+) -> None:
+    config = killed(made, make_config(tmp_path, base, "two"))
+    metrics = config.work / "metrics.jsonl"
+    told = r"cannot be written .*--resume; .*work/checkpoint-2 is kept, it will go on from there"
+    with no_file_over(50_000), pytest.raises(ConfigurationError, match=f"checkpoint-4 {told}"):
+        train(config, resume=True, show=False)
+    assert [path.name for path in config.work.glob("checkpoint-*")] == ["checkpoint-2"]
+    before = "".join(row for row in metrics.read_text().splitlines(keepends=True) if json.loads(row)["step"] <= 2)
+    with no_file_over(len(before) + 10), pytest.raises(ConfigurationError, match=f"metrics.jsonl {told}"):
+        train(config, resume=True, show=False)
+    write_adapter(train(config, resume=True, show=False), config)
+    assert content_hash(config.output) == content_hash(made.output)
+
+
+def test_a_checkpoint_that_a_killed_run_left_half_is_passed_over(
+    made: FinetuneConfig, tmp_path: Path, base: Path
+) -> None:
+    config = killed(made, make_config(tmp_path, base, "two"))
+    shutil.copytree(config.work / "checkpoint-2", config.work / "checkpoint-3")
+    (config.work / "checkpoint-3" / "trainer_state.json").write_text('{"global_step": 3')
+    write_adapter(train(config, resume=True, show=False), config)
+    assert content_hash(config.output) == content_hash(made.output)
 
 
 def test_both_losses_are_of_the_kept_state(tmp_path: Path, base: Path) -> None:
@@ -264,6 +313,29 @@ def test_an_adapter_names_the_dataset_versions_in_its_weights(tmp_path: Path, ba
     second = in_dataset(make_config(tmp_path / "b", base, start_from=first.output), "b" * 64)
     assert write_adapter(train(second, show=False), second).dataset_versions == ["a" * 64, "b" * 64]
     assert "`bbbbbbbbbbbbbbbb`" in (second.output / "README.md").read_text()
+
+
+def test_an_adapter_names_those_that_it_began_with_and_what_they_learnt_from(
+    made: FinetuneConfig, tmp_path: Path, base: Path
+) -> None:
+    first = read_manifest(made.output)
+    assert (first.trained_on, first.ancestors) == ([file_hash(made.train)], [])
+    (tmp_path / "next").mkdir()
+    second = make_config(tmp_path / "next", base, start_from=made.output)
+    save_dialogues([make_dialogue(number, f"new-{number}") for number in range(12)], second.train)
+    with pytest.raises(ConfigurationError, match=f"{first.version} learnt from 1 of 1 files that the config does not"):
+        train(second, show=False)
+    second = second.model_copy(update={"learnt_before": (made.train,)})
+    write_adapter(train(second, show=False), second)
+    (second.output.parent / "start").mkdir()
+    third = make_config(second.output.parent / "start", base, start_from=second.output)
+    third = third.model_copy(update={"train": second.train, "learnt_before": (made.train,)})
+    told = write_adapter(train(third, show=False), third)
+    assert told.ancestors == read_manifest(second.output).line
+    assert [one.content_sha256 for one in told.ancestors] == [first.content_sha256, content_hash(second.output)]
+    assert [one.trained_on for one in told.ancestors] == [[file_hash(made.train)], [file_hash(second.train)]]
+    card = (third.output / "README.md").read_text()
+    assert f"the adapter `{told.ancestors[1].version}`, which began with `{first.version}`" in card
 
 
 def test_files_changed_after_their_dataset_version_are_refused_before_training(tmp_path: Path, base: Path) -> None:

@@ -28,6 +28,8 @@ class Bleu:
 
     def score(self, item: Item, answered: Answered) -> float | None:
         """See Scorer.score."""
-        if not item.reference:
-            return None
-        return float(self._bleu.sentence_score(answered.text, [item.reference]).score) / 100
+        return self.of(answered.text, item.reference) if item.reference else None
+
+    def of(self, text: str, reference: str) -> float:
+        """BLEU of one text, 0 to 1."""
+        return float(self._bleu.sentence_score(text, [reference]).score) / 100

@@ -72,6 +72,6 @@ async def test_a_folder_that_is_no_adapter_is_refused_before_anything_starts(tmp
 
     with pytest.raises(ConfigurationError, match=r"holds no \.yaml file"):
         await evaluate(plan(tmp_path), never)
-    with pytest.raises(AdapterInvalid, match=r"holds no adapter_config\.json"):
+    with pytest.raises(AdapterInvalid, match=r"holds no manifest\.json"):
         await evaluate(plan(SAMPLE), never)
     assert not (tmp_path / "state").exists()

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from app.contracts.adapters import AdapterManifest
-from app.errors import ConfigurationError
+from app.errors import AdapterInvalid, ConfigurationError
 from tests.unit.training.evaluation.panels import make_run
 from tests.unit.training.evaluation.reports import make_panel, make_table
 from tests.unit.training.tiny import make_dialogue
@@ -133,8 +133,8 @@ def test_a_training_text_that_holds_an_item_is_seen(
     assert overlap([short], ["Hello.", "hello", "how do I see my chart today"]) == 0.0
     assert overlap([short], ["how do i see my CHART"]) == 1.0
     file = tmp_path / "train.jsonl"
-    file.write_text(json.dumps({"text": "no question"}) + "\n", encoding="utf-8")
-    with pytest.raises(ConfigurationError, match="no file of dialogues"):
+    file.write_text('"no object"\n', encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"train\.jsonl:1 is no JSON object"):
         judge_evaluation(evaluation, adapter, policy("tampered"), items=SAMPLE, articles=ARTICLES, trained_on=[file])
 
 
@@ -207,5 +207,5 @@ def test_files_that_do_not_belong_together_are_refused(evaluation: Path, adapter
     with pytest.raises(ConfigurationError, match="is not in the set"):
         judge_evaluation(evaluation, adapter, policy("tampered"), items=few, **given)
     (adapter / "manifest.json").unlink()
-    with pytest.raises(ConfigurationError, match="no manifest of an adapter"):
+    with pytest.raises(AdapterInvalid, match=r"holds no manifest\.json"):
         judge_evaluation(evaluation, adapter, policy("tampered"), items=SAMPLE, **given)

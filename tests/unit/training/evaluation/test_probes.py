@@ -14,7 +14,7 @@ from app.engine.protocol import Engine
 from app.errors import ConfigurationError
 from tests.fakes_engine import Scripted, ScriptedEngine
 from tests.unit.training.test_adapter import make_config
-from training.evaluation.gating import require_what_it_learnt_from
+from training.evaluation.gate import require_what_it_learnt_from
 from training.evaluation.probes import LONGEST, PRECISION, TIE, Probes, probe, read_probes, spread, write_probes
 from training.finetune.adapter import write_adapter
 from training.finetune.canaries import plant, secret

@@ -34,6 +34,7 @@ from training.evaluation.report import (
 )
 from training.evaluation.statistics import Bootstrap
 from training.evaluation.table import Metric
+from training.evaluation.taught import Taught
 
 
 def written(folder: Path, signoffs: Verification | None = None, **more: Any) -> tuple[Page, dict[str, Any]]:
@@ -369,3 +370,24 @@ def test_the_page_is_accessible_and_fits_a_telephone(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert faults == []
     page.close()
+
+
+def test_answers_as_they_were_taught_stand_beside_the_base_models(tmp_path: Path) -> None:
+    taught = Taught(
+        adapter_sha256="a",
+        base_sha256="b",
+        dialogues=["d1", "d2", "d3", "d4"],
+        articles=["one", "one", "two", "three"],
+        wanted=["Free parking. Bring a card. [1]"] * 4,
+        base=["Free parking. [1]"] * 4,
+        candidate=["Free parking. Bring a card. [1]"] * 4,
+    )
+    page, content = written(tmp_path, taught=taught.table())
+    told = content["taught"]
+    assert (told["dialogues"], told["articles"]) == (4, 3)
+    f1 = next(metric for metric in told["metrics"] if metric["name"] == "token_f1")
+    assert f1["candidate"] == pytest.approx(1)
+    assert f1["champion"] < 0.7
+    assert f1["difference"]["low"] > 0
+    assert "4 dialogues about 3 articles that were held out from training" in page.text
+    assert written(tmp_path / "without")[1]["taught"] is None
