@@ -8,8 +8,9 @@ Weights: where reweighting asks for more of a record than there is, variants sta
 and so do its variants. So groups weigh together what they weighed before, all by 1 + ``share``. What no variant could
 be made for stays in the record's weight.
 
-A variant is thrown away if it comes near another side: if it shares a run of 13 words or a whole turn with one of its
-records that its own record does not share, or is as alike to one as a cluster of deduplication.
+A variant is thrown away if it comes near another side: if it shares a run of words (as many as split keeps apart, 13)
+or a whole turn with one of its records that its own record does not share, or is as alike to one as a cluster of
+deduplication.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from training.curate.overlap import patient_runs
 from training.curate.records import Record, read_records, record_line
 from training.curate.rephrase import Language, Rates, Rephraser
 from training.curate.signatures import FLOOR, SLOTS, sketch
+from training.curate.split import Options as Sides
 from training.curate.stages import RECORDS, Context, StageReport
 from training.curate.statements import Names
 from training.curate.streams import mapped
@@ -53,14 +55,13 @@ _LANGUAGES: dict[str, Language] = {"": "english", "en": "english", "es": "spanis
 
 class Options(BaseModel):
     """``share``: variants for each training record, on average. ``spread``: whether weights above 1 become variants.
-    ``run``: see split. The other fields are how often a change is made (:class:`training.curate.rephrase.Rates`).
+    The other fields are how often a change is made (:class:`training.curate.rephrase.Rates`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     share: float = Field(default=0.3, ge=0, le=5)
     spread: bool = True
-    run: int = Field(default=13, ge=5, le=50)
     phrases: float = Field(default=0.6, ge=0, le=1)
     typos: float = Field(default=0.04, ge=0, le=0.2)
 
@@ -223,9 +224,12 @@ class Augment:
         examples: list[dict[str, str]] = []
         read = written = 0
         with TemporaryDirectory(dir=out) as folder, (out / RECORDS).open("w", encoding="utf-8") as file:
-            OtherSides.gather(source / RECORDS, options.run, Path(folder))
             likeness = context.others.get("deduplicate")
-            prepare = partial(_augmenter, Path(folder), source / RECORDS, context.site, options, likeness, context.seed)
+            run: int = context.others.get("split", Sides()).run
+            OtherSides.gather(source / RECORDS, run, Path(folder))
+            prepare = partial(
+                _augmenter, Path(folder), source / RECORDS, run, context.site, options, likeness, context.seed
+            )
             for made in mapped(read_records(source / RECORDS), prepare, context.workers):
                 read += 1
                 counts += made.counts
@@ -247,11 +251,11 @@ class Augment:
 
 
 def _augmenter(
-    others: Path, path: Path, site: Site, options: Options, likeness: Likeness | None, seed: int
+    others: Path, path: Path, run: int, site: Site, options: Options, likeness: Likeness | None, seed: int
 ) -> Augmenter:
     names = Names.load(site)
     rephraser = Rephraser(names, Rates(phrases=options.phrases, typos=options.typos))
-    return Augmenter(rephraser, OtherSides(others, path, options.run, names, likeness), options, seed)
+    return Augmenter(rephraser, OtherSides(others, path, run, names, likeness), options, seed)
 
 
 def _example(record: Record, variant: Record) -> dict[str, str]:

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.contracts.site import Site
+from app.errors import ConfigurationError
 from training.curate.answers import MEASURES, Rater
 from training.curate.bias import UNKNOWN, Effort, Floats, Gap, Labels
-from training.curate.columns import Columns, Signature, signer
+from training.curate.columns import MOST_GROUPS, Columns, Signature, signer
 from training.curate.counterfactual import AXES, Axis, Mirror
 from training.curate.mitigation import HALVED, Mended, Mitigation, Overall, mitigate
 from training.curate.records import Kind, Record, read_records, record_line
@@ -63,6 +64,14 @@ class Options(BaseModel):
     copies: float = Field(default=0.15, ge=0, le=1)
     most_tested: int = Field(default=5000, ge=100)
 
+    @field_validator("mended")
+    @classmethod
+    def _measured(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = [measure.name for measure in MEASURES]
+        if strange := sorted(set(value) - set(known)):
+            raise ValueError(f"nothing measures {', '.join(strange)}; there are {', '.join(known)}")
+        return value
+
 
 class Balance:
     """The stage."""
@@ -70,11 +79,14 @@ class Balance:
     name = "balance"
 
     def run(self, source: Path, out: Path, context: Context) -> StageReport:
-        """Measure, weigh, copy, write. Raises ConfigurationError for unreadable records."""
+        """Measure, weigh, copy, write. Raises ConfigurationError for unreadable records and for a reference of what the
+        records do not tell.
+        """
         options: Options = context.options or Options()
         path = source / RECORDS
         bands = sorted({band for record in read_records(path) if (band := record.groups.get("age_band"))})
         collected = _Collected(path, bands, options, context)
+        collected.require(options.reference)
         done = mitigate(
             collected.rows,
             Effort(options.alpha, options.smallest_group, options.permutations, options.resamples),
@@ -84,6 +96,7 @@ class Balance:
             mended=options.mended,
             reweight=options.reweight,
             reference=options.reference,
+            topics=collected.topics.names,
         )
         examples = _write(path, out / RECORDS, done, Mirror(bands), options)
         return StageReport(
@@ -118,6 +131,25 @@ class _Collected:
             self._lengths[record.kind, bisect_right(_WORDS, len(record.text.split()))] += 1
             if record.kind in kinds:
                 yield record
+
+    def dimensions(self) -> dict[str, Labels]:
+        """By what calls are told apart: topic and groups."""
+        return {"topic": self.topics, **self.rows.answers.dimensions}
+
+    def require(self, reference: Reference) -> None:
+        """Raises ConfigurationError for a dimension of the reference that no calls can be weighted by."""
+        known = self.dimensions() if len(self.rows.owners) else {}
+        for name, groups in reference.items() if known else ():
+            if name not in known:
+                raise ConfigurationError(
+                    f"balance.reference: {name} is no dimension of these records (of 2 to {MOST_GROUPS} groups); there "
+                    f"are {', '.join(known)}"
+                )
+            if groups.keys().isdisjoint(known[name].names):
+                raise ConfigurationError(
+                    f"balance.reference.{name}: no record is of {', '.join(groups)}; there are "
+                    f"{', '.join(known[name].names)}"
+                )
 
     def lengths(self) -> list[dict[str, Any]]:
         """How many records of each kind have how many words."""
@@ -193,7 +225,7 @@ def _counts(collected: _Collected, done: Mitigation, options: Options) -> dict[s
 
 
 def _tables(collected: _Collected, done: Mitigation, options: Options) -> dict[str, list[dict[str, Any]]]:
-    dimensions = {"topic": collected.topics, **collected.rows.answers.dimensions}
+    dimensions = collected.dimensions()
     originals = collected.rows.axes < 0
     counts = {name: _shares(labels, originals.astype(np.float64)) for name, labels in dimensions.items()}
     weights = {name: _shares(labels, done.weights) for name, labels in dimensions.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal
 
-from training.curate.formats.contract import Facts
+from training.curate.formats.drafts import Facts
 
 Refusal = Literal["", "the record", "another record of the conversation", "a FHIR Consent"]
 _SEVERAL = ""

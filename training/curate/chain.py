@@ -32,15 +32,16 @@ from training.curate.dataset import Provenance, StageEntry, fingerprint, write_v
 from training.curate.deduplicate import Deduplicate
 from training.curate.deidentify import Deidentify
 from training.curate.ingest import Ingest, source_files
+from training.curate.ingest import Options as IngestOptions
 from training.curate.locks import PART, alone, sweep
-from training.curate.pseudonyms import plain_files
+from training.curate.pseudonyms import PlainFields, plain_files
 from training.curate.public import Public
 from training.curate.publish import Publish
 from training.curate.report import write_report
 from training.curate.review import questions, verdicts
 from training.curate.shards import SHARDED, join_deidentify, join_ingest, join_reports
 from training.curate.split import Split
-from training.curate.stages import REVIEW, Context, Stage, StageReport, silent
+from training.curate.stages import REPORT, REVIEW, Context, Stage, StageReport, silent
 from training.curate.tombstones import TOMBSTONES, forgotten
 
 STAGES: tuple[Stage, ...] = (
@@ -54,7 +55,7 @@ STAGES: tuple[Stage, ...] = (
     Augment(),
     Publish(),
 )
-REPORT, FINISHED = "report.json", "finished.json"
+FINISHED = "finished.json"
 _HEX = 64
 _ROOT = Path(__file__).parents[2]
 CODE = (
@@ -129,9 +130,9 @@ class Outcome:
     questions: int = 0
 
 
-AGREES_WITH: dict[str, tuple[str, ...]] = {"split": ("publish",), "augment": ("deduplicate",)}
+AGREES_WITH: dict[str, tuple[str, ...]] = {"split": ("publish",), "augment": ("deduplicate", "split")}
 """Stages whose options another stage goes by too: what publish takes for the passage of an answer gives a component its
-side, and what deduplicate takes for alike no variant may be.
+side, and no variant may be what deduplicate takes for alike, nor share a run of words that split keeps apart.
 """
 
 
@@ -331,7 +332,7 @@ class Chain:
         provenance = Provenance(
             site=self.site.name,
             sources={plain.file(name): value for name, value in self._sources.items() if len(value) == _HEX},
-            stages=[StageEntry.of(report, by_name[report.stage]) for report in reports],
+            stages=[StageEntry.of(report, _plain(by_name[report.stage], plain)) for report in reports],
             decisions=dict(self._context.decisions),
             seed=self.config.seed,
             secret_fingerprint=fingerprint(self._context.secret),
@@ -381,6 +382,22 @@ class Chain:
         for path in (self.config.site / "site.yaml", *sorted(self.config.articles.glob("*.md"))):
             digest.update(f"{path.name} {_sha256(path)}\n".encode())
         return digest.hexdigest()
+
+
+def _plain(options: Any, plain: PlainFields) -> Any:
+    """A stage's options as a version may tell them: patterns of files and labels of speakers may name a person."""
+    if not isinstance(options, IngestOptions):
+        return options
+    rules = [
+        rule.model_copy(
+            update={
+                "files": plain.file(rule.files),
+                "speakers": {plain.file(label): side for label, side in rule.speakers.items()},
+            }
+        )
+        for rule in options.sources
+    ]
+    return options.model_copy(update={"sources": rules, "exclude": [plain.file(name) for name in options.exclude]})
 
 
 @contextmanager

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from training.curate.config import CurateConfig
+    from training.curate.forgetting import Forgotten
     from training.curate.stages import StageReport
 
 data = typer.Typer(no_args_is_help=True, help="Dataset versions: what changed, questions to people, forgetting.")
@@ -101,6 +102,8 @@ def forget(
     version, versions = Path(os.path.realpath(dataset)), Path(os.path.realpath(settings.versions))
     if version.parent != versions:
         raise ConfigurationError(f"{dataset} is no version of this config; name a folder in {settings.versions}")
+    link = settings.current
+    mine = link is not None and (not os.path.lexists(link) or Path(os.path.realpath(link)) == version)
     done = erase(
         versions / version.name,
         patient,
@@ -111,8 +114,10 @@ def forget(
         purge=purge,
     )
     typer.echo(done.text())
-    if settings.current is not None and done.folder is not None:
-        _relink(settings.current, done.folder)
+    if link is not None and mine and done.folder is not None:
+        _relink(link, done.folder)
+    elif link is not None and _is_hers(link, done):
+        typer.echo(f"{link} leads to a version with the patient: run `bedside-train curate {config}`")
 
 
 @review.command()
@@ -155,6 +160,11 @@ def _works(work: Path) -> list[Path]:
     shard = re.compile(re.escape(work.name) + r"-shard-\d+-of-\d+")
     beside = sorted(work.parent.iterdir()) if work.parent.is_dir() else []
     return [path for path in (work, *filter(lambda path: shard.fullmatch(path.name), beside)) if path.is_dir()]
+
+
+def _is_hers(link: Path, done: Forgotten) -> bool:
+    """Whether a link leads to a version that holds the patient, or held her and is gone."""
+    return Path(os.path.realpath(link)) in {Path(os.path.realpath(path)) for path in (*done.holding, *done.purged)}
 
 
 def _relink(link: Path, version: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.contracts.site import Site, load_site
 from app.errors import ConfigurationError
@@ -55,6 +55,14 @@ class CurateConfig(BaseModel):
     augment: AugmentOptions = Field(default_factory=AugmentOptions)
     publish: PublishOptions = Field(default_factory=PublishOptions)
 
+    @model_validator(mode="after")
+    def _one_setting_of_articles(self) -> CurateConfig:
+        if self.split.articles != self.publish.articles:
+            raise ValueError(
+                f"split.articles is {self.split.articles} and publish.articles {self.publish.articles}; set both alike"
+            )
+        return self
+
     def read_site(self) -> Site:
         """The hospital. Raises ConfigurationError."""
         return load_site(self.site)
@@ -78,8 +86,12 @@ def load_config(path: Path) -> CurateConfig:
             raise ConfigurationError(f"{path}: {name}: {folder} lies inside the sources; name another folder")
     if config.current is not None and os.path.exists(config.current) and not os.path.islink(config.current):
         raise ConfigurationError(f"{path}: current: {config.current} is there and no link; name another place")
-    if _is_inside(config.versions, config.work):
-        raise ConfigurationError(f"{path}: versions: {config.versions} lies inside work, which may be deleted")
+    kept = {"versions": config.versions, "decisions": config.decisions, "sources": config.sources}
+    if config.secret.file is not None:
+        kept["secret.file"] = config.secret.file
+    for name, place in kept.items():
+        if _is_inside(place, config.work):
+            raise ConfigurationError(f"{path}: {name}: {place} lies inside work, which may be deleted")
     return config
 
 

@@ -23,7 +23,7 @@ from training.curate.druglist import DrugList, folded
 from training.curate.language import detect
 from training.curate.records import Record, read_records, record_line
 from training.curate.spelling import Candidate, DrugSpeller, Judgement
-from training.curate.stages import RECORDS, REVIEW, Context, ReviewItem, StageReport, Verdict, review_key
+from training.curate.stages import CORRECTIONS, RECORDS, REVIEW, Context, ReviewItem, StageReport, Verdict, review_key
 from training.curate.streams import mapped
 from training.finetune.dialogues import read_sections
 from training.sentences import split_sentences
@@ -33,6 +33,8 @@ _SKIPPED = re.compile(r"<[A-Z_]+(?:_\d+)?>|(?<!\S)\S*(?:@|://|www\.)\S*|(?<![\w-
 """Pseudonyms, addresses and names of files; each is looked for only where it can begin."""
 _LAST_WORD = re.compile(r"([^\W\d_]+)\s+$")
 _NEXT_WORD = re.compile(r"\s+([^\W\d_]+)")
+FIXED, ACCEPTED = "drug_fixed", "drug_accepted"
+"""Kinds of corrections: by the rule, which a person may reject, and by a person."""
 _PROPOSALS = 3
 _EXCERPT = 240
 _MOST_ROWS = 1000
@@ -53,13 +55,29 @@ class Options(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """``wrong`` became ``right`` (both as they stand in the text), ``decided`` by a person or by the rule."""
+    """``wrong`` became ``right`` (both as they stand in the text), ``decided`` by a person or by the rule. ``key`` is
+    the one by which a person accepted it, or may reject it.
+    """
 
     wrong: str
     right: str
     before: str
     after: str
     decided: bool
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What becomes of a word: the drug's ``name`` to put in (None: it stays), whether a person said so and by which
+    ``key``; what is to be asked; whether the record is to be left out.
+    """
+
+    name: str | None = None
+    by_person: bool = False
+    key: str = ""
+    asks: tuple[ReviewItem, ...] = ()
+    drop: bool = False
 
 
 @dataclass(slots=True)
@@ -83,7 +101,7 @@ class Correct:
         prepare = partial(corrector, options, context.site, context.articles, dict(context.decisions))
         report = StageReport(stage=self.name, records_in=0, records_out=0)
         counts: Counter[str] = Counter()
-        pairs: Counter[tuple[str, str]] = Counter()
+        made: Counter[tuple[str, str, str, str]] = Counter()
         seen: set[str] = set()
         with (
             (out / RECORDS).open("w", encoding="utf-8") as records,
@@ -99,7 +117,8 @@ class Correct:
                 records.write(record_line(done.record))
                 counts["records_changed"] += bool(done.changes)
                 for change in done.changes:
-                    pairs[folded(change.wrong), folded(change.right)] += 1
+                    kind = ACCEPTED if change.decided else FIXED
+                    made[folded(change.wrong), folded(change.right), change.key, kind] += 1
                     counts["changed_by_decision" if change.decided else "changed_by_rule"] += 1
                     _show(report, change, options.examples)
                 counts.update(done.asked)
@@ -111,9 +130,11 @@ class Correct:
             (out / REVIEW).unlink()
         counts["questions"] = len(seen)
         report.counts = dict(sorted(counts.items()))
-        report.tables["corrections"] = [
-            {"wrong": wrong, "right": right, "count": count, "key": review_key(self.name, "drug_fixed", wrong, right)}
-            for (wrong, right), count in sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:_MOST_ROWS]
+        report.tables[CORRECTIONS] = [
+            {"wrong": wrong, "right": right, "count": count, "kind": kind, "key": key}
+            for (wrong, right, key, kind), count in sorted(made.items(), key=lambda item: (-item[1], item[0]))[
+                :_MOST_ROWS
+            ]
         ]
         return report
 
@@ -144,29 +165,28 @@ class Decider:
     def __init__(self, speller: DrugSpeller, decisions: Mapping[str, Verdict]) -> None:
         self._speller, self._decisions = speller, decisions
 
-    def decide(
-        self, word: str, judgement: Judgement, sentence: str, record: str
-    ) -> tuple[str | None, bool, list[ReviewItem], bool]:
-        """The name to put in (None: leave the word), whether a person said so, what to ask, whether to drop."""
+    def decide(self, word: str, judgement: Judgement, sentence: str, record: str) -> Decided:
+        """What becomes of a word that may be a drug's name with a slip."""
         lower = folded(word)
         if judgement.verdict == "fix":
             name = judgement.candidates[0].name
-            rejected = self._decisions.get(review_key(Correct.name, "drug_fixed", lower, name)) == "reject"
-            return (None if rejected else name), False, [], False
+            key = review_key(Correct.name, FIXED, lower, name)
+            return Decided() if self._decisions.get(key) == "reject" else Decided(name, key=key)
         accepted, open_items = [], []
         for candidate in judgement.candidates[:_PROPOSALS]:
             item = self._item(word, candidate, judgement, sentence, record)
             verdict = self._decisions.get(item.key)
             if verdict == "drop":
-                return None, True, [], True
+                return Decided(by_person=True, drop=True)
             if verdict == "accept":
                 accepted.append((candidate.name, item))
             elif verdict is None:
                 open_items.append(item)
         if len(accepted) == 1:
-            return accepted[0][0], True, [], False
+            name, item = accepted[0]
+            return Decided(name, by_person=True, key=item.key)
         # Two names accepted for one word contradict each other: both are asked again.
-        return None, False, [item for _, item in accepted] + open_items, False
+        return Decided(asks=(*(item for _, item in accepted), *open_items))
 
     def knows(self, word: str) -> bool:
         """Whether a word is right whatever stands around it."""
@@ -225,18 +245,19 @@ def _turn(decider: Decider, record: str, text: str, spoken_of: bool, done: Corre
         judgement = decider.judge(text, start, stop, spoken_of=spoken_of, spanish=spanish)
         if judgement.verdict == "none":
             continue
-        name, decided, items, drop = decider.decide(word, judgement, sentence, record)
-        if drop:
+        decided = decider.decide(word, judgement, sentence, record)
+        if decided.drop:
             done.record = None
-        done.items += items
-        if items:
+        done.items += decided.asks
+        if decided.asks:
             done.asked[f"left_{judgement.verdict}"] += 1
-        if name is None:
+        if decided.name is None:
             continue
-        right = decider.written(word, name) + _plural(word, name)
+        right = decider.written(word, decided.name) + _plural(word, decided.name)
         pieces += [text[end:start], right]
         end = stop
-        done.changes.append(Change(word, right, sentence, sentence.replace(word, right), decided))
+        after = sentence.replace(word, right)
+        done.changes.append(Change(word, right, sentence, after, decided.by_person, decided.key))
     return "".join(pieces) + text[end:] if pieces else text
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -201,7 +202,7 @@ def decide(record: Record, doubts: Sequence[Doubt], decisions: Mapping[str, Verd
     """
     done = Decided(record)
     out: set[int] = set()
-    mended: dict[int, str] = {}
+    mends: defaultdict[int, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     dropped = False
     for doubt in doubts:
         verdict = decisions.get(doubt.key)
@@ -211,8 +212,7 @@ def decide(record: Record, doubts: Sequence[Doubt], decisions: Mapping[str, Verd
         elif verdict == "drop":
             dropped = True
         elif verdict == "accept" and doubt.right:
-            text = mended.get(doubt.turn, record.turns[doubt.turn].text)
-            mended[doubt.turn] = _replaced(text, doubt)
+            mends[doubt.turn][doubt.sentence].append(doubt.right)
             done.counts["corrected"] += 1
         elif verdict == "accept":
             out.add(doubt.turn)
@@ -223,8 +223,8 @@ def decide(record: Record, doubts: Sequence[Doubt], decisions: Mapping[str, Verd
         done.record = None
         done.counts["records_dropped_by_decision"] += 1
         return done
-    if mended:
-        record = record.with_turns(mended.get(i, turn.text) for i, turn in enumerate(record.turns))
+    if mends:
+        record = record.with_turns(_mended(turn.text, mends.get(i, {})) for i, turn in enumerate(record.turns))
     done.record = _without(record, out)
     held = bool(done.open)
     if done.record is None:
@@ -234,12 +234,27 @@ def decide(record: Record, doubts: Sequence[Doubt], decisions: Mapping[str, Verd
     return done
 
 
-def _replaced(text: str, doubt: Doubt) -> str:
-    """The turn with the right sentence; one that another decision has mended already is mended further."""
-    if doubt.sentence in text:
-        return text.replace(doubt.sentence, doubt.right)
-    wrong, _, right = doubt.proposal.partition(" -> ")
-    return text.replace(wrong, right)
+def _mended(text: str, mends: Mapping[str, Sequence[str]]) -> str:
+    """The turn with its sentences as they should read; of two mends of the same words in one, the first is made."""
+    for sentence, rights in mends.items():
+        made, end = sentence, len(sentence)
+        for start, stop, put in sorted({_edit(sentence, right): None for right in rights}, key=lambda edit: -edit[0]):
+            if stop <= end:
+                made, end = f"{made[:start]}{put}{made[stop:]}", start
+        text = text.replace(sentence, made)
+    return text
+
+
+def _edit(sentence: str, right: str) -> tuple[int, int, str]:
+    """Where a sentence differs from how it should read, and what should stand there."""
+    start = _alike(sentence, right)
+    end = _alike(sentence[start:][::-1], right[start:][::-1])
+    return start, len(sentence) - end, right[start : len(right) - end]
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters two texts begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _without(record: Record, out: set[int]) -> Record | None:

@@ -11,7 +11,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
@@ -36,16 +37,20 @@ from training.curate.locks import FORGETTING, alone, discard, sweep
 from training.curate.publish import SIDES, record_of
 from training.curate.records import read_records
 from training.curate.stages import RECORDS
-from training.curate.tombstones import TOMBSTONES, Tombstone, bury
+from training.curate.tombstones import TOMBSTONES, Tombstone, bury, forgotten
 from training.finetune.data import files_hash
+
+_QUOTING = ("report", "review")
+"""Folders of a work folder whose files quote what was said."""
 
 
 class Forgotten(BaseModel):
     """What forgetting did. ``version`` is '' where the dataset held nothing of the patient.
 
     ``adapters`` are folders of adapters that were trained on versions with the patient's records; ``holding`` are
-    those versions that are still there, ``elsewhere`` other files in which the patient was found. ``leftovers`` are
-    folders of killed runs that were removed, whoever was in them.
+    those versions that are still there. ``elsewhere`` are work folders in which she was found, or whose reports and
+    exported questions may quote her, and other files in which she was found. ``leftovers`` are folders of killed runs
+    that were removed, whoever was in them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -89,7 +94,8 @@ def forget(
 ) -> Forgotten:
     """Make a version of ``dataset`` without a patient, whom the sources call ``patient`` (the id, not the name).
 
-    Removed are her records, others of her conversations, and whatever was made from either (``origin``). ``adapters``
+    Removed are her records, others of her conversations, and whatever was made from either (``origin``); those of whom
+    the list has already, too. ``adapters``
     are folders to look for adapters in, ``also`` work folders to look for her records in; ``purge`` removes every
     version beside ``dataset`` that holds them, but nothing elsewhere. What killed runs have left unfinished in any of
     these folders is removed. Raises ConfigurationError if the dataset was made with another secret, if a run is working
@@ -114,8 +120,9 @@ def forget(
             swept = [path for folder in (dataset.parent, *also) for path in sweep(folder)]
             done = _taken_out(dataset, manifest, stone, adapters, purge)
             roots = [*also, *_no_versions(dataset.parent)]
-            elsewhere = sorted(_elsewhere(roots, stone.patient, patient))
-            return done.model_copy(update={"elsewhere": elsewhere, "leftovers": swept})
+            files = list(_elsewhere(roots, stone.patient, patient))
+            known = bool(done.records or done.holding or done.purged)
+            return done.model_copy(update={"elsewhere": _named(files, also, known=known), "leftovers": swept})
         except OSError as error:
             raise ConfigurationError(
                 f"{error.filename or dataset.parent}: {error.strerror or error}; later runs will leave the patient "
@@ -130,9 +137,9 @@ def _taken_out(dataset: Path, manifest: Manifest, stone: Tombstone, roots: Seque
     holding = {name: folder for name, folder in found.items() if _traces(folder, stone.patient)}
     learnt = _adapters(roots, holding, _lost_ancestors(dataset.parent, holding.values()))
     # 2. The new version.
-    removed = _hers(dataset, stone.patient)
+    removed = _of_each(dataset, [stone.patient, *sorted(forgotten(dataset.parent / TOMBSTONES) - {stone.patient})])
     folder, dialogues = None, 0
-    if removed:
+    if stone.patient in removed:
         folder, dialogues = _without(dataset, manifest, removed, stone)
     # 3. The old ones.
     purged = sorted(holding.values()) if purge else []
@@ -142,7 +149,7 @@ def _taken_out(dataset: Path, manifest: Manifest, stone: Tombstone, roots: Seque
         patient=stone.patient,
         version=read_manifest(folder).version if folder else "",
         folder=folder,
-        records=len(removed),
+        records=len(removed.get(stone.patient, ())),
         dialogues=dialogues,
         adapters=learnt,
         holding=[path for path in sorted(holding.values()) if path not in purged],
@@ -160,34 +167,53 @@ def _held(works: Sequence[Path], versions: Path) -> Iterator[None]:
         yield
 
 
-def _hers(dataset: Path, patient: str) -> frozenset[str]:
-    """Ids of a patient's records, of the other records of her conversations, and of all that was made from them."""
+def _of_each(dataset: Path, patients: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Ids of each patient's records, of the other records of her conversations, and of all that was made from them;
+    those of whom there is none are left out.
+    """
     seen = [(r.id, r.origin, r.patient, r.conversation) for r in read_records(dataset / RECORDS)]
-    conversations = {conversation for _, _, who, conversation in seen if who == patient and conversation}
-    removed = {name for name, _, who, conversation in seen if who == patient or conversation in conversations}
-    while more := {name for name, origin, _, _ in seen if origin in removed} - removed:
-        removed |= more
-    return frozenset(removed)
+    found = {}
+    for patient in patients:
+        conversations = {conversation for _, _, who, conversation in seen if who == patient and conversation}
+        removed = {name for name, _, who, conversation in seen if who == patient or conversation in conversations}
+        while more := {name for name, origin, _, _ in seen if origin in removed} - removed:
+            removed |= more
+        if removed:
+            found[patient] = frozenset(removed)
+    return found
 
 
-def _without(dataset: Path, manifest: Manifest, removed: frozenset[str], stone: Tombstone) -> tuple[Path, int]:
-    """Write the version without these records; its folder, and how many dialogues went with them."""
-    dialogues = 0
+def _without(
+    dataset: Path, manifest: Manifest, removed: Mapping[str, frozenset[str]], stone: Tombstone
+) -> tuple[Path, int]:
+    """Write the version without these records, hers and those of who was forgotten before and still stands in it; its
+    folder, and how many dialogues of hers went.
+    """
+    owners = {name: patient for patient, names in reversed(removed.items()) for name in names}
+    dialogues: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(dir=dataset.parent, prefix=FORGETTING) as temporary:
         content = Path(temporary)
         for name in (RECORDS, *(f"{side}.jsonl" for side in SIDES)):
             with (content / name).open("w", encoding="utf-8") as out:
                 for line in _lines(dataset / name):
-                    if record_of(json.loads(line)["id"]) not in removed:
+                    owner = owners.get(record_of(json.loads(line)["id"]))
+                    if owner is None:
                         out.write(line)
                     elif name != RECORDS:
-                        dialogues += 1
-        erasure = Erasure(
-            patient=stone.patient, on=stone.on, version=manifest.version, records=len(removed), dialogues=dialogues
-        )
+                        dialogues[owner] += 1
+        erasures = [
+            Erasure(
+                patient=patient,
+                on=stone.on,
+                version=manifest.version,
+                records=len(names),
+                dialogues=dialogues[patient],
+            )
+            for patient, names in removed.items()
+        ]
         kept = {name: getattr(manifest, name) for name in Provenance.model_fields}
-        kept |= {"parent": manifest.version, "erasures": [*manifest.erasures, erasure]}
-        return write_version(content, dataset.parent, Provenance(**kept)), dialogues
+        kept |= {"parent": manifest.version, "erasures": [*manifest.erasures, *erasures]}
+        return write_version(content, dataset.parent, Provenance(**kept)), dialogues[stone.patient]
 
 
 def _lost_ancestors(versions: Path, folders: Iterable[Path]) -> frozenset[str]:
@@ -230,6 +256,15 @@ def _elsewhere(roots: Sequence[Path], key: str, patient: str) -> Iterator[Path]:
         with path.open("rb") as lines:
             if any(any(name in line for name in wanted) or (aside and word.search(_told(line))) for line in lines):
                 yield path
+
+
+def _named(files: Sequence[Path], works: Sequence[Path], *, known: bool) -> list[Path]:
+    """What to remove: a work folder as a whole, as its reports and questions quote records without saying whose they
+    are; these alone where no records are left and a version has ``known`` her; other files by themselves.
+    """
+    found = {next((work for work in works if path.is_relative_to(work)), path) for path in files}
+    quoting = [work / name for work in works if known and work not in found for name in _QUOTING]
+    return sorted(found.union(filter(Path.exists, quoting)))
 
 
 def _told(line: bytes) -> str:

@@ -15,7 +15,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TextIO
@@ -26,9 +26,10 @@ from app.errors import ConfigurationError
 from training.curate.belonging import Belonging, Refusal
 from training.curate.formats import fhir, json_lines, labelled_text, tables, webvtt
 from training.curate.formats.consents import Refusals
-from training.curate.formats.contract import Draft, Format, FormatName, SourceRule
+from training.curate.formats.contract import Format, FormatName, SourceRule
+from training.curate.formats.drafts import Draft, Facts, Fault
 from training.curate.formats.encoding import cleaned, undone
-from training.curate.formats.reading import TOO_LONG, Fault, Limits, SourceFile, shown
+from training.curate.formats.reading import TOO_LONG, Limits, SourceFile, shown
 from training.curate.records import Record, Turn, record_id, record_line
 from training.curate.stages import RECORDS, Context, StageReport
 
@@ -193,9 +194,9 @@ class _Source:
         """What the file gives."""
         return _read(self.file, FORMATS[self.format], self.rule)
 
-    def consents(self, draft: Draft) -> bool:
+    def consents(self, facts: Facts) -> bool:
         """Whether a record may be used, by what it says, else by the rule."""
-        return self.rule.consent if draft.facts.consent is None else draft.facts.consent
+        return self.rule.consent if facts.consent is None else facts.consent
 
 
 _NO_RULE = SourceRule(files="*", kind="note")
@@ -216,7 +217,7 @@ def _sources(root: Path, options: Options) -> Iterator[_Source]:
 
 
 def _belonging(sources: Sequence[_Source]) -> Belonging:
-    """What all that can be read says of consent and of whose a conversation is."""
+    """What all that can be read says of consent and of whose a conversation is, also what is then set aside."""
     readable = [source for source in sources if source.fault is None]
     refusals = Refusals()
     for source in readable:
@@ -225,9 +226,9 @@ def _belonging(sources: Sequence[_Source]) -> Belonging:
             refusals.read(source.file, source.format)
     belonging = Belonging(refusals.numbers())
     for source in readable:
-        for draft in source.pieces():
-            if isinstance(draft, Draft):
-                belonging.add(draft.facts, source.consents(draft))
+        for facts in (piece.facts for piece in source.pieces()):
+            if facts is not None:
+                belonging.add(facts, source.consents(facts))
     return belonging
 
 
@@ -266,7 +267,7 @@ def _made(source: _Source, draft: Draft, options: Options, belonging: Belonging)
         return Fault(draft.place, "too many turns", f"{len(turns)}, at most {options.max_turns}", shown(turns[0].text))
     if sum(len(turn.text) for turn in turns) > options.max_record_characters:
         return Fault(draft.place, TOO_LONG, raw=shown(turns[0].text))
-    facts, consent = draft.facts, source.consents(draft)
+    facts, consent = draft.facts, source.consents(draft.facts)
     refusal = belonging.refusal(facts, consent)
     try:
         owner = facts.patient if refusal else belonging.owner(facts)
@@ -293,7 +294,7 @@ def _record(source: _Source, draft: Draft, turns: list[Turn]) -> Record:
         date=facts.date,
         groups=dict(facts.groups),
         licence=facts.licence,
-        consent=source.consents(draft),
+        consent=source.consents(facts),
         resolved=facts.resolved,
         names=facts.names,
         turns=tuple(turns),
@@ -368,8 +369,16 @@ def _private(path: Path) -> TextIO:
 
 
 def _quarantine_line(aside: _Aside) -> str:
-    # Details are labels and endings as the source has them, which may be no text.
-    fault = replace(aside.fault, detail=shown(aside.fault.detail))
-    fields = {"source": aside.source, "piece": aside.piece, **asdict(fault), "patients": aside.patients}
+    fault = aside.fault
+    fields = {
+        "source": aside.source,
+        "piece": aside.piece,
+        "line": fault.line,
+        "reason": fault.reason,
+        # Labels and endings as the source has them, which may be no text.
+        "detail": shown(fault.detail),
+        "raw": fault.raw,
+        "patients": aside.patients,
+    }
     told = {name: value for name, value in fields.items() if value not in ("", ())}
     return json.dumps(told, ensure_ascii=False) + "\n"

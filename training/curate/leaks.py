@@ -157,7 +157,8 @@ def excerpt(text: str, span: Span, others: Collection[Span], around: int = 60) -
 
 
 def _removed(value: str, known: Collection[str]) -> str:
-    for word in known:
+    # The longest first: one may be the beginning of another.
+    for word in sorted(known, key=lambda word: (-len(word), word)):
         value = value.replace(word, "")
     return value
 

@@ -129,8 +129,10 @@ def mitigate(
     mended: Sequence[str],
     reweight: bool = True,
     reference: Mapping[str, Mapping[str, float]] | None = None,
+    topics: Sequence[str] = (),
 ) -> Mitigation:
-    """Find the gaps among the calls, fit weights, measure again.
+    """Find the gaps among the calls, fit weights, measure again. ``topics`` are the names of the topics' codes, for a
+    reference that gives their shares.
 
     Only gaps in the measures ``mended`` are mended, all are measured. Dimensions are mended one by one, that of the
     largest gap first, until every gap is halved: often one dimension's gaps are only another's, seen through groups
@@ -142,7 +144,7 @@ def mitigate(
     groups = comparable_groups(plain.answers, effort.smallest_group)
     before = measure_gaps(plain.answers, groups, effort, np.random.default_rng(seed))
     raised = [gap for gap in before if gap.alarm and gap.measure in mended]
-    weigh = _Weigher([], cap, (reference or {}) if reweight else {})
+    weigh = _Weigher([], cap, (reference or {}) if reweight else {}, topics)
     for dimension in _largest_first(raised) if reweight else []:
         weigh = replace(weigh, wanted=[*weigh.wanted, *faults(raised, dimension, plain.answers)])
         if _all_halved(raised, replace(tested.answers, weights=tested.answers.weights * weigh.factors(tested, tested))):
@@ -172,12 +174,13 @@ class _Weigher:
     wanted: list[Fault]
     cap: float
     reference: Mapping[str, Mapping[str, float]]
+    topics: Sequence[str]
 
     def factors(self, fitted: Rows, rows: Rows) -> Floats:
         """Factors of mean 1 for the rows, fitted on others; 1 where nothing is to be mended."""
         if not (self.wanted or self.reference) or not len(fitted.owners):
             return np.ones(len(rows.owners))
-        fit = Reweighting(fitted.answers, self.wanted, cap=self.cap, reference=self.reference)
+        fit = Reweighting(fitted.answers, self.wanted, cap=self.cap, reference=self.reference, topics=self.topics)
         return fit.weights(rows.answers)
 
     def crossed(self, rows: Rows) -> Floats:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from training.curate.bias import UNKNOWN
 
-Reference = dict[str, dict[str, float]]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Reference = dict[str, Annotated[dict[str, Positive], Field(min_length=1)]]
 """Dimension -> group -> share. Shares are scaled to sum to 1 over the groups given."""
 
 UNDER, OVER = 0.8, 1.25

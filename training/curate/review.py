@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -22,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import ConfigurationError
 from training.curate.locks import changing
-from training.curate.stages import REVIEW, ReviewItem, Verdict
+from training.curate.stages import CORRECTIONS, REPORT, REVIEW, ReviewItem, StageReport, Verdict
 from training.files import write_text
 from training.handouts import csp_hash, inert, unmarked, write_private
 
@@ -88,6 +89,33 @@ def questions(work: Path) -> list[ReviewItem]:
     return list(first.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A correction that a stage has made without asking; a person may reject it by the key in the stage's report."""
+
+    stage: str
+    kind: str
+
+
+def corrections(work: Path) -> dict[str, Correction]:
+    """What the reports of the stages under a work folder list as corrected, by key.
+
+    Raises ConfigurationError that names the file.
+    """
+    found: dict[str, Correction] = {}
+    for path in sorted(work.rglob(REPORT)):
+        if any(part.startswith(".") for part in path.relative_to(work).parts):
+            continue
+        try:
+            report = StageReport.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
+        except ValidationError:
+            continue  # that of the whole run
+        found |= {row["key"]: Correction(report.stage, row["kind"]) for row in report.tables.get(CORRECTIONS, ())}
+    return found
+
+
 def load_decisions(path: Path) -> dict[str, Decision]:
     """The decisions by key; none if the file does not exist. Raises ConfigurationError that names file and line."""
     found: dict[str, Decision] = {}
@@ -126,21 +154,24 @@ def import_decisions(
 ) -> Imported:
     """Add the verdicts of a CSV (the exported one filled in, or what the page gives) to the decisions file.
 
-    Rows without a verdict stay open. ``reviewer`` stands in where a row names nobody. Who imports at the same time
-    waits, so that no verdict is lost. Raises ConfigurationError with every fault by its line, and then changes
-    nothing: a column is missing or there twice, a row has other cells than the head, a key was never asked, is decided
-    twice or stands beside another question's words, a verdict is none of accept, reject, drop, nobody is named, or the
-    decisions file says otherwise already (``replace`` then takes the new verdict).
+    Rows without a verdict stay open. A correction that a stage's report lists may be rejected by its key. ``reviewer``
+    stands in where a row names nobody. Who imports at the same time waits, so that no verdict is lost.
+
+    Raises ConfigurationError with every fault by its line, and then changes nothing: a column is missing or there
+    twice, a row has other cells than the head, a key was never asked, is decided twice or stands beside another
+    question's words, a verdict is none of accept, reject, drop, nobody is named, or the decisions file says otherwise
+    already (``replace`` then takes the new verdict).
     """
     try:
         reviewer.encode()
     except UnicodeEncodeError:
         raise ConfigurationError("the reviewer's name is no UTF-8 text; write it again") from None
     asked = {item.key: item for item in questions(work)}
+    made = corrections(work)
     given, faults, undecided = _rows(path, reviewer)
     with changing(decisions):
         known = load_decisions(decisions)
-        fresh = _fresh(path, given, faults, asked, known, on=on, replace=replace)
+        fresh = _fresh(path, given, faults, asked, made, known, on=on, replace=replace)
         same = {key for key, decision in fresh.items() if key in known and known[key].verdict == decision.verdict}
         changed = {key for key in fresh if key in known} - same
         kept = known | {key: decision for key, decision in fresh.items() if key not in same}
@@ -153,6 +184,7 @@ def _fresh(
     given: Sequence[_Given],
     faults: Sequence[tuple[int, str]],
     asked: Mapping[str, ReviewItem],
+    corrections: Mapping[str, Correction],
     known: Mapping[str, Decision],
     *,
     on: date,
@@ -160,13 +192,18 @@ def _fresh(
 ) -> dict[str, Decision]:
     """What the rows of a file decide. Raises ConfigurationError with every fault, also those found before."""
     faults = list(faults)
-    placed = {_place(item.record, item.excerpt): item.key for item in asked.values()}
+    placed: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
+    for item in asked.values():
+        for beside in ((), (item.proposal,)):
+            placed[_place(item.record, item.excerpt, *beside)].add(item.key)
     fresh: dict[str, Decision] = {}
     lines: dict[str, int] = {}
     for line, key, verdict, who, place in given:
-        if key not in asked and key not in known:
+        if key not in asked and key not in known and key not in corrections:
             faults.append((line, f"{_named(key)} was never asked; is the file from another run?"))
-        elif placed.get(place, key) != key:
+        elif key in corrections and key not in asked and verdict != "reject":
+            faults.append((line, f"{_named(key)} is a correction that was made; it can only be rejected"))
+        elif key not in placed.get(place, {key}):
             faults.append(
                 (line, f"the words beside {_named(key)} are those of another question; was one column sorted?")
             )
@@ -178,7 +215,7 @@ def _fresh(
             faults.append((line, f"{_named(key)} was decided before ({said}); import with replace to change it"))
         else:
             lines[key] = line
-            source: ReviewItem | Decision = asked.get(key) or known[key]
+            source: ReviewItem | Decision | Correction = asked.get(key) or known.get(key) or corrections[key]
             fresh[key] = Decision(key=key, verdict=verdict, reviewer=who, date=on, stage=source.stage, kind=source.kind)
     if faults:
         raise ConfigurationError(_listed(path, faults))
@@ -196,7 +233,7 @@ def save_decisions(decisions: Mapping[str, Decision], path: Path) -> None:
     write_text(path, "".join(f"{row}\n" for row in rows))
 
 
-_Given = tuple[int, str, Verdict, str, tuple[str, str]]
+_Given = tuple[int, str, Verdict, str, tuple[str, ...]]
 """A decided row: line, key, verdict, reviewer, place."""
 
 
@@ -240,7 +277,8 @@ def _rows(path: Path, reviewer: str) -> tuple[list[_Given], list[tuple[int, str]
             elif len(who) > 80:
                 faults.append((line, "the reviewer's name is longer than 80 characters"))
             else:
-                place = _place(_plain(row.get("record", "")), _plain(row.get("excerpt", "")))
+                beside = (row["proposal"],) if "proposal" in row else ()
+                place = _place(_plain(row.get("record", "")), row.get("excerpt", ""), *beside)
                 rows.append((line, _plain(row["key"]).removeprefix("k"), VERDICTS[said], who, place))
     except csv.Error as error:
         raise ConfigurationError(f"{path}:{reader.line_num}: not CSV: {error}") from None
@@ -264,11 +302,11 @@ def _csv(asked: Sequence[ReviewItem]) -> str:
     return text.getvalue()
 
 
-def _place(record: str, excerpt: str) -> tuple[str, str]:
-    """What tells questions apart for a person, whatever a spreadsheet does to blanks and ends of lines, and without the
-    marks that keep formulas from being run.
+def _place(record: str, *words: str) -> tuple[str, ...]:
+    """What tells questions apart for a person (excerpt, proposal), whatever a spreadsheet does to blanks and ends of
+    lines, and without the marks that keep formulas from being run.
     """
-    return record, " ".join(unmarked(_plain(excerpt)).split())
+    return record, *(" ".join(unmarked(_plain(text)).split()) for text in words)
 
 
 def _plain(cell: str) -> str:

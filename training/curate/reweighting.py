@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.curate.answers import QUALITY
-from training.curate.bias import Answers, Floats, Gap, Ints
+from training.curate.bias import Answers, Floats, Gap, Ints, Labels
 
 _RIDGE, _RIDGE_KEPT = 0.02, 0.1
 """Of what is to be brought together, and of what is to be kept as it is. Smaller ones close the gaps further, but only
@@ -75,7 +75,9 @@ def faults(gaps: Iterable[Gap], dimension: str, answers: Answers) -> list[Fault]
 
 
 class Reweighting:
-    """Fitted once; then gives weights to any records of the same dimensions and measures."""
+    """Fitted once; then gives weights to any records of the same dimensions and measures. ``topics`` are the names of
+    the topics' codes, for a reference that gives their shares.
+    """
 
     def __init__(
         self,
@@ -84,8 +86,10 @@ class Reweighting:
         *,
         cap: float,
         reference: Mapping[str, Mapping[str, float]] | None = None,
+        topics: Sequence[str] = (),
     ) -> None:
         self._wanted, self._cap = wanted, cap
+        self._topics = tuple(topics)
         self._reference = dict(reference or {})
         self._means = _stratum_means(answers)
         self._shares = self._own_shares(answers)
@@ -161,11 +165,12 @@ class Reweighting:
 
     def _own_shares(self, answers: Answers) -> dict[str, dict[int, float]]:
         """The shares that the weighted groups are to have: as given, else as they are."""
-        shares = {"topic": _shares(answers.topics, answers.weights)}
-        for dimension, labels in answers.dimensions.items():
+        shares = {}
+        for dimension, labels in {"topic": Labels(self._topics, answers.topics), **answers.dimensions}.items():
             shares[dimension] = _shares(labels.codes, answers.weights)
             if given := self._reference.get(dimension):
-                present = {labels.names.index(name): share for name, share in given.items() if name in labels.names}
+                codes = {name: code for code, name in enumerate(labels.names) if code in shares[dimension]}
+                present = {codes[name]: share for name, share in given.items() if name in codes}
                 whole = sum(present.values())
                 rest = sum(share for code, share in shares[dimension].items() if code not in present)
                 for code, share in present.items():

@@ -14,6 +14,12 @@ from app.contracts.site import Site
 
 RECORDS = "records.jsonl"
 """Each stage reads the records of the stage before and writes its own under this name."""
+REPORT = "report.json"
+"""The stage's :class:`StageReport`, beside its records."""
+CORRECTIONS = "corrections"
+"""The table of a report that lists what was corrected without asking: each row has its ``key`` and ``kind``, by which
+a person may reject it.
+"""
 REVIEW = "review.jsonl"
 """What a stage wants a person to decide, one :class:`ReviewItem` a line; absent when there is nothing."""
 

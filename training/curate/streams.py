@@ -37,19 +37,20 @@ def mapped(
         yield from map(prepare(), items)
         return
     batches = _batched(items)
-    with _pool(workers, prepare) as pool:
-        try:
-            waiting = [pool.submit(_batch, batch) for batch in islice(batches, workers * 2)]
-            while waiting:
-                yield from cast("list[Result]", waiting.pop(0).result())
-                waiting += [pool.submit(_batch, batch) for batch in islice(batches, 1)]
-        except BrokenProcessPool:
-            raise ConfigurationError(
-                "a process of this stage was ended from outside, most likely for want of memory; "
-                "run it again with fewer workers: it goes on with this stage"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
+    try:
+        with _pool(workers, prepare) as pool:
+            try:
+                waiting = [pool.submit(_batch, batch) for batch in islice(batches, workers * 2)]
+                while waiting:
+                    yield from cast("list[Result]", waiting.pop(0).result())
+                    waiting += [pool.submit(_batch, batch) for batch in islice(batches, 1)]
+            finally:
+                pool.shutdown(cancel_futures=True)
+    except BrokenProcessPool:
+        raise ConfigurationError(
+            "a process of this stage was ended from outside, most likely for want of memory; "
+            "run it again with fewer workers: it goes on with this stage"
+        ) from None
 
 
 def one_thread() -> None:
@@ -71,8 +72,12 @@ def _pool(workers: int, prepare: Callable[[], Callable[[Source], Result]]) -> Pr
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([_PRELOADED])
         pool = ProcessPoolExecutor(workers, context, partial(_start, prepare, context.Barrier(workers)))
-        for begun in [pool.submit(_nothing) for _ in range(workers)]:
-            begun.result()
+        try:
+            for begun in [pool.submit(_nothing) for _ in range(workers)]:
+                begun.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
         return pool
     finally:
         for name, value in before.items():

@@ -18,7 +18,6 @@ _APOSTROPHES = {
     "wheres": "where's", "whos": "who's", "thats": "that's", "theres": "there's", "couldnt": "couldn't",
     "wasnt": "wasn't", "moms": "mom's", "kids": "kid's", "babys": "baby's", "husbands": "husband's", "i": "I",
 }  # fmt: skip
-_PLURAL_AFTER = set("can do are my your the for with these our bring have".split())
 _NAMES = (
     "Tylenol|Advil|Motrin|Aleve|Eliquis|Xarelto|Coumadin|Adderall|Xanax|Lipitor|Imodium|Neosporin|Shingrix|Gardasil|"
     "Medicare|Medicaid|Blue Cross|Tricare|CedarChart|Uber|DoorDash|GoodRx|Spanish|Somali|Africa|Iowa|Juniper House|"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Literal, Protocol, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from training.curate.formats.reading import Fault, SourceFile
-from training.curate.records import Kind, Speaker, Turn
+from training.curate.formats.drafts import Draft, Fault
+from training.curate.formats.reading import SourceFile
+from training.curate.records import Kind, Speaker
 
 FormatName = Literal["jsonl", "csv", "text", "vtt", "fhir"]
 FieldName = Literal[
@@ -64,40 +64,6 @@ class SourceRule(BaseModel):
     def key(self, name: FieldName) -> str:
         """What the source calls a field."""
         return self.fields.get(name, name)
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a source tells beside the words; None and '' where it says nothing. ``others`` are patients whom parts of
-    the piece name beside ``patient``.
-    """
-
-    patient: str | None = None
-    conversation: str | None = None
-    topic: str = ""
-    language: str = ""
-    date: str = ""
-    licence: str = ""
-    consent: bool | None = None
-    resolved: bool | None = None
-    names: tuple[str, ...] = ()
-    groups: Mapping[str, str] = field(default_factory=dict)
-    others: tuple[str, ...] = ()
-
-    @property
-    def patients(self) -> tuple[str, ...]:
-        """All whom the piece names."""
-        return (self.patient, *self.others) if self.patient else ()
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A record as its source has it, not yet judged. ``repaired`` if its bytes were not UTF-8."""
-
-    place: int
-    turns: tuple[Turn, ...]
-    facts: Facts
-    repaired: bool = False
 
 
 class Refused(Exception):

@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from training.curate.formats.contract import Facts, Refused, SourceRule
+from training.curate.formats.contract import FieldName, Refused, SourceRule
+from training.curate.formats.drafts import Facts
 from training.curate.formats.encoding import cleaned
 
 _YES = frozenset("true yes y 1 given granted active permit consented opt-in optin si sí".split())
@@ -56,6 +57,21 @@ def facts(get: Mapping[str, Any], rule: SourceRule, names: Iterable[str] = ()) -
     )
 
 
+def whose(get: Mapping[str, Any], rule: SourceRule) -> Facts:
+    """Of a piece that is set aside, what counts for others all the same: patient, conversation and consent. A value
+    that is too long is left out.
+    """
+
+    def word(name: FieldName) -> str | None:
+        try:
+            return _word(get.get(rule.key(name)), name) or None
+        except Refused:
+            return None
+
+    consent = yes_or_no(get.get(rule.key("consent")))
+    return Facts(patient=word("patient"), conversation=word("conversation"), consent=consent)
+
+
 class Gathered:
     """Facts of a record that comes in parts (rows, messages): each part tells its own."""
 
@@ -81,13 +97,23 @@ class Gathered:
         """
         if "" not in self._licences and len(self._licences) > 1:
             raise Refused("several licences in one record")
-        patients, consents = tuple(self._patients), self._consents
+        told = self.whose()
         return replace(
             self._first or Facts(),
-            patient=patients[0] if patients else None,
-            others=patients[1:],
+            patient=told.patient,
+            others=told.others,
             names=tuple(self._names | dict.fromkeys(word for name in names if (word := _word(name, "name")))),
             licence=min(self._licences, default=""),
+            consent=told.consent,
+        )
+
+    def whose(self) -> Facts:
+        """What counts for others even where the record is set aside, see :func:`whose`."""
+        patients, consents = tuple(self._patients), self._consents
+        return Facts(
+            patient=patients[0] if patients else None,
+            others=patients[1:],
+            conversation=self._first.conversation if self._first else None,
             consent=False if False in consents else True if consents == {True} else None,
         )
 

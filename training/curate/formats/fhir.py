@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from training.curate.formats.contract import Draft, Facts, Refused, SourceRule
+from training.curate.formats.contract import Refused, SourceRule
+from training.curate.formats.drafts import Draft, Fault
 from training.curate.formats.encoding import decoded
-from training.curate.formats.facts import Gathered, facts, iso_date, yes_or_no
+from training.curate.formats.facts import Gathered, facts, iso_date, whose, yes_or_no
 from training.curate.formats.json_text import loaded
-from training.curate.formats.reading import Fault, SourceFile, shown
+from training.curate.formats.reading import SourceFile, shown
 from training.curate.formats.speech import labels_turns, merged, speaker
 from training.curate.records import Speaker, Turn
 
@@ -107,11 +108,7 @@ def drafts(resources: Iterable[Placed], rule: SourceRule) -> Iterator[Draft | Fa
     # Withdrawn ones are left out only now: answers to them belong to their thread.
     valid = [(thread, [one for one in members if not _withdrawn(one[1])]) for thread, members in pieces]
     for thread, members in sorted(filter(lambda piece: piece[1], valid), key=lambda piece: piece[1][0][0]):
-        place = members[0][0]
-        try:
-            yield _draft(place, thread, members, people, agreed, rule)
-        except Refused as refused:
-            yield Fault(place, refused.reason, refused.detail, shown(str(members[0][1])))
+        yield _piece(thread, members, people, agreed, rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,36 +120,47 @@ class _Patient:
     groups: Mapping[str, str]
 
 
-def _draft(
-    place: int,
+def _piece(
     thread: str,
     members: list[Placed],
     people: Mapping[str, _Patient],
     agreed: Mapping[str, bool],
     rule: SourceRule,
-) -> Draft:
+) -> Draft | Fault:
+    """The resources of a thread, or a document, as a record."""
+    place, foremost = members[0]
     ordered = [member[1] for member in sorted(members, key=lambda member: (_sent(member[1]), member[0]))]
+    named = next(filter(None, (_reference(one.get("subject")) for one in ordered)), "")
+    subjects = [_reference(one.get("subject")) or named for one in ordered]
+    parts = []
+    for one, subject in zip(ordered, subjects, strict=True):
+        patient = people.get(subject, _Patient(subject, _bare(subject), (), "", {}))
+        parts.append(_fields(one, thread, patient, agreed.get(subject), rule))
+    told = Gathered()
+    try:
+        turns, names = _turns(ordered, rule)
+        for part in parts:
+            told.add(facts(part, rule))
+        called = [name for subject in dict.fromkeys(subjects) if subject in people for name in people[subject].names]
+        return Draft(place, turns, told.facts([*called, *names]))
+    except Refused as refused:
+        for part in parts:
+            told.add(whose(part, rule))
+        return Fault(place, refused.reason, refused.detail, shown(str(foremost)), told.whose())
+
+
+def _turns(ordered: list[Resource], rule: SourceRule) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
     first = ordered[0]
-    if first["resourceType"] == "Communication":
-        turns, names = _said(ordered, rule)
-    else:
-        turns, names = _document(first, rule)
+    turns, names = _said(ordered, rule) if first["resourceType"] == "Communication" else _document(first, rule)
     if not turns:
         raise Refused("a FHIR resource without text")
-    told = Gathered()
-    whose = next(filter(None, (_reference(one.get("subject")) for one in ordered)), "")
-    known: dict[str, None] = {}
-    for one in ordered:
-        subject = _reference(one.get("subject")) or whose
-        patient = people.get(subject, _Patient(subject, _bare(subject), (), "", {}))
-        known[subject] = None
-        told.add(_facts(one, thread, patient, agreed.get(subject), rule))
-    called = [name for subject in known if subject in people for name in people[subject].names]
-    return Draft(place, turns, told.facts([*called, *names]))
+    return turns, names
 
 
-def _facts(resource: Resource, thread: str, patient: _Patient, agreed: bool | None, rule: SourceRule) -> Facts:
-    """What one resource tells of its thread; ``agreed`` is what the patient's Consent says."""
+def _fields(
+    resource: Resource, thread: str, patient: _Patient, agreed: bool | None, rule: SourceRule
+) -> dict[str, Any]:
+    """What one resource tells of its thread, by the keys of the rule; ``agreed`` is what the patient's Consent says."""
     get: dict[str, Any] = {
         "groups": {name: value for name, value in patient.groups.items() if name != "language"},
         "topic": _concept(resource.get("topic")),
@@ -165,7 +173,7 @@ def _facts(resource: Resource, thread: str, patient: _Patient, agreed: bool | No
     }
     agreements = {yes_or_no(get.get(rule.key("consent"))), agreed}
     get[rule.key("consent")] = False if False in agreements else True if True in agreements else None
-    return facts(get, rule)
+    return get
 
 
 def _withdrawn(resource: Resource) -> bool:

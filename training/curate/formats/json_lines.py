@@ -5,12 +5,14 @@ would be lost on the others.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from training.curate.formats.contract import Draft, Refused, SourceRule
-from training.curate.formats.facts import facts, flat
+from training.curate.formats.contract import Refused, SourceRule
+from training.curate.formats.drafts import Draft, Fault
+from training.curate.formats.facts import facts, flat, whose
 from training.curate.formats.fhir import ONE_A_LINE
 from training.curate.formats.json_text import loaded
-from training.curate.formats.reading import Fault, Line, SourceFile, shown
+from training.curate.formats.reading import Line, SourceFile, shown
 from training.curate.formats.speech import spoken
 
 
@@ -20,19 +22,25 @@ def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
         if isinstance(line, Fault):
             yield line
         elif line.text.strip():
-            try:
-                yield _draft(line, rule)
-            except Refused as refused:
-                reason = "cut off at the end of the file" if line.cut and "JSON" in refused.reason else refused.reason
-                yield Fault(line.number, reason, refused.detail, shown(line.text))
+            yield _piece(line, rule)
 
 
-def _draft(line: Line, rule: SourceRule) -> Draft:
-    item = loaded(line.text)
+def _piece(line: Line, rule: SourceRule) -> Draft | Fault:
+    get: dict[str, Any] | None = None
+    try:
+        get = flat(_object(line.text), rule)
+        turns, names = spoken(get, rule)
+        return Draft(line.number, turns, facts(get, rule, names), line.repaired)
+    except Refused as refused:
+        reason = "cut off at the end of the file" if line.cut and "JSON" in refused.reason else refused.reason
+        told = None if get is None else whose(get, rule)
+        return Fault(line.number, reason, refused.detail, shown(line.text), told)
+
+
+def _object(text: str) -> dict[str, Any]:
+    item = loaded(text)
     if not isinstance(item, dict):
         raise Refused("a line is no JSON object")
     if "resourceType" in item:
         raise Refused(ONE_A_LINE)
-    get = flat(item, rule)
-    turns, names = spoken(get, rule)
-    return Draft(line.number, turns, facts(get, rule, names), line.repaired)
+    return item

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from training.curate.formats.contract import FIELDS, Draft, FieldName, Refused, SourceRule
-from training.curate.formats.facts import facts
-from training.curate.formats.reading import TOO_LONG, Fault, Line, SourceFile, shown
+from training.curate.formats.contract import FIELDS, FieldName, Refused, SourceRule
+from training.curate.formats.drafts import Draft, Fault
+from training.curate.formats.facts import facts, whose
+from training.curate.formats.reading import TOO_LONG, Line, SourceFile, shown
 from training.curate.formats.speech import labelled, labels_turns, merged
 from training.curate.records import Turn
 
@@ -109,7 +110,7 @@ class _Piece:
             yield Draft(first.number, turns, found, any(line.repaired for line in self._lines))
         except Refused as refused:
             raw = shown("\n".join(line.text for line in self._lines))
-            yield Fault(first.number, refused.reason, refused.detail, raw)
+            yield Fault(first.number, refused.reason, refused.detail, raw, whose(self._get, self._rule))
 
 
 def _turns(body: list[str], get: dict[str, str], rule: SourceRule) -> tuple[tuple[Turn, ...], tuple[str, ...]]:

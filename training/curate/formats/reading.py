@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.curate.formats.drafts import Fault
 from training.curate.formats.encoding import decoded
 
 _CHUNK = 65_536
@@ -46,18 +47,6 @@ class Limits:
     def source_characters(self) -> int:
         """Characters that a format holds for one record: with labels, times and markup, four times its words."""
         return 4 * self.record_characters
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Why a piece of a file was not read. ``line`` counts from 1 (0: the whole file); ``reason`` is a fixed phrase
-    without the source's words; ``detail`` and ``raw`` are for the quarantine alone.
-    """
-
-    line: int
-    reason: str
-    detail: str = ""
-    raw: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,28 +6,47 @@ import csv
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from training.curate.formats.contract import Draft, Refused, SourceRule
-from training.curate.formats.facts import Gathered, facts
-from training.curate.formats.reading import TOO_LONG, Fault, Line, SourceFile, shown
+from training.curate.formats.contract import Refused, SourceRule
+from training.curate.formats.drafts import Draft, Fault
+from training.curate.formats.facts import Gathered, facts, whose
+from training.curate.formats.reading import TOO_LONG, Line, SourceFile, shown
 from training.curate.formats.speech import listed_turns, spoken
 
 _FORMULA = re.compile(r"\s*(?:=|@\s*\w+\s*\(|[+\-]\s*[A-Za-z][\w.]*\s*\(|[+\-@][^\s]*[|!])")
 """What a spreadsheet would run. A leading dash, plus or at sign in plain words is none."""
+_RUNS = "formula in a cell"
 _MOST_LINES = 200
 """Lines of one row: an open quotation mark swallows no more than these, and no more characters than a line may have."""
 _MOST_ROWS = 5000
 """Rows of one conversation."""
 
 
+_BESIDE = "a row in or beside the conversation cannot be read"
+"""Whose the row is that cannot be read, nobody knows, nor what it says of consent."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
+    """``fault``: why a row may not be used; it has ``cells`` all the same if they could be read."""
+
     line: int
     place: int
     cells: list[str]
-    repaired: bool
+    repaired: bool = False
+    fault: Fault | None = None
+
+    def told(self, header: list[str]) -> dict[str, str]:
+        """The cells by their columns."""
+        return dict(zip(header, self.cells, strict=True))
+
+    def aside(self, header: list[str], rule: SourceRule) -> Fault | None:
+        """The fault with what the cells tell; None for a row that may be used."""
+        if self.fault is None or not self.cells:
+            return self.fault
+        return replace(self.fault, facts=whose(self.told(header), rule))
 
 
 class _TooLong(Exception):
@@ -35,7 +54,9 @@ class _TooLong(Exception):
 
 
 class _Table:
-    """Rows and faults. After a broken row, reading goes on with the line after the one where it began."""
+    """All rows, also those that may not be used. After a broken row, reading goes on with the line after the one where
+    it began.
+    """
 
     def __init__(self, file: SourceFile) -> None:
         self._lines = file.lines()
@@ -47,14 +68,14 @@ class _Table:
         self._longest = file.limits.line_bytes
         csv.field_size_limit(file.limits.line_bytes)
 
-    def __iter__(self) -> Iterator[_Row | Fault]:
+    def __iter__(self) -> Iterator[_Row]:
         while True:
             taken: list[Line] = []
             cells, fault = None, ""
             try:
                 cells = next(csv.reader(self._feed(taken), delimiter=self._delimiter, strict=True))
             except StopIteration:
-                yield from self._faults
+                yield from self._unread()
                 return
             except csv.Error:
                 fault = "cut off at the end of the file" if len(taken) == 1 and taken[0].cut else "broken CSV"
@@ -62,21 +83,27 @@ class _Table:
                 fault = "broken CSV"
             if not fault and self._faults and len(taken) > 1:
                 fault = "a line inside the row cannot be read"
-            yield from self._faults
-            self._faults.clear()
+            yield from self._unread()
             if cells and not fault:
                 self._width = self._width or len(cells)
                 if len(cells) != self._width:
                     fault = "wrong number of cells"
                 elif any(map(_FORMULA.match, cells)):
-                    fault = "formula in a cell"
+                    fault = _RUNS
             self._place += bool(cells or fault)
             if fault:
-                yield Fault(taken[0].number, fault, raw=shown(taken[0].text))
-                if fault != "formula in a cell":
+                whole = cells if cells and fault == _RUNS else []
+                told = Fault(taken[0].number, fault, raw=shown(taken[0].text))
+                yield _Row(taken[0].number, self._place, whole, fault=told)
+                if not whole:
                     self._again.extendleft(reversed(taken[1:]))
             elif cells:
                 yield _Row(taken[0].number, self._place, cells, any(line.repaired for line in taken))
+
+    def _unread(self) -> Iterator[_Row]:
+        """The lines that could not be read."""
+        yield from (_Row(fault.line, self._place, [], fault=fault) for fault in self._faults)
+        self._faults.clear()
 
     def _feed(self, taken: list[Line]) -> Iterator[str]:
         characters = 0
@@ -100,8 +127,8 @@ def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
     rows = iter(_Table(file))
     header: list[str] = []
     for row in rows:
-        if isinstance(row, Fault):
-            yield row
+        if row.fault:
+            yield row.fault
             continue
         header = [cell.strip() for cell in row.cells]
         break
@@ -112,7 +139,7 @@ def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
         yield from _by_conversation(rows, header, rule, file.limits.source_characters)
         return
     for row in rows:
-        yield row if isinstance(row, Fault) else _single(row, header, rule)
+        yield row.aside(header, rule) or _single(row, header, rule)
 
 
 def _readable(header: list[str], rule: SourceRule) -> bool:
@@ -121,18 +148,19 @@ def _readable(header: list[str], rule: SourceRule) -> bool:
 
 
 def _single(row: _Row, header: list[str], rule: SourceRule) -> Draft | Fault:
-    get = dict(zip(header, row.cells, strict=True))
+    get = row.told(header)
     try:
         turns, names = spoken(get, rule)
         return Draft(row.place, turns, facts(get, rule, names), row.repaired)
     except Refused as refused:
-        return Fault(row.line, refused.reason, refused.detail, shown(" | ".join(row.cells)))
+        return Fault(row.line, refused.reason, refused.detail, shown(" | ".join(row.cells)), whose(get, rule))
 
 
 @dataclass(slots=True)
 class _Call:
-    """Neighbouring rows of one conversation: the first one, and what each says and tells."""
+    """Neighbouring rows of one conversation: its name, the first of them, and what each says and tells."""
 
+    conversation: str
     first: _Row
     told: Gathered = field(default_factory=Gathered)
     said: list[dict[str, Any]] = field(default_factory=list)
@@ -146,46 +174,60 @@ class _Call:
 
 
 def _by_conversation(
-    rows: Iterator[_Row | Fault], header: list[str], rule: SourceRule, most_characters: int
+    rows: Iterator[_Row], header: list[str], rule: SourceRule, most_characters: int
 ) -> Iterator[Draft | Fault]:
-    """Neighbouring rows of one conversation as one record."""
+    """Neighbouring rows of one conversation as one record. It is none if a row in it may not be used, nor if one beside
+    it could not be read, which may be its own.
+    """
     column = header.index(rule.key("conversation"))
     spoken_in = [header.index(key) for key in (rule.key("speaker"), rule.key("text")) if key in header]
     call: _Call | None = None
-    gap = False
+    bad: _Row | None = None
     for row in rows:
-        if isinstance(row, Fault):
-            gap = True
-            yield row
+        if fault := row.aside(header, rule):
+            bad = row
+            if call and _may_be_of(call.conversation, row, column):
+                call.breaks(Refused(_BESIDE))
+            yield fault
             continue
         conversation = row.cells[column].strip()
-        if call is None or not conversation or conversation != call.first.cells[column].strip():
+        if call is None or not conversation or conversation != call.conversation:
             if call:
                 yield _together(call, rule)
-            call = _Call(row)
-        elif gap or len(call.said) >= _MOST_ROWS:
-            call.breaks(Refused("a row inside the conversation cannot be read"))
-        gap = False
+            call = _Call(conversation, row)
+        elif len(call.said) >= _MOST_ROWS:
+            call.breaks(Refused("too many rows in one conversation"))
+        if bad and _may_be_of(conversation, bad, column):
+            call.breaks(Refused(_BESIDE))
+        bad = None
         _take_in(call, row, header, spoken_in, most_characters, rule)
     if call:
         yield _together(call, rule)
 
 
+def _may_be_of(conversation: str, row: _Row, column: int) -> bool:
+    """Whether a row that may not be used may be one of a conversation. A row that names none is a record by itself."""
+    return conversation != "" and (not row.cells or conversation == row.cells[column].strip())
+
+
 def _take_in(
     call: _Call, row: _Row, header: list[str], spoken_in: list[int], most_characters: int, rule: SourceRule
 ) -> None:
-    """The next row of a call; nothing is held of one that is broken."""
+    """The next row of a call; no words are held of one that is broken."""
+    get = row.told(header)
     call.characters += sum(len(row.cells[index]) for index in spoken_in)
     if call.characters > most_characters:
         call.breaks(Refused(TOO_LONG))
     if call.broken:
+        call.told.add(whose(get, rule))
         return
     call.said.append({header[index]: row.cells[index] for index in spoken_in})
     call.repaired |= row.repaired
     try:
-        call.told.add(facts(dict(zip(header, row.cells, strict=True)), rule))
+        call.told.add(facts(get, rule))
     except Refused as refused:
         call.breaks(refused)
+        call.told.add(whose(get, rule))
 
 
 def _together(call: _Call, rule: SourceRule) -> Draft | Fault:
@@ -198,4 +240,4 @@ def _together(call: _Call, rule: SourceRule) -> Draft | Fault:
             raise Refused("no text")
         return Draft(first.place, turns, call.told.facts(names), call.repaired)
     except Refused as refused:
-        return Fault(first.line, refused.reason, refused.detail, shown(" | ".join(first.cells)))
+        return Fault(first.line, refused.reason, refused.detail, shown(" | ".join(first.cells)), call.told.whose())

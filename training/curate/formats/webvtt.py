@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from training.curate.formats.contract import Draft, Refused, SourceRule
-from training.curate.formats.facts import facts
-from training.curate.formats.reading import TOO_LONG, Fault, Line, SourceFile, shown
+from training.curate.formats.contract import Refused, SourceRule
+from training.curate.formats.drafts import Draft, Fault
+from training.curate.formats.facts import facts, whose
+from training.curate.formats.reading import TOO_LONG, Line, SourceFile, shown
 from training.curate.formats.speech import Strangers, labelled, merged, speaker
 from training.curate.records import Speaker, Turn
 
@@ -21,6 +22,7 @@ _TAG = re.compile(r"</?[a-z0-9:.][^<>]*>|</[^<>]*>", re.IGNORECASE)
 _FACT = re.compile(r"\s*(?P<key>[^\W\d_][\w .\-/]{0,40}?)\s{0,9}:\s*(?P<value>.+)\Z")
 _DASH = re.compile(r"\A[-–—]\s+")
 """In front of each of several people in one cue."""
+_NOTES = ("NOTE", "WEBVTT")
 _MOST_LINES = 20_000
 
 
@@ -32,32 +34,38 @@ def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
         if isinstance(line, Fault):
             yield line
             if line.line:
-                yield Fault(0, "a line inside the record cannot be read")
+                yield Fault(0, "a line inside the record cannot be read", facts=whose(_told(lines), rule))
             return
         if len(lines) >= _MOST_LINES:
-            yield Fault(0, "too many lines in one record")
+            yield Fault(0, "too many lines in one record", facts=whose(_told(lines), rule))
             return
         characters += len(line.text)
         if characters > file.limits.source_characters:
-            yield Fault(0, TOO_LONG, raw=shown((lines or [line])[0].text))
+            yield Fault(0, TOO_LONG, raw=shown((lines or [line])[0].text), facts=whose(_told(lines), rule))
             return
         lines.append(line)
+    get = _told(lines)
     try:
         if not lines or not lines[0].text.startswith("WEBVTT"):
             raise Refused("no WEBVTT header")
-        get: dict[str, str] = {}
         talk = _Talk(rule)
         for block in _blocks(lines):
-            if block[0].startswith(("NOTE", "WEBVTT")):
-                get |= {m["key"]: m["value"] for text in block if (m := _FACT.match(text.removeprefix("NOTE")))}
-            elif not block[0].startswith(("STYLE", "REGION")):
+            if not block[0].startswith((*_NOTES, "STYLE", "REGION")):
                 talk.cue(block)
         turns = talk.turns()
         if not turns:
             raise Refused("no text")
         yield Draft(1, turns, facts(get, rule, dict.fromkeys(talk.names)), any(line.repaired for line in lines))
     except Refused as refused:
-        yield Fault(0, refused.reason, refused.detail, shown("\n".join(line.text for line in lines)))
+        raw = shown("\n".join(line.text for line in lines))
+        yield Fault(0, refused.reason, refused.detail, raw, whose(get, rule))
+
+
+def _told(lines: list[Line]) -> dict[str, str]:
+    """What the notes say, whatever becomes of the cues."""
+    notes = (block for block in _blocks(lines) if block[0].startswith(_NOTES))
+    found = (_FACT.match(text.removeprefix("NOTE")) for block in notes for text in block)
+    return {match["key"]: match["value"] for match in found if match}
 
 
 def _blocks(lines: list[Line]) -> Iterator[list[str]]:

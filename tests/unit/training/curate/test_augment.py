@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from app.contracts.site import load_site
 from app.guardrails.figures import figures
@@ -18,6 +19,7 @@ from training.curate.augment import Augment, Augmenter, Options, OtherSides
 from training.curate.deduplicate import Options as Likeness
 from training.curate.records import Record, read_records, record_line
 from training.curate.rephrase import Rates, Rephraser, same_statement
+from training.curate.split import Options as Sides
 from training.curate.split import keys
 from training.curate.stages import RECORDS, Context, StageReport
 from training.curate.statements import NEGATIONS, Names
@@ -56,13 +58,13 @@ def record(name: str, *turns: tuple[str, str], side: str = "train", **fields: ob
 
 
 def augmented(
-    records: Sequence[Record], folder: Path, options: Options | None = None, workers: int = 1
+    records: Sequence[Record], folder: Path, options: Options | None = None, workers: int = 1, **others: BaseModel
 ) -> tuple[list[Record], StageReport]:
     source, out = folder / "in", folder / f"out{len(list(folder.iterdir()))}"
     source.mkdir(exist_ok=True)
     out.mkdir()
     (source / RECORDS).write_text("".join(map(record_line, records)), encoding="utf-8")
-    context = Context(load_site(DEMO), DEMO / "articles", options or Options(), workers=workers)
+    context = Context(load_site(DEMO), DEMO / "articles", options or Options(), others, workers=workers)
     report = Augment().run(source, out, context)
     return list(read_records(out / RECORDS)), report
 
@@ -224,3 +226,19 @@ def test_a_variant_near_another_side_is_thrown_away(tmp_path: Path) -> None:
     assert made.counts["rejected_shared_turn"] > 0
     free = Augmenter(rephraser, others(record("h", side="validation"), folder=tmp_path), Options(share=1), 7)
     assert len(free(source).records) == 2
+
+
+def test_a_variant_keeps_from_the_runs_that_split_keeps_apart(tmp_path: Path) -> None:
+    """Whatever the rules can make of this question has eight words in a row with a held-out one."""
+    tail = "I park while my brother visits the third floor?"
+    source = record("r", ("patient", f"Where can {tail}"), ("staff", "In the garage."))
+    held = [
+        record(f"h{how}", ("patient", f"Please say {how} {tail}"), ("staff", "Ask."), side="held_out")
+        for how in ("where do", "where should", "where would")
+    ]
+    options, apart = Options(share=5, phrases=1, typos=0), {"deduplicate": Likeness(kin=0.99, near=0.99)}
+    free, _ = augmented([source, *held], tmp_path, options, **apart)
+    made, report = augmented([source, *held], tmp_path, options, split=Sides(run=6), **apart)
+    assert any(item.origin for item in free)
+    assert [item for item in made if item.origin] == []
+    assert report.counts["rejected_shared_run"] > 0

@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from app.contracts.site import load_site
+from app.errors import ConfigurationError
 from training.curate.balance import Balance, Options
 from training.curate.records import Kind, Record, Turn, read_records, record_id, record_line
 from training.curate.representation import representation
@@ -173,6 +175,47 @@ def test_a_given_population_is_reached_by_weights(run: Run) -> None:
     assert shown["verdict"] == "over"
     assert shown["weighted"] == pytest.approx(private, abs=0.001)
     assert row(report, "representation", dimension="sex", group="male")["given"] is False
+
+
+def test_given_shares_of_topics_are_reached_by_weights(run: Run) -> None:
+    options = LIGHT.model_copy(update={"reference": {"topic": {"portal": 0.7, "billing": 0.3}}})
+    report, records = run(corpus(private=0.7, others=0.7), options)
+    portal = sum(item.weight for item in records if item.topic == "portal") / sum(item.weight for item in records)
+    assert portal == pytest.approx(0.7, abs=0.03)
+    shown = row(report, "representation", dimension="topic", group="portal")
+    assert shown["weighted"] == pytest.approx(portal, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("reference", "told"),
+    [
+        ({"age-band": {"65+": 1}}, "age-band is no dimension .* there are topic, age_band, insurance, "),
+        ({"sex": {"f": 0.5, "m": 0.5}}, "sex: no record is of f, m; there are female, male"),
+        ({"topic": {"Billing": 1}}, "topic: no record is of Billing; there are billing, portal"),
+    ],
+)
+def test_a_reference_that_the_records_lack_is_named(
+    run: Run, reference: dict[str, dict[str, float]], told: str
+) -> None:
+    options = LIGHT.model_copy(update={"reference": reference})
+    with pytest.raises(ConfigurationError, match=told):
+        run(corpus(60), options)
+    assert run([], options, name="empty")[0].records_out == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"reference": {"sex": {"female": 0}}}, "greater than 0"),
+        ({"reference": {"sex": {"female": 1.5, "male": -0.5}}}, "greater than 0"),
+        ({"reference": {"sex": {"female": float("inf")}}}, "finite"),
+        ({"reference": {"sex": {}}}, "at least 1 item"),
+        ({"mended": ["qualty"]}, "nothing measures qualty; there are quality, resolved, "),
+    ],
+)
+def test_options_that_could_do_nothing_or_harm_are_refused(fields: dict[str, object], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        Options.model_validate(fields)
 
 
 def test_other_kinds_pass_untouched(run: Run) -> None:

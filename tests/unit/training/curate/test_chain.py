@@ -34,14 +34,14 @@ from tests.unit.training.curate.chain_stages import (
     made_anew,
     quick_chain,
 )
-from training.curate.chain import CODE, FINISHED, LIBRARIES, REPORT, STAGES, Chain
+from training.curate.chain import CODE, FINISHED, LIBRARIES, STAGES, Chain
 from training.curate.dataset import find_versions, read_manifest
 from training.curate.forgetting import forget
 from training.curate.ingest import QUARANTINE, Ingest
 from training.curate.locks import alone
 from training.curate.records import read_records
 from training.curate.review import export, import_decisions
-from training.curate.stages import RECORDS, REVIEW, Context, StageReport
+from training.curate.stages import RECORDS, REPORT, REVIEW, Context, StageReport
 
 ALL = ["ingest", "deidentify", "split", "publish"]
 
@@ -171,7 +171,11 @@ class Agreeing:
 
 @pytest.mark.parametrize(
     ("stage", "other", "change"),
-    [("split", "publish", {"languages": ["en"]}), ("augment", "deduplicate", {"kin": 0.7})],
+    [
+        ("split", "publish", {"languages": ["en"]}),
+        ("augment", "deduplicate", {"kin": 0.7}),
+        ("augment", "split", {"run": 8}),
+    ],
 )
 def test_a_stage_gets_the_options_that_it_goes_by_too(
     tmp_path: Path, stage: str, other: str, change: dict[str, Any]
@@ -182,7 +186,7 @@ def test_a_stage_gets_the_options_that_it_goes_by_too(
     assert made_anew(Chain(config(tmp_path), stages)) == []
     settings = config(tmp_path, **{other: change})
     assert made_anew(Chain(settings, stages)) == [stage]
-    assert agreeing.given == {other: getattr(settings, other)}
+    assert agreeing.given[other] == getattr(settings, other)
 
 
 def test_other_code_makes_all_anew(tmp_path: Path) -> None:

@@ -380,13 +380,11 @@ def test_a_row_names_what_is_wrong_without_its_content() -> None:
 
 
 def test_the_table_finds_what_no_single_row_can_tell() -> None:
-    table = Table(block=2)
-    added: list[tuple[int, Kind]] = [(1, "transcript"), (2, "transcript"), (3, "faq"), (1, "transcript")]
-    for number, kind in added:
-        table.add(call("q", "a b c", number=number, kind=kind))
-    faq = call("a b c", number=4, kind="note").model_copy(update={"kind": "faq"})
-    table.add(faq)
-    assert dict(table.failures()) == {"faq_has_both_sides": 1, "id unique": 1}
+    table = Table()
+    assert dict(table.failures()) == {}
+    for number in (1, 2, 3, 1, 4, 1, 2):
+        table.add(call("q", "a b c", number=number))
+    assert dict(table.failures()) == {"id unique": 3}
 
 
 def test_scores_compare_doubts_with_a_key(encoder_folder: Path, tmp_path: Path) -> None:
@@ -402,3 +400,35 @@ def test_scores_compare_doubts_with_a_key(encoder_folder: Path, tmp_path: Path) 
     assert (figures.labelled, figures.found, figures.told, figures.right) == (2, 1, 2, 1)
     assert (figures.recall, figures.precision) == (0.5, 0.5)
     assert score_check(key, out / DOUBTS, records()[:4], family="b")[0].labelled == 0
+
+
+def test_a_mend_touches_nothing_but_its_own_figure() -> None:
+    said = "Take 2 tablets for 3 days. Room 32 is on floor 12, dial 312."
+    record = call("How many do I take?", said)
+    sentence = "Take 2 tablets for 3 days."
+    found = [
+        Doubt("wrong_dose", 1, sentence, "2 tablets -> 4 tablets", "", "Take 4 tablets for 3 days."),
+        Doubt("wrong_number", 1, sentence, "3 -> 5", "", "Take 2 tablets for 5 days."),
+        Doubt("wrong_number", 1, sentence, "3 -> 7", "", "Take 2 tablets for 7 days."),
+    ]
+    done = decide(record, found, {doubt.key: "accept" for doubt in found})
+    assert done.record is not None
+    assert done.record.turns[1].text == "Take 4 tablets for 5 days. Room 32 is on floor 12, dial 312."
+
+
+def test_a_record_without_the_sides_of_its_kind_is_dropped_and_named(encoder_folder: Path, tmp_path: Path) -> None:
+    bare = call("The chapel is open every day.", number=1, kind="note").model_copy(update={"kind": "faq"})
+    asked = call("Where is the chapel?", "It is in the Main Building.", number=2).model_copy(update={"kind": "note"})
+    out, report = run(tmp_path, encoder_folder, [bare, asked])
+    assert texts(out) == []
+    assert report.counts["dropped_invalid"] == 2
+    assert report.tables["invalid_rows"] == [
+        {"problem": "a FAQ entry without a question", "records": 1},
+        {"problem": "a note in which a patient speaks", "records": 1},
+    ]
+    assert report.tables["table_checks_failed"] == []
+
+
+def test_a_row_is_as_long_as_ingest_lets_it_be() -> None:
+    assert problem(call("x" * 50_000, "y" * 50_000)) == ""
+    assert problem(call("x" * 500_000, "y")) == ""

@@ -121,6 +121,23 @@ def test_a_link_that_cannot_be_set_does_not_hide_what_was_done(tmp_path: Path) -
     assert len(find_versions(tmp_path / "versions")) == 2
 
 
+def test_only_a_link_to_the_version_that_is_mended_is_moved(tmp_path: Path) -> None:
+    file = with_a_version(tmp_path)
+    (held,) = find_versions(tmp_path / "versions").values()
+    newer = write_version(content(tmp_path / "other", SIX[5:]), tmp_path / "versions", provenance())
+    link = tmp_path / "current"
+    link.symlink_to(newer)
+    said = say("data", "forget", file, held, "--patient", "P1")
+    assert "new version" in said
+    assert link.resolve() == newer.resolve()
+    assert "leads to a version with the patient" not in said
+    link.unlink()
+    link.symlink_to(held)
+    said = say("data", "forget", file, newer, "--patient", "P1", "--purge")
+    assert not held.exists()
+    assert "leads to a version with the patient: run `bedside-train curate" in said.replace("\n", " ")
+
+
 def test_a_folder_in_the_place_of_the_link_is_refused(tmp_path: Path) -> None:
     file = with_a_version(tmp_path)
     (tmp_path / "current").mkdir()

@@ -108,6 +108,17 @@ def test_fields_may_be_merged_in_and_then_differ(tmp_path: Path) -> None:
     assert read_fields(path)["two"] == {"a": 1, "b": 3}
 
 
+def test_the_articles_are_apart_in_all_stages_or_in_none(tmp_path: Path) -> None:
+    said = "split.articles is shared and publish.articles apart; set both alike"
+    assert said in fault(tmp_path, split={"articles": "shared"})
+
+
+@pytest.mark.parametrize("name", ["decisions", "versions", "sources"])
+def test_what_is_to_be_kept_does_not_lie_in_the_folder_that_may_be_deleted(tmp_path: Path, name: str) -> None:
+    said = fault(tmp_path, work=str(tmp_path / "w"), **{name: str(tmp_path / "w" / "x")})
+    assert f"{name}: {tmp_path / 'w' / 'x'} lies inside work, which may be deleted" in said
+
+
 def test_a_link_that_leads_to_itself_is_no_end_of_the_command(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     assert "loop lies inside work" in fault(tmp_path, work=str(tmp_path / "loop"), versions=str(tmp_path / "loop"))

@@ -20,7 +20,7 @@ from training.curate.cues import Cue, cue
 from training.curate.druglist import DrugList, folded
 from training.curate.records import Record, Turn, read_records, record_line
 from training.curate.spelling import DrugSpeller
-from training.curate.stages import RECORDS, REVIEW, Context, ReviewItem, Verdict, review_key
+from training.curate.stages import RECORDS, REVIEW, Context, ReviewItem, Verdict
 
 SITE, ARTICLES = load_site(Path("demo")), Path("demo/articles")
 FIRST_NAMES = 40
@@ -173,8 +173,14 @@ def test_a_correction_can_be_refused() -> None:
     said = "I take acetominophen every day."
     first = corrected(said)
     assert first.changes[0].right == "acetaminophen"
-    key = review_key("correct", "drug_fixed", "acetominophen", "acetaminophen")
-    assert text_of(corrected(said, decisions={key: "reject"})) == said
+    assert text_of(corrected(said, decisions={first.changes[0].key: "reject"})) == said
+
+
+def test_a_correction_of_a_plural_is_refused_by_the_key_of_the_report() -> None:
+    said = "I took two Tylanols yesterday."
+    (change,) = corrected(said).changes
+    assert change.right == "Tylenols"
+    assert text_of(corrected(said, decisions={change.key: "reject"})) == said
 
 
 def test_a_word_near_a_substance_that_is_no_target_is_not_made_a_drug() -> None:

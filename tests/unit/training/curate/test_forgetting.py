@@ -209,9 +209,9 @@ def test_every_version_that_still_holds_her_is_named_or_purged(dataset: Path, tm
     (work / "quarantine.jsonl").write_text('{"patient": "P11"}\n')
     done = erase(dataset, also=[tmp_path / "work"])
     assert done.holding == sorted([dataset, other])
-    assert done.elsewhere == [work / RECORDS]
+    assert done.elsewhere == [tmp_path / "work"]
     said = done.text()
-    assert f"Still holds the records, remove it: {work / RECORDS}" in said
+    assert f"Still holds the records, remove it: {tmp_path / 'work'}\n" in f"{said}\n"
     assert "P1)" not in said
     again = erase(dataset, purge=True)
     assert again.purged == sorted([dataset, other])
@@ -240,12 +240,38 @@ def test_what_was_set_aside_is_looked_into(dataset: Path, tmp_path: Path, name: 
     Ingest().run(sources, out, Context(site=load_site(Path("demo")), articles=sources, options=chosen))
     assert (out / RECORDS).read_bytes() == b""
     done = erase(dataset, "MRN3", also=[tmp_path / "work"])
-    assert done.elsewhere == [out / QUARANTINE]
+    assert (out / QUARANTINE).read_bytes()
+    assert done.elsewhere == [tmp_path / "work"]
     assert "knows this id" not in done.text()
     for other in ("MRN", "RN3", "MRN33"):
         done = erase(dataset, other, also=[tmp_path / "work"])
         assert done.elsewhere == []
         assert "No version and no work folder knows this id" in done.text()
+
+
+def test_nobody_who_was_forgotten_before_comes_back_with_an_older_version(dataset: Path) -> None:
+    first, second = erase(dataset, "P1"), erase(dataset, "P3")
+    assert first.folder is not None
+    assert second.folder is not None
+    gone = {record.id for record in read_records(dataset / RECORDS)} - {
+        record.id for record in read_records(second.folder / RECORDS)
+    }
+    assert len(gone) == first.records + second.records
+    erased = read_manifest(second.folder).erasures
+    assert [(one.patient, one.records) for one in erased] == [
+        (second.patient, second.records),
+        (first.patient, first.records),
+    ]
+    assert [one.dialogues for one in erased] == [second.dialogues, first.dialogues]
+
+
+def test_reports_and_exported_questions_may_quote_her(dataset: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    for name in ("report/report.html", "review/review.csv"):
+        (work / name).parent.mkdir(parents=True)
+        (work / name).write_text("what she said")
+    assert erase(dataset, "P99", also=[work]).elsewhere == []
+    assert erase(dataset, also=[work]).elsewhere == [work / "report", work / "review"]
 
 
 def killed(folder: Path, name: str) -> Path:
@@ -267,7 +293,8 @@ def test_what_killed_runs_have_left_is_removed(dataset: Path, tmp_path: Path, pu
     assert done.leftovers == left
     assert not any(path.exists() for path in left)
     assert f"Removed, a run that was killed had left it: {left[0]}" in done.text()
-    assert done.elsewhere == [versions / ".version-link" / "part" / RECORDS, kept / "part" / RECORDS]
+    assert kept.is_dir()
+    assert done.elsewhere == [versions / ".version-link" / "part" / RECORDS, work]
     assert (versions / ".version-link").is_symlink()
 
 

@@ -6,6 +6,7 @@ import base64
 import json
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.curate.formats import fhir, json_lines, labelled_text, tables, webvtt
-from training.curate.formats.contract import Draft, Facts, Format, SourceRule
+from training.curate.formats.contract import Format, SourceRule
+from training.curate.formats.drafts import Draft, Facts, Fault
 from training.curate.formats.encoding import cleaned, decoded, undone
 from training.curate.formats.facts import age_band, iso_date, yes_or_no
-from training.curate.formats.reading import Fault, Limits, Line, SourceFile
+from training.curate.formats.reading import Limits, Line, SourceFile
 
 FORMATS: dict[str, Format] = {
     "jsonl": json_lines.read,
@@ -180,10 +182,13 @@ def test_csv_goes_on_after_a_broken_row(tmp_path: Path) -> None:
     assert [line for line, reason in faults(found) if reason == "no speaker labels"] == [9]
 
 
+BESIDE = "a row in or beside the conversation cannot be read"
+
+
 def test_csv_loses_no_turn_inside_a_conversation(tmp_path: Path) -> None:
     data = b"id,speaker,text\nC1,Caller,one\nC1,Agent,t\x00wo\nC1,Caller,three\nC2,Caller,alone\n"
     found = read(tmp_path, "a.csv", data)
-    assert faults(found) == [(3, "NUL bytes"), (2, "a row inside the conversation cannot be read")]
+    assert faults(found) == [(3, "NUL bytes"), (2, BESIDE)]
     assert [item.facts.conversation for item in found if isinstance(item, Draft)] == ["C2"]
 
 
@@ -213,6 +218,75 @@ def test_what_any_row_of_a_conversation_tells_counts(tmp_path: Path) -> None:
     found = read(tmp_path, "d.csv", ROWS + long)
     assert faults(found) == [(2, "a field is too long")]
     assert [item.facts.conversation for item in found if isinstance(item, Draft)] == ["C2"]
+
+
+def test_a_row_that_cannot_be_read_may_be_of_the_calls_on_both_sides_of_it(tmp_path: Path) -> None:
+    rows = ["C1,Caller,one", "C1,Agent,t\x00wo", "C2,Caller,three", "C3,Caller,four", "C3,Agent,five,six"]
+    found = read(tmp_path, "a.csv", "\n".join(["id,speaker,text", *rows]) + "\n")
+    assert faults(found) == [(3, "NUL bytes"), (2, BESIDE), (4, BESIDE), (6, "wrong number of cells"), (5, BESIDE)]
+    rows = [",Caller,one", "C1,Agent,t\x00wo", ",Caller,three"]
+    single = read(tmp_path, "c.csv", "\n".join(["id,speaker,text", *rows]) + "\n")
+    assert [item.place for item in single if isinstance(item, Draft)] == [1, 2]
+    alone = read(tmp_path, "b.csv", "\n".join(["id,text", "C1,Caller: one", "C2,t\x00wo", "C3,Caller: three"]) + "\n")
+    assert [item.facts.conversation for item in alone if isinstance(item, Draft)] == ["C1", "C3"]
+
+
+def test_a_row_with_a_formula_is_of_its_own_call(tmp_path: Path) -> None:
+    rows = ["C1,Caller,one", "C2,Caller,=1", "C3,Caller,=1", "C3,Caller,three", ",Caller,=1", ",Caller,four"]
+    found = read(tmp_path, "a.csv", "\n".join(["id,speaker,text", *rows, "C4,Caller,five", "C4,Caller,=1"]) + "\n")
+    assert [item.facts.conversation for item in found if isinstance(item, Draft)] == ["C1", None]
+    assert [line for line, reason in faults(found) if reason == BESIDE] == [5, 8]
+
+
+REFUSAL = Facts(patient="P1", conversation="C1", consent=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.jsonl", {"turns": [{"speaker": "Zorgon", "text": "hi"}]}),
+        ("b.jsonl", {"text": "Caller: hi", "groups": {f"column {n}": "x" for n in range(51)}}),
+        ("c.jsonl", {"text": "Caller: hi", "topic": "t" * 201}),
+        ("a.csv", "id,patient,consent,text\nC1,P1,no,hi\n"),
+        ("b.csv", "id,patient,consent,text\nC1,P1,no,=1\n"),
+        ("c.csv", "id,patient,consent,speaker,text\nC1,P1,no,Caller,=1\n"),
+        ("d.csv", "id,patient,consent,speaker,text\nC1,P1,no,Zorgon,hi\n"),
+        ("e.csv", f"id,patient,consent,speaker,text,topic\nC1,P1,no,Caller,hi,{'t' * 201}\n"),
+        ("a.txt", "Id: C1\nPatient: P1\nConsent: no\n\nnobody says this\n"),
+        ("b.txt", "Id: C1\nPatient: P1\nConsent: no\n\nCaller: one\n\0\n"),
+        ("c.txt", "Id: C1\nPatient: P1\nConsent: no\n\nCaller: one\n" + "x" * 5000),
+        ("a.vtt", "WEBVTT\n\nNOTE\nid: C1\npatient: P1\nconsent: no\n\n00:01.000 --> 00:02.000\n<v Zorgon>hi\n"),
+        ("b.vtt", "WEBVTT\n\nNOTE\nid: C1\npatient: P1\nconsent: no\n\n00:01.000 --> 00:02.000\n\0\n"),
+        ("c.vtt", "WEBVTT\n\nNOTE\nid: C1\npatient: P1\nconsent: no\n\n" + "x" * 5000),
+        ("d.vtt", "WEBVTT\n\nNOTE\nid: C1\npatient: P1\nconsent: no\n" + "\n" * 20_001),
+    ],
+)
+def test_what_is_set_aside_tells_whose_it_is_and_whether_it_is_refused(
+    tmp_path: Path, name: str, data: str | dict[str, Any]
+) -> None:
+    if isinstance(data, dict):
+        data = json.dumps({"id": "C1", "patient": "P1", "consent": "no", **data})
+    found = read(tmp_path, name, data, limits=Limits(record_characters=1000))
+    assert [item for item in found if isinstance(item, Draft)] == []
+    assert REFUSAL in [item.facts for item in found]
+
+
+def test_fhir_that_is_set_aside_tells_whose_it_is_and_whether_it_is_refused(tmp_path: Path) -> None:
+    thread = {"partOf": [{"reference": "Communication/C1"}]}
+    refuses = {"extension": [{"url": "http://h.example/consent", "valueString": "no"}]}
+    said = [
+        message("m1", "Device/d1", "hi", **thread, **refuses), message("m2", "Patient/p1", "hello", **thread)
+    ]  # fmt: skip
+    found = read(tmp_path, "a.json", bundle(*said))
+    told = replace(REFUSAL, patient="p1")
+    assert [(item.reason, item.facts) for item in found if isinstance(item, Fault)] == [("unknown speaker", told)]
+
+
+def test_rows_after_the_one_that_breaks_a_call_still_refuse(tmp_path: Path) -> None:
+    head = "id,patient,consent,speaker,text,topic\n"
+    broken = f"C1,P1,yes,Caller,hi,{'t' * 201}\nC1,P1,no,Caller,hi,\n"
+    found = read(tmp_path, "a.csv", head + broken)
+    assert [item.facts for item in found] == [REFUSAL]
 
 
 def test_csv_without_a_usable_header(tmp_path: Path) -> None:

@@ -233,6 +233,8 @@ def test_no_value_of_a_field_of_csv_ends_a_run(rows: list[tuple[str, tuple[str, 
     writer.writerow(COLUMNS if by_conversation else ["number", *COLUMNS[1:]])
     for speaker, (conversation, *others) in rows:
         writer.writerow([conversation, speaker, *["hi", *others]])
+    # A row that cannot be read may be one of the next call, which is then set aside.
+    writer.writerow(["BETWEEN", "caller", "hi", *[""] * (len(COLUMNS) - 3)])
     writer.writerow(["LAST", "caller", "the last one", *[""] * (len(COLUMNS) - 3)])
     assert kept("a.csv", table.getvalue())[-1].text == "the last one"
 
@@ -367,6 +369,34 @@ def test_a_conversation_is_used_whole_or_not_at_all(sources: Path, tmp_path: Pat
         {"refused_by": "another record of the conversation", "records": 3},
         {"refused_by": "the record", "records": 2},
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [
+        ("calls/a.jsonl", call("C1", consent="no", turns=[{"speaker": "Zorgon", "text": "hi"}])),
+        ("calls/z.jsonl", call("C1", consent=False, groups={f"column {n}": "x" for n in range(51)})),
+        ("calls/a.csv", "id,speaker,text,consent\nC1,caller,=1,no\nC1,caller,hello,yes\n"),
+        ("calls/z.txt", "Id: C1\nConsent: no\n\nnobody says this\n"),
+    ],
+)
+def test_a_refusal_in_a_record_that_is_set_aside_counts(sources: Path, tmp_path: Path, name: str, refused: str) -> None:
+    write(sources, "calls/m.jsonl", call("C1") + call("C2"))
+    write(sources, name, refused)
+    report = run(sources, tmp_path / "out")
+    assert left(tmp_path / "out") == [(None, "C2")]
+    assert report.tables["without_consent"] == [{"refused_by": "another record of the conversation", "records": 1}]
+    assert all(
+        item.keys() <= {"source", "piece", "line", "reason", "detail", "raw"} for item in quarantine(tmp_path / "out")
+    )
+
+
+def test_who_is_named_in_a_record_that_is_set_aside_owns_its_conversation(sources: Path, tmp_path: Path) -> None:
+    unread = [{"speaker": "Zorgon", "text": "hi"}]
+    write(sources, "calls/a.jsonl", call("C1") + call("C1", patient="P1", turns=unread) + call("C2", patient="P2"))
+    write(sources, "calls/b.jsonl", call("C2") + call("C2", patient="P3", turns=unread))
+    run(sources, tmp_path / "out")
+    assert left(tmp_path / "out") == [("P1", "C1"), ("P2", "C2")]
 
 
 def test_a_record_without_a_name_is_the_patients_of_its_conversation(sources: Path, tmp_path: Path) -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from app.contracts.site import load_site
+from app.redaction.lexicon import Lexicon
+from app.redaction.redactor import build_detector
 from tests.cost import seconds
 from training.curate.leak_rules import RULES
+from training.curate.leaks import StrictLook
+from training.curate.public import Public
 
 SHAPES = ("number", "code", "address")
 
@@ -126,3 +132,11 @@ def read(text: str) -> None:
     for rule in RULES:
         for _ in rule.pattern.finditer(text, timeout=10):
             pass
+
+
+def test_what_was_put_in_is_known_in_whatever_order_it_comes() -> None:
+    site = load_site(Path("demo"))
+    look = StrictLook(build_detector(), Lexicon.load(), Public.read(site, Path("demo/articles"), ()))
+    text, put = "We see you on 3/2 and again on 3/2/2021.", ["3/2", "3/2/2021"]
+    assert [span.type for span in look.suspects(text)] == ["date", "date"]
+    assert look.suspects(text, put) == look.suspects(text, put[::-1]) == []

@@ -27,7 +27,7 @@ from training.curate.review import (
     save_decisions,
     verdicts,
 )
-from training.curate.stages import REVIEW, ReviewItem, review_key
+from training.curate.stages import CORRECTIONS, REPORT, REVIEW, ReviewItem, StageReport, review_key
 
 DAY = date(2026, 11, 26)
 
@@ -189,6 +189,44 @@ def test_columns_and_cells_that_do_not_fit_are_refused(work: Path, tmp_path: Pat
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigurationError, match=message):
         import_decisions(path, work, tmp_path / "d.jsonl", on=DAY)
+
+
+@pytest.mark.parametrize("given", [{0: "accept"}, {1: "accept"}, {0: "accept", 1: "reject"}])
+def test_of_several_drugs_for_one_word_each_can_be_decided(tmp_path: Path, given: dict[int, str]) -> None:
+    drugs = ("prednisone", "prednisolone")
+    asked = [item(number, record="a" * 20, excerpt="I take prednisoone.", proposal=drugs[number]) for number in (0, 1)]
+    work = queue(tmp_path / "work", ("03_correct", asked))
+    decisions = tmp_path / "decisions.jsonl"
+    path = export(work, tmp_path / "out", decisions).csv
+    done = import_decisions(fill(path, given), work, decisions, on=DAY)
+    assert done.new == len(given)
+    assert verdicts(decisions) == {asked[number].key: verdict for number, verdict in given.items()}
+
+
+def test_the_key_of_one_drug_beside_another_is_refused(tmp_path: Path) -> None:
+    drugs = ("prednisone", "prednisolone")
+    asked = [item(number, record="a" * 20, excerpt="I take prednisoone.", proposal=drugs[number]) for number in (0, 1)]
+    work = queue(tmp_path / "work", ("03_correct", asked))
+    path = export(work, tmp_path / "out", tmp_path / "decisions.jsonl").csv
+    first, second = (one["key"] for one in rows(path))
+    path.write_text(path.read_text("utf-8").replace(first, "x").replace(second, first).replace('"x"', f'"{second}"'))
+    with pytest.raises(ConfigurationError, match="was one column sorted"):
+        import_decisions(fill(path, {0: "accept"}), work, tmp_path / "decisions.jsonl", on=DAY)
+
+
+def test_a_correction_of_the_report_can_be_rejected_and_nothing_else(work: Path, tmp_path: Path) -> None:
+    key = review_key("correct", "drug_fixed", "tylanol", "tylenol")
+    row = {"wrong": "tylanol", "right": "tylenol", "count": 2, "kind": "drug_fixed", "key": key}
+    report = StageReport(stage="correct", records_in=1, records_out=1, tables={CORRECTIONS: [row]})
+    (work / "03_correct" / REPORT).write_text(report.model_dump_json())
+    decisions, path = tmp_path / "decisions.jsonl", tmp_path / "mine.csv"
+    path.write_text(f"key,verdict,reviewer\nk{key},accept,Ana Ruiz\n")
+    with pytest.raises(ConfigurationError, match="can only be rejected"):
+        import_decisions(path, work, decisions, on=DAY)
+    path.write_text(f"key,verdict,reviewer\nk{key},reject,Ana Ruiz\n")
+    assert import_decisions(path, work, decisions, on=DAY).new == 1
+    (decided,) = load_decisions(decisions).values()
+    assert (decided.key, decided.verdict, decided.stage, decided.kind) == (key, "reject", "correct", "drug_fixed")
 
 
 def test_lines_are_counted_right_behind_a_cell_with_line_breaks(work: Path, tmp_path: Path) -> None:

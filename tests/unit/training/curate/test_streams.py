@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NoReturn
 
 import psutil
 import pytest
@@ -67,6 +68,24 @@ def test_what_a_record_raises_ends_the_run(workers: int) -> None:
 def test_a_process_that_is_killed_ends_the_run_with_its_mend() -> None:
     with pytest.raises(ConfigurationError, match="fewer workers"):
         list(mapped(range(200), ended, 2))
+
+
+class Ending:
+    """What ends the process that takes it in, before there is work."""
+
+    def __reduce__(self) -> tuple[Callable[[int], NoReturn], tuple[int]]:
+        return os._exit, (1,)
+
+    def __call__(self) -> Callable[[int], int]:
+        raise AssertionError("no process lives to see this")
+
+
+def test_a_process_that_ends_as_it_starts_ends_the_run_with_its_mend() -> None:
+    list(mapped(range(1), prepare, 2))  # so that the process that the others are forked from is there
+    before = ours()
+    with pytest.raises(ConfigurationError, match="fewer workers"):
+        list(mapped(range(3), Ending(), 2))
+    assert ours() == before
 
 
 def ours() -> set[int]:
