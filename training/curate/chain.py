@@ -31,10 +31,10 @@ from training.curate.correct import Correct
 from training.curate.dataset import Provenance, StageEntry, fingerprint, write_version
 from training.curate.deduplicate import Deduplicate
 from training.curate.deidentify import Deidentify
+from training.curate.fields import PlainFields, plain_files
 from training.curate.ingest import Ingest, source_files
 from training.curate.ingest import Options as IngestOptions
 from training.curate.locks import PART, alone, sweep
-from training.curate.pseudonyms import PlainFields, plain_files
 from training.curate.public import Public
 from training.curate.publish import Publish
 from training.curate.report import write_report

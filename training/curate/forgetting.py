@@ -189,7 +189,7 @@ def _without(
     """Write the version without these records, hers and those of who was forgotten before and still stands in it; its
     folder, and how many dialogues of hers went.
     """
-    owners = {name: patient for patient, names in reversed(removed.items()) for name in names}
+    owners = {name: patient for patient, names in reversed(list(removed.items())) for name in names}
     dialogues: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(dir=dataset.parent, prefix=FORGETTING) as temporary:
         content = Path(temporary)

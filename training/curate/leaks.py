@@ -17,7 +17,7 @@ from app.redaction.detector import Detector
 from app.redaction.entities import Span
 from app.redaction.lexicon import Lexicon
 from training.curate.leak_rules import RULES, Cue, SuspectKind
-from training.curate.public import Public
+from training.curate.public import TIMEOUT_S, Public
 
 _KINDS: dict[str, SuspectKind] = {
     **dict.fromkeys(("PERSON", "ORGANIZATION", "CITY"), "name"),
@@ -29,7 +29,6 @@ _KINDS: dict[str, SuspectKind] = {
 _OURS = regex.compile(r"<[A-Z_]+(?:_\d+)?>|\b90\+")
 """What de-identification writes."""
 _LEAST_DRUG, _LONG_DRUG = 6, 8
-_TIMEOUT_S = 60.0
 _WORD = regex.compile(r"\p{L}[\p{L}\p{M}]*+(?:['’\-]\p{L}[\p{L}\p{M}]*+)*+")
 _ENDING = regex.compile(r"(?:'(?:s|ll|d|ve|re|m)|n't)$", regex.IGNORECASE)
 _PLAIN = frozenset(
@@ -81,7 +80,7 @@ class StrictLook:
         for rule in RULES:
             if again and not rule.again:
                 continue
-            for match in rule.pattern.finditer(text if rule.cue == "capital" else shown, timeout=_TIMEOUT_S):
+            for match in rule.pattern.finditer(text if rule.cue == "capital" else shown, timeout=TIMEOUT_S):
                 start, end = match.span("v")
                 if start < end and (not rule.cue or self._may_be_name(match["v"], rule.cue)):
                     yield Span(rule.kind, start, end, 1.0)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,16 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.encoder.encoder import Encoder
 from app.errors import RedactionFailed
-from app.redaction.detector import Detector
 from app.redaction.entities import Span
 from app.redaction.lexicon import Lexicon
 from app.redaction.redactor import Redactor, build_detector
 from app.redaction.vault import MemoryVault, lookup_key
+from training.curate.fields import TOPIC, PlainFields
 from training.curate.keys import keyed_hash, keyed_number
 from training.curate.leak_rules import SuspectKind
 from training.curate.leaks import StrictLook, excerpt
 from training.curate.pieces import told_in_pieces
-from training.curate.public import Public
+from training.curate.public import TIMEOUT_S, Public
 from training.curate.records import Record, record_line
 from training.curate.shifting import Shift, shift_of
 from training.curate.stages import ReviewItem, Verdict, review_key
@@ -32,8 +31,6 @@ from training.curate.stages import ReviewItem, Verdict, review_key
 NAME = "deidentify"
 TAKEN_OUT = "taken out until it is rejected"
 """The reason of a question whose answer changes nothing for the worse while it is open."""
-_TIMEOUT_S = 60.0
-"""For one record. It bounds a text that hangs a recognizer; machines under load must not change the output."""
 _BETWEEN = "\n\x01\n"
 """Stands between turns while they are read together; ingest lets no such character in."""
 _LOOKS = 3
@@ -43,12 +40,6 @@ _LEAST_KNOWN = 5
 _LONGEST_EXAMPLE = 300
 _LANGUAGE = regex.compile(r"[a-z]{2,3}(?:-[a-z]{2,8})?")
 _DATE = regex.compile(r"<DATE_\d+>")
-_UNCUED = regex.compile(r"\d{5,}")
-_LONG = regex.compile(r"(?:\d[\W_]?){7,}")
-"""A number in groups, or told by several folders."""
-_ENDINGS = regex.compile(
-    r"\.(?:jsonl|ndjson|json|csv|tsv|txt|vtt|md|log|xml|html?|pdf|docx?|xlsx?|zip|gz|bak|tmp)$", regex.IGNORECASE
-)
 _TOKEN_OF: dict[str, str] = {
     "number": "ACCOUNT",
     "code": "ACCOUNT",
@@ -104,9 +95,9 @@ class Pseudonyms:
         decisions: Mapping[str, Verdict],
         forgotten: frozenset[str] = frozenset(),
     ) -> None:
-        detector = build_detector(public.details, _TIMEOUT_S, Encoder.load(encoder))
+        detector = build_detector(public.details, TIMEOUT_S, Encoder.load(encoder))
         self._redactor = Redactor(detector, "training")
-        self._plain = PlainFields(secret, build_detector(public.details, _TIMEOUT_S), detector)
+        self._plain = PlainFields(secret, build_detector(public.details, TIMEOUT_S), detector)
         self._look = StrictLook(detector, Lexicon.load(), public)
         self._days = public.days
         self._secret = secret
@@ -286,7 +277,7 @@ class Pseudonyms:
             else ""
             for name, value in record.groups.items()
         }
-        topic = self._plain.field(f"topic: {record.topic}") if record.topic else ""
+        topic = self._plain.field(f"{TOPIC}: {record.topic}") if record.topic else ""
         licence = self._plain.field(f"terms: {record.licence}") if record.licence else ""
         cleared = [*(not value for value in groups.values()), topic != record.topic, licence != record.licence]
         outcome.counts["fields_cleared"] += sum(cleared)
@@ -317,63 +308,6 @@ class Pseudonyms:
         if shown:
             order = keyed_number(self._secret, "example", key, 1 << 30)
             outcome.examples.append({"order": f"{order:010}", "kind": "redacted", "record": key, "after": shown})
-
-
-class PlainFields:
-    """The fields beside the text without identifiers; the same value is looked at once."""
-
-    def __init__(self, secret: bytes, rules: Detector, detector: Detector) -> None:
-        """``rules`` are asked about everything, the whole ``detector`` only about people: it is trained on sentences,
-        and takes an age band or the month in a file's name for a date.
-        """
-        self._secret = secret
-        self._rules = Redactor(rules, "log")
-        self._detector = detector
-        self.field: Callable[[str], str] = lru_cache(maxsize=4096)(self._field)
-        self.file: Callable[[str], str] = lru_cache(maxsize=4096)(self._file)
-
-    def _field(self, named: str) -> str:
-        """The value of ``name: value``; '' if it holds an identifier."""
-        name, _, value = named.partition(": ")
-        touched = any(entity.end > len(name) for entity in self._rules.redact(named).entities)
-        return "" if touched or _UNCUED.search(value) or _LONG.search(value) or self._names(value) else value
-
-    def _file(self, source: str) -> str:
-        """A file's path; a part of it that holds an identifier becomes a keyed hash, all of them where several parts
-        together hold one.
-        """
-        parts = [_of_file(part) for part in source.split("/")]
-        across = self._across([words for _, words, _ in parts])
-        plain = []
-        for stem, words, ending in parts:
-            marked = self._rules.redact(words).entities or self._rules.redact(stem).entities
-            found = across or _UNCUED.search(words) or marked or self._names(words)
-            plain.append(f"{keyed_hash(self._secret, 'file', stem + ending)}{ending}" if found else stem + ending)
-        return "/".join(plain)
-
-    def _across(self, parts: Sequence[str]) -> bool:
-        """Whether parts of a path hold an identifier together that none of them holds alone."""
-        whole = " ".join(parts)
-        borders = [len(" ".join(parts[:number])) for number in range(1, len(parts))]
-        spans = [match.span() for match in _LONG.finditer(whole)]
-        spans += [(entity.start, entity.end) for entity in self._rules.redact(whole).entities]
-        return any(start < border < end - 1 for start, end in spans for border in borders)
-
-    def _names(self, value: str) -> bool:
-        return any(span.type == "PERSON" for span in self._detector.find(value))
-
-
-def _of_file(part: str) -> tuple[str, str, str]:
-    """A part of a path without its ending, the words in it, and the ending of a known kind of file."""
-    match = _ENDINGS.search(part)
-    stem, ending = (part[: match.start()], match.group()) if match else (part, "")
-    return stem, regex.sub(r"[_\-.,+ ]+", " ", stem), ending
-
-
-def plain_files(secret: bytes, public: Public, encoder: Path) -> PlainFields:
-    """For names of files outside the stage."""
-    rules = build_detector(public.details, _TIMEOUT_S)
-    return PlainFields(secret, rules, build_detector(public.details, _TIMEOUT_S, Encoder.load(encoder)))
 
 
 def _is_exact(token: str, value: str) -> bool:

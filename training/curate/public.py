@@ -19,7 +19,8 @@ _YEAR = regex.compile(r"(?:19|20)\d\d|/\d\d$")
 _TYPES = ("PHONE", "URL", "EMAIL", "ADDRESS")
 _TELLING = regex.compile(r"\d|@|www\.|://|\.[a-z]{3,}\b")
 """Lines without one of these hold none of them and no day of the year: most lines need no detector."""
-_TIMEOUT_S = 60.0
+TIMEOUT_S = 60.0
+"""For one text. It bounds one that hangs a recognizer; machines under load must not change the output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Public:
     @classmethod
     def read(cls, site: Site, articles: Path, allowed: Collection[str] = ()) -> Public:
         """From the site, its articles and ``allowed`` details. A day with a year is no lasting fact and left out."""
-        detector = build_detector(timeout_s=_TIMEOUT_S)
+        detector = build_detector(timeout_s=TIMEOUT_S)
         words: set[str] = set()
         details = {*site.own_details, *allowed}
         days: set[str] = set()

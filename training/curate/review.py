@@ -241,7 +241,9 @@ def _rows(path: Path, reviewer: str) -> tuple[list[_Given], list[tuple[int, str]
     """The decided rows; faults by line; the number of undecided rows."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}; name the file with the verdicts") from None
+    except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} cannot be read: {error}; save it as CSV in UTF-8") from None
     head = text.partition("\n")[0]
     reader = csv.reader(

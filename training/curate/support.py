@@ -26,7 +26,7 @@ from app.knowledge.query import Lexicon, stem, tokens
 from training.finetune.dialogues import Section, read_sections
 from training.sentences import split_sentences
 
-Missing = Literal["nothing_alike", "numbers_differ", "says_the_opposite", "other_question"]
+Missing = Literal["nothing_alike", "numbers_differ", "says_the_opposite", "other_question", "other_patient"]
 
 _STOP = frozenset(
     "a about after all also am an and any are aren as at be been before being but by can cannot could couldn did didn "
@@ -60,6 +60,19 @@ _DENIAL = re.compile(
     re.IGNORECASE,
 )
 """Words that deny; "free" stands for "no charge"."""
+_YEARS = "|".join("one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split())
+_CHILD = re.compile(
+    rf"\b(?:child(?:ren)?(?:['’]s)?|kids?|bab(?:y|ies)|infants?|newborns?|toddlers?|teen(?:ager)?s?|pediatric|"
+    rf"(?:my|our|his|her|the) (?:little (?:one|boy|girl|guy)|boy|girl|son|daughter|grand(?:son|daughter|child|kid))|"
+    rf"(?:\d|1[0-7]|{_YEARS}|sixteen|seventeen)[ -]years?[ -]olds?|\w+[ -](?:months?|weeks?|days?)[ -]olds?)\b",
+    re.IGNORECASE,
+)
+_ADULT = re.compile(r"\badults?\b", re.IGNORECASE)
+_DOSE = re.compile(
+    r"\d\s?(?:mg|mcg|g|ml|milligrams?|micrograms?|grams?|milliliters?|tablets?|pills?|capsules?|puffs?|units?|drops?|"
+    r"teaspoons?|tablespoons?)\b",
+    re.IGNORECASE,
+)
 _ALIKE = 0.4
 """From this share of its words on, a passage's sentence is what a sentence of the staff speaks of."""
 _WITH_DIGIT = re.compile(r"\d")
@@ -160,6 +173,8 @@ class Support:
             return "numbers_differ"
         if self._opposite(chosen, spoken):
             return "says_the_opposite"
+        if _CHILD.search(question) and any(map(_is_dose_for_adults, chosen)):
+            return "other_patient"
         said_share = self._share(whole, self._text[number])
         on_question = self._share(asked & self._weight.keys(), self._about[number])
         best_alone = max(float(alone[i]) for i in fit if self._sentences[i][0] == number)
@@ -264,6 +279,11 @@ def _terms(text: str) -> frozenset[str]:
                 found.add(_NUMBER_WORDS.get(part) or (part if _WITH_DIGIT.search(part) else stem(part)))
     found.discard("")
     return frozenset(found)
+
+
+def _is_dose_for_adults(sentence: str) -> bool:
+    """Whether a sentence gives a dose for adults alone: it answers nothing about a child, whatever the staff said."""
+    return bool(_ADULT.search(sentence) and _DOSE.search(sentence) and not _CHILD.search(sentence))
 
 
 def _numbers(found: frozenset[str]) -> frozenset[str]:

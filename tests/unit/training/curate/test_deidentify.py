@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from functools import partial
@@ -17,9 +18,10 @@ from app.errors import RedactionFailed
 from app.redaction.lexicon import Lexicon
 from app.redaction.redactor import build_detector
 from training.curate.deidentify import Deidentify, Options
+from training.curate.fields import plain_files
 from training.curate.keys import SecretSource, keyed_hash, keyed_number, load_secret
 from training.curate.leaks import StrictLook, excerpt, shape
-from training.curate.pseudonyms import Pseudonyms, plain_files
+from training.curate.pseudonyms import Pseudonyms
 from training.curate.public import Public
 from training.curate.records import Record, Turn, read_records, record_line
 from training.curate.shifting import Shift, shift_of
@@ -172,14 +174,50 @@ def test_fields_with_identifiers_are_cleared(plain: Pseudonyms) -> None:
     assert (found.topic, found.language, found.names) == ("", "", ())
     assert outcome.counts["fields_cleared"] == 4
     assert "gonzalez" not in outcome.lines[0].casefold()
-    assert found.source.startswith("calls/2026-03/")
+    assert re.fullmatch(r"calls/[0-9a-f]{20}/[0-9a-f]{20}\.vtt", found.source)
     assert found.source.endswith(".vtt")
 
 
 def test_plain_file_names_stay(public: Public, encoder_folder: Path) -> None:
     plain = plain_files(SECRET, public, encoder_folder)
-    for name in ("calls/2026-03.jsonl", "notes/export-east.csv", "faq/billing"):
+    for name in ("calls/week-12.jsonl", "notes/export-east.csv", "faq/billing", "*.md", "chats/*"):
         assert plain.file(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "JanePetersen",
+        "1412-elm",
+        "Milford",
+        "call-4711",
+        "PX4711",
+        "hope",
+        "14mar",
+        "mar14",
+        "march",
+        "2026-03",
+        "C4711",
+    ],
+)
+def test_a_file_whose_name_is_not_of_plain_words_is_not_told(public: Public, encoder_folder: Path, name: str) -> None:
+    plain = plain_files(SECRET, public, encoder_folder)
+    assert re.fullmatch(r"calls/[0-9a-f]{20}\.jsonl", plain.file(f"calls/{name}.jsonl"))
+
+
+def test_what_safe_harbor_names_is_no_group(public: Public, encoder_folder: Path) -> None:
+    plain = plain_files(SECRET, public, encoder_folder)
+    for named in (
+        "age band: 93", "years: 93", "birth year: 1931", "city: milford", "county: dickinson", "ssn4: 6789", "room: 4b",
+        "employer: grinnell glass works", "address: 1412 elm", "school: okoboji high", "topic: room 412", "topic: hope",
+        "last: petersen",
+    ):  # fmt: skip
+        assert plain.field(named) == "", named
+    for named in (
+        "age band: 80-89", "age band: 90+", "age: 34", "sex: female", "insurance: blue cross", "race: white",
+        "race: black", "religion: christian", "topic: after surgery", "terms: hospital, internal use", "language: es",
+    ):  # fmt: skip
+        assert plain.field(named) == named.partition(": ")[2], named
     for name in ("calls/Maria Gonzalez.txt", "calls/515-555-0142.vtt", "calls/2026-03-14.vtt", "calls/C-00004.txt"):
         hidden = plain.file(name)
         assert hidden != name

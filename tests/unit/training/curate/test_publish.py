@@ -135,6 +135,14 @@ def test_the_opposite_is_no_support(support: Support) -> None:
     assert support.find("do i shake my powder inhaler", opposite) == "says_the_opposite"
 
 
+@pytest.mark.parametrize("who", ["my child", "my two year old", "my 8 month old", "a toddler", "my daughter"])
+def test_a_dose_for_adults_is_no_answer_about_a_child(support: Support, who: str) -> None:
+    said = "Adults should not take more than 4,000 milligrams of acetaminophen in 24 hours from all products together."
+    question = "how much acetaminophen can {} take in 24 hours"
+    assert isinstance(support.find(question.format("i"), said), Found)
+    assert support.find(question.format(who), said) == "other_patient"
+
+
 def test_only_the_sentences_that_were_said_are_taken(support: Support) -> None:
     said = "You go up the stairs with the good leg first, then bring up the crutches and the sore leg."
     found = support.find("how do i go up stairs on crutches", said)
