@@ -217,7 +217,7 @@ def _read(folder: Path) -> dict[str, Any]:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigurationError(
-            f"{path} does not exist; name a folder with site.yaml and articles/ (--site, BEDSIDE_SITE, or a config's site)"
+            f"{path} does not exist; name a folder with site.yaml and articles/ (--site, BEDSIDE_SITE, a config's site)"
         ) from error
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
