@@ -56,6 +56,7 @@ def findings(stages: Sequence[StageReport], queue: Mapping[tuple[str, str], int]
         *_privacy(by_name, stages),
         *_corrections(by_name),
         *_bias(by_name.get("balance")),
+        *_sides(by_name.get("split")),
         *_accounts(stages),
     ]
     for reader in ("privacy", "clinical"):
@@ -75,7 +76,17 @@ def _privacy(stages: Mapping[str, StageReport], run: Sequence[StageReport]) -> I
     if ingest := stages.get("ingest"):
         for name, why in (("without_consent", "consent"), ("without_licence", "a licence")):
             if count := ingest.counts.get(name, 0):
-                yield Finding("privacy", "good", f"{_records(count)} without {why} were left out.")
+                yield Finding("privacy", "good", f"{_records(count)} without {why} {_were(count)} left out.")
+        if count := ingest.counts.get("without_patient", 0):
+            text = (
+                f"{_records(count)} {'names' if count == 1 else 'name'} no patient: nobody can be forgotten by them, "
+            )
+            yield Finding("privacy", "look", f"{text}and one patient's may lie on two sides.")
+        if never := ingest.tables.get("fields_never_seen", []):
+            named = ", ".join(sorted({str(row.get("field", "")) for row in never}))
+            yield Finding(
+                "privacy", "look", f"The config names fields that no record has; are they misspelled? {named}."
+            )
         if count := ingest.counts.get("quarantined", 0):
             text = f"{_pieces(count)} of the sources could not be read and were set aside, each with its reason."
             yield Finding("privacy", "look", text)
@@ -88,8 +99,11 @@ def _identifiers(stage: StageReport) -> Iterator[Finding]:
     if messages := counts.get("messages", 0):
         text += f", in {_number(counts.get('messages_changed', 0))} of {_number(messages)} messages"
     yield Finding("privacy", "good", f"{text}.")
+    if cleared := counts.get("fields_cleared", 0):
+        text = f"{_number(cleared)} values beside the text (groups, topics, terms) were cleared: they could identify."
+        yield Finding("privacy", "look", text)
     if failed := counts.get("redaction_failed", 0):
-        text = f"{_records(failed)} could not be de-identified for certain and were left out."
+        text = f"{_records(failed)} could not be de-identified for certain and {_were(failed)} left out."
         yield Finding("privacy", "look", text)
     if audited := counts.get("audited_messages", 0):
         yield _second_look(audited, stage)
@@ -119,7 +133,8 @@ def _corrections(stages: Mapping[str, StageReport]) -> Iterator[Finding]:
             yield Finding("clinical", "good", f"{said}: {listed or 'nothing to report'}.")
     if stage := stages.get("deduplicate"):
         copies = sum(count for name, count in stage.counts.items() if name.endswith("copies_dropped"))
-        yield Finding("clinical", "good", f"{_records(copies)} that repeat another were left out.")
+        said = f"{_records(copies)} that {'repeats' if copies == 1 else 'repeat'} another {_were(copies)} left out."
+        yield Finding("clinical", "good", said)
 
 
 def _bias(stage: StageReport | None) -> Iterator[Finding]:
@@ -146,6 +161,15 @@ def _bias(stage: StageReport | None) -> Iterator[Finding]:
         fallen = [row["measure"] for row in stage.tables.get("overall", []) if row.get("fell")]
         said = "No overall measure fell" if not fallen else f"Over all patients, {_listed(fallen)} fell"
         yield Finding("clinical", "look" if fallen else "good", f"{said} for it.")
+
+
+def _sides(stage: StageReport | None) -> Iterator[Finding]:
+    rows = stage.tables.get("sides", []) if stage is not None else []
+    for row in rows:
+        if not row.get("records"):
+            side = str(row["side"]).replace("_", " ")
+            text = f"The side {side} is empty: too few patients, calls or articles are apart from the others. "
+            yield Finding("clinical", "look", f"{text}What is trained on these data cannot be measured on it.")
 
 
 def _gap(row: Mapping[str, Any], after: Mapping[str, Any] | None) -> str:
@@ -228,6 +252,10 @@ def _number(count: int) -> str:
 
 def _records(count: int) -> str:
     return f"{_number(count)} record{'' if count == 1 else 's'}"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _pieces(count: int) -> str:

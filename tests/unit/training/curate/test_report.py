@@ -186,6 +186,25 @@ def test_records_that_went_missing_are_told() -> None:
     assert tones(stages)["Records went missing between stages: deidentify gave 100, deduplicate read 99."] == "bad"
 
 
+def test_what_a_run_could_not_use_is_told() -> None:
+    stages = run()
+    stages[0].counts |= {"without_consent": 1, "without_patient": 3}
+    stages[0].tables["fields_never_seen"] = [{"files": "*", "field": "consent: agred"}]
+    stages[1].counts["fields_cleared"] = 43
+    sides = [{"side": "train", "records": 60}, {"side": "held_out", "records": 0}]
+    stages.append(StageReport(stage="split", records_in=60, records_out=60, tables={"sides": sides}))
+    told = "\n".join(f"{tone}: {text}" for text, tone in tones(stages).items())
+    for said in (
+        "good: 1 record without consent was left out.",
+        "look: 3 records name no patient: nobody can be forgotten by them",
+        "look: The config names fields that no record has; are they misspelled? consent: agred.",
+        "look: 43 values beside the text (groups, topics, terms) were cleared",
+        "look: The side held out is empty",
+    ):
+        assert said in told
+    assert "side train" not in told
+
+
 @pytest.mark.parametrize(
     ("suspects", "said", "tone"),
     [
