@@ -42,9 +42,14 @@ _SAID = (
     rf"(?:{_DIGIT}|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|(?:twenty|thirty|"
     rf"forty|fifty|sixty|seventy|eighty|ninety)(?:[\s\-]{_DIGIT})?|(?:double|triple)\s{_DIGIT})\b"
 )
+_NINETIETH = (
+    r"9\dth|9[123](?:st|nd|rd)|1[01]\d(?:th|st|nd|rd)|ninetieth|ninety[\s\-](?:first|second|third|fourth|fifth|sixth|"
+    r"seventh|eighth|ninth)|(?:one\s)?hundred(?:th|\sand\s\w+(?:th|st|nd|rd))"
+)
 _NUMBERED = (
     r"(?:ssn|social(?:\ssecurity)?(?:\snumber)?|mrn|chart|(?:medical\s)?record|member(?:ship)?|account|acct|policy|"
-    r"claim|case|card|phone|telephone|cell|mobile|fax|id|(?:my|your|his|her|the|our)\snumber)\b"
+    r"claim|case|card|phone|telephone|cell|mobile|fax|id|zip(?:\s?code)?|postal\scode|pin|plate|bracelet|wristband|"
+    r"(?:my|your|his|her|the|our)\snumber)\b"
 )
 """What has a number of its own."""
 _IS = r"\W{0,3}(?:(?:is|are|was|it's|its|of|my|number|no|id|um|uh|on\sfile|'?s)\b\W{1,3}){0,5}"
@@ -118,6 +123,9 @@ _NUMBERS = (
         rf"\b(?P<v>{_SAID}(?:(?:{_AND}|[,\s\-]{{1,3}}){_SAID}){{2,12}})[\s,]{{1,3}}"
         rf"(?:is|are|was|that's)\s(?:(?:my|his|her|our|the|your)\s)(?:\w{{2,12}}\s)?{_NUMBERED}",
     ),
+    _rule(
+        "number", rf"\b(?:pin|passcode|last\s(?:four|part|digits))\b{_IS}(?P<v>\d(?:[ \-]?\d){{3,}})(?![\w%]){_UNITS}"
+    ),
     # "starts with 123, the middle is 45 and it ends with 6789"
     _rule(
         "number",
@@ -166,6 +174,7 @@ _ADDRESSES = (
         r"\b(?:address\W{1,3}(?:is\s|it's\s)?|lives?\s(?:alone\s)?at\s|living\sat\s)(?P<v>\d{1,5}\s[^,.?!\n<]{3,40})",
     ),
     _rule("address", rf"<ADDRESS_\d+>,?\s(?P<v>{_DOOR})"),
+    _rule("address", r"\b(?P<v>\d{1,3}(?:\s(?:dot|point|punto)\s\d{1,3}){3})\b"),
 )
 _DATES = (
     _rule("date", r"(?<![\w/.\-])(?P<v>\d{1,4}[/\-.]\d{1,2}[/\-.]\d{2,4})(?![\w/\-])"),
@@ -182,6 +191,14 @@ _DATES = (
         rf"\b(?:turned|turns|turning|is|was|aged?|am|i'm|\w+'s|pt|y/o)\W{{1,2}}{_FILL}"
         rf"(?P<v>9\d|1[01]\d|(?:a|one)\shundred(?:\sand\s\w+)?(?!\s(?:percent|dollars?|times|and\b)))\b"
         rf"(?![.:/%\-+]\d|\+|\sa\b){_UNITS}",
+    ),
+)
+_OLD = (
+    _rule("age", rf"\b(?P<v>{_NINETIETH})\s(?:birthday|year\b(?!\sof\s(?:the|our)))"),
+    _rule("age", r"\b(?:a|an|is|was|our)\s(?P<v>(?:super)?centenarian|nonagenarian)\b"),
+    # A year that tells an age of 90 or more, no hour of the day.
+    _rule(
+        "age", r"\b(?:born|from|since)\s(?:back\s)?(?:in\s)?(?P<v>19(?:[0-2]\d|3[0-6]))\b(?!\s?(?:to|until|hours?|-|–))"
     ),
 )
 _PEOPLE = (
@@ -231,4 +248,4 @@ _PLACES = (
         "strong",
     ),
 )
-RULES = (*_NUMBERS, *_CODES, *_ADDRESSES, *_DATES, *_PEOPLE, *_PLACES)
+RULES = (*_NUMBERS, *_CODES, *_ADDRESSES, *_DATES, *_OLD, *_PEOPLE, *_PLACES)

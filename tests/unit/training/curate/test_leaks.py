@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,13 +19,13 @@ from training.curate.public import Public
 SHAPES = ("number", "code", "address")
 
 
-def suspected(text: str) -> list[str]:
+def suspected(text: str, kinds: Sequence[str] = SHAPES) -> list[str]:
     """What rules by shape alone find, the longest where they overlap."""
     found: list[tuple[int, int]] = []
     spans = {
         match.span("v")
         for rule in RULES
-        if rule.kind in SHAPES and not rule.cue
+        if rule.kind in kinds and not rule.cue
         for match in rule.pattern.finditer(text, timeout=10)
     }
     for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
@@ -100,6 +101,36 @@ def test_one_number_in_parts_is_suspected_whole(text: str, value: str) -> None:
 )
 def test_times_ratios_dates_scores_and_doses_are_not(text: str) -> None:
     assert suspected(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("The zip code is five one three three one.", "five one three three one"),
+        ("my pin is 7 7 4 1", "7 7 4 1"),
+        ("just the last part, 0142", "0142"),
+        ("it was 192 dot 168 dot 44 dot 17 I think", "192 dot 168 dot 44 dot 17"),
+        ("it is her ninety third birthday", "ninety third"),
+        ("we had her 95th birthday here", "95th"),
+        ("he is a centenarian", "centenarian"),
+        ("she was born in 1929 you know", "1929"),
+        ("she's from 1929 you know", "1929"),
+    ],
+)
+def test_ages_over_ninety_and_numbers_that_are_read_out_are_suspected(text: str, value: str) -> None:
+    assert suspected(text, (*SHAPES, "age")) == [value]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "her 9th birthday", "the 95th percentile", "visiting from 1900 to 2100", "born in 1961",
+        "open since 1912 hours",
+        "in the hundredth year of our hospital", "take 1 dot", "pin the note to the door", "plate of eggs",
+    ],
+)  # fmt: skip
+def test_other_ages_years_and_numbers_are_not(text: str) -> None:
+    assert suspected(text, (*SHAPES, "age")) == []
 
 
 def test_a_whole_phone_number_takes_nothing_with_it() -> None:
