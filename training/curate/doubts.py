@@ -30,7 +30,7 @@ _REMOVED = re.compile(r"<PHONE(?:_\d+)?>")
 _ASKED = re.compile(r"\?|^(?:\W*(?:and|okay|so|all right|great|perfect)\b)*\W*(?:is|was) <PHONE", re.IGNORECASE)
 """The staff asks whether a phone is the patient's."""
 _BULLET = re.compile(r"^- ")
-_EXCERPT = 300
+_EXCERPT, _ASKED_LENGTH = 300, 200
 _FEW = 3
 """A sentence of so few words of its own does not tell what it speaks of."""
 
@@ -132,7 +132,7 @@ class Inspector:
                 if question and not faults and not note and (found := self._contradictions.check(sentence, question)):
                     yield Doubt(
                         "contradiction", place, sentence, "leave this answer out",
-                        f"{found.source} says: {found.other}", against=found.other,
+                        f"{found.source} says: {found.other}{_asked(question)}", against=found.other,
                     )  # fmt: skip
         yield from _said_again(record, removed)
         if not note:
@@ -180,7 +180,8 @@ def opposite(one: Said, other: Said, reason: str) -> list[tuple[int, Doubt]]:
             wrong.record,
             Doubt(
                 "contradiction", wrong.turn, wrong.answer, "leave this answer out",
-                f"another answer to this question ({reason}): {right.answer[:_EXCERPT]}", against=right.answer,
+                f"another answer to this question ({reason}): {right.answer[:_EXCERPT]}{_asked(wrong.question)}",
+                against=right.answer,
             ),
         )
         for wrong, right in pairs
@@ -274,6 +275,12 @@ def _without(record: Record, out: set[int]) -> Record | None:
     if not asked or not any(turn.speaker == "staff" for turn in turns):
         return None
     return record.model_copy(update={"turns": turns})
+
+
+def _asked(question: str) -> str:
+    """The end of the question, for who has to judge an answer."""
+    text = " ".join(question.split())
+    return f"; asked was: {'… ' if len(text) > _ASKED_LENGTH else ''}{text[-_ASKED_LENGTH:]}" if text else ""
 
 
 def _wrong(fault: Fault, place: int) -> Doubt:

@@ -432,3 +432,11 @@ def test_a_record_without_the_sides_of_its_kind_is_dropped_and_named(encoder_fol
 def test_a_row_is_as_long_as_ingest_lets_it_be() -> None:
     assert problem(call("x" * 50_000, "y" * 50_000)) == ""
     assert problem(call("x" * 500_000, "y")) == ""
+
+
+def test_who_judges_a_contradiction_sees_the_question(inspector: Inspector) -> None:
+    question = "Hello there. Do I keep shaking my dry powder inhaler?"
+    said = "You should shake a dry powder inhaler, and breathe out into a dry powder inhaler."
+    (found,) = inspector.inspect(call(question, said)).doubts
+    assert found.kind == "contradiction"
+    assert found.reason.endswith(f"; asked was: {question}")
