@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -33,3 +35,15 @@ def require_writable(folder: Path) -> None:
         raise ConfigurationError(
             f"{folder} cannot be written into ({error.strerror}): make it writable, or name another folder"
         ) from error
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def lines_of(path: Path) -> Iterator[str]:
+    """The lines of a file in UTF-8, with their ends, one at a time. Raises OSError, UnicodeDecodeError."""
+    with path.open(encoding="utf-8") as lines:
+        yield from lines

@@ -43,6 +43,7 @@ from training.curate.shards import SHARDED, join_deidentify, join_ingest, join_r
 from training.curate.split import Split
 from training.curate.stages import REPORT, REVIEW, Context, Stage, StageReport, silent
 from training.curate.tombstones import TOMBSTONES, forgotten
+from training.files import file_hash
 
 STAGES: tuple[Stage, ...] = (
     Ingest(),
@@ -143,7 +144,7 @@ def _code() -> str:
     for place in CODE:
         for path in _files(_ROOT / place):
             if not any(part in _NO_CODE for part in path.parts):
-                digest.update(f"{path.relative_to(_ROOT)} {_sha256(path)}\n".encode())
+                digest.update(f"{path.relative_to(_ROOT)} {file_hash(path)}\n".encode())
     for library in LIBRARIES:
         digest.update(f"{library} {importlib.metadata.version(library)}\n".encode())
     return digest.hexdigest()
@@ -242,7 +243,7 @@ class Chain:
         with _told(stage.name, work), _replaced(target) as part:
             wanted = self._fingerprint(work, index, shard)
             yield part
-            files = {path.relative_to(part).as_posix(): _sha256(path) for path in _files(part)}
+            files = {path.relative_to(part).as_posix(): file_hash(path) for path in _files(part)}
             (part / FINISHED).write_text(Finished(fingerprint=wanted, files=files).model_dump_json(), encoding="utf-8")
 
     def _standing(self, work: Path, index: int, shard: tuple[int, int]) -> StageReport | None:
@@ -253,7 +254,7 @@ class Chain:
             if finished is None or finished.fingerprint != self._fingerprint(work, index, shard):
                 return None
             for name, was in finished.files.items():
-                if not (folder / name).is_file() or _sha256(folder / name) != was:
+                if not (folder / name).is_file() or file_hash(folder / name) != was:
                     return None
             return StageReport.model_validate_json((folder / REPORT).read_bytes())
 
@@ -370,7 +371,7 @@ class Chain:
         found: dict[str, str] = {}
         for name, path, unsafe in source_files(self.config.sources, self.config.ingest.exclude):
             try:
-                found[name] = unsafe or _sha256(path)
+                found[name] = unsafe or file_hash(path)
             except OSError as error:
                 found[name] = f"cannot be read: {error.strerror}"
         return found
@@ -380,7 +381,7 @@ class Chain:
         """Hash over what the site's folder says."""
         digest = hashlib.sha256()
         for path in (self.config.site / "site.yaml", *sorted(self.config.articles.glob("*.md"))):
-            digest.update(f"{path.name} {_sha256(path)}\n".encode())
+            digest.update(f"{path.name} {file_hash(path)}\n".encode())
         return digest.hexdigest()
 
 
@@ -449,7 +450,7 @@ def _named(options: Any) -> dict[str, str]:
     """SHA-256 of the files that options name, by their paths."""
     match options:
         case Path():
-            return {str(options): _sha256(options)} if options.is_file() else {}
+            return {str(options): file_hash(options)} if options.is_file() else {}
         case Mapping():
             return _named(list(options.values()))
         case list() | tuple() | set() | frozenset():
@@ -460,8 +461,3 @@ def _named(options: Any) -> dict[str, str]:
 
 def _files(path: Path) -> list[Path]:
     return sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()

@@ -33,6 +33,7 @@ from training.curate.locks import WRITING, discard
 from training.curate.publish import SIDES, record_of
 from training.curate.records import read_records
 from training.curate.stages import RECORDS, StageReport, Verdict
+from training.files import file_hash, lines_of
 from training.finetune.data import DATASET_MANIFEST, Dialogue, prompt_messages
 
 FILES = (RECORDS, *(f"{side}.jsonl" for side in SIDES))
@@ -153,7 +154,7 @@ def read_manifest(folder: Path, *, verify: bool = False) -> Manifest:
     if _version(manifest) != manifest.version:
         raise ConfigurationError(f"{path} was changed: its version is not the hash of its fields")
     for name, wanted in manifest.files.items() if verify else ():
-        if not (folder / name).is_file() or _sha256(folder / name) != wanted:
+        if not (folder / name).is_file() or file_hash(folder / name) != wanted:
             raise ConfigurationError(f"{folder / name} is missing or was changed since the version was written")
     return manifest
 
@@ -188,12 +189,12 @@ def _manifest(content: Path, provenance: Provenance) -> Manifest:
         licences[record.licence] += 1
         consent["given" if record.consent else "not_given"] += 1
     for side in SIDES:
-        for line in _lines(content / f"{side}.jsonl"):
+        for line in lines_of(content / f"{side}.jsonl"):
             counts[f"dialogues_{side}"] += 1
             counts[f"dialogues_{json.loads(line)['kind']}"] += 1
     manifest = Manifest(
         **provenance.model_dump(),
-        files={name: _sha256(content / name) for name in FILES},
+        files={name: file_hash(content / name) for name in FILES},
         counts=dict(sorted(counts.items())),
         licences=dict(sorted(licences.items())),
         consent=dict(sorted(consent.items())),
@@ -236,7 +237,7 @@ def _write_huggingface(folder: Path, manifest: Manifest, temporary: Path) -> Non
 
 
 def _rows(path: Path, site: str) -> Iterator[Mapping[str, Any]]:
-    for line in _lines(path):
+    for line in lines_of(path):
         dialogue = Dialogue.model_validate_json(line)
         messages = [{"role": item.role, "content": item.content} for item in prompt_messages(dialogue, site)]
         yield {
@@ -271,13 +272,3 @@ def _card(manifest: Manifest, sides: Sequence[str]) -> str:
         "",
     ]
     return head + "\n".join(text)
-
-
-def _lines(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8") as lines:
-        yield from lines
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()

@@ -15,6 +15,7 @@ from training.curate.dataset import SHORT, Erasure, Manifest, read_manifest
 from training.curate.publish import SIDES
 from training.curate.records import read_records
 from training.curate.stages import RECORDS
+from training.files import lines_of
 
 _SHOWN = 10
 _PARTS: dict[str, tuple[str, ...]] = {
@@ -136,7 +137,7 @@ def _records(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def _dialogues(folder: Path) -> dict[str, str]:
-    return {json.loads(line)["id"]: _digest(line) for side in SIDES for line in _lines(folder / f"{side}.jsonl")}
+    return {json.loads(line)["id"]: _digest(line) for side in SIDES for line in lines_of(folder / f"{side}.jsonl")}
 
 
 def _parts(before: dict[str, str], after: dict[str, str]) -> list[str]:
@@ -194,8 +195,3 @@ def _shown(title: str, lines: Sequence[str]) -> list[str]:
 def _said(value: Any) -> str:
     text = "nothing" if value is None else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _lines(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8") as lines:
-        yield from lines

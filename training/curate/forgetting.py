@@ -38,6 +38,7 @@ from training.curate.publish import SIDES, record_of
 from training.curate.records import read_records
 from training.curate.stages import RECORDS
 from training.curate.tombstones import TOMBSTONES, Tombstone, bury, forgotten
+from training.files import lines_of
 from training.finetune.data import files_hash
 
 _QUOTING = ("report", "review")
@@ -195,7 +196,7 @@ def _without(
         content = Path(temporary)
         for name in (RECORDS, *(f"{side}.jsonl" for side in SIDES)):
             with (content / name).open("w", encoding="utf-8") as out:
-                for line in _lines(dataset / name):
+                for line in lines_of(dataset / name):
                     owner = owners.get(record_of(json.loads(line)["id"]))
                     if owner is None:
                         out.write(line)
@@ -243,7 +244,7 @@ def _adapters(roots: Sequence[Path], holding: dict[str, Path], lost: frozenset[s
 
 
 def _traces(folder: Path, patient: str) -> bool:
-    return any(f'"{patient}"' in line for line in _lines(folder / RECORDS))
+    return any(f'"{patient}"' in line for line in lines_of(folder / RECORDS))
 
 
 def _elsewhere(roots: Sequence[Path], key: str, patient: str) -> Iterator[Path]:
@@ -291,8 +292,3 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _refused(error: OSError) -> None:
     raise error
-
-
-def _lines(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8") as lines:
-        yield from lines

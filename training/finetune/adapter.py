@@ -19,8 +19,9 @@ from app.contracts.adapters import MANIFEST, WEIGHT_FILES, AdapterManifest, cont
 from app.contracts.prompt import PROMPT_VERSION, template_hash
 from app.contracts.weights import weights_digest
 from app.errors import AdapterInvalid, ConfigurationError
+from training.files import file_hash
 from training.finetune.config import SERVED_RANKS, FinetuneConfig
-from training.finetune.data import dataset_versions, file_hash, files_hash
+from training.finetune.data import dataset_versions, files_hash
 from training.finetune.trainer import Trained, library_versions
 
 _MEASURED, _LIMITS = "## Measured", "## Limits"

@@ -16,8 +16,9 @@ from typing import Any
 
 from app.contracts.adapters import AdapterManifest, Ancestor, read_manifest
 from app.errors import AdapterInvalid, ConfigurationError
+from training.files import file_hash
 from training.finetune.config import FinetuneConfig
-from training.finetune.data import file_hash, load_dialogues
+from training.finetune.data import load_dialogues
 
 _TEXTS = (".jsonl", ".jsonl.gz", ".txt", ".yaml")
 """Ends of the names of files that something is learnt from."""

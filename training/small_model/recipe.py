@@ -35,9 +35,10 @@ from training.demo_model.loop import CHECKPOINT, Progressed, Schedule, answer_lo
 from training.demo_model.readings import HospitalReadings, MixedReadings
 from training.demo_model.sources import FILES, Texts, read
 from training.demo_model.tokenizer import load_tokenizer
+from training.files import file_hash
 from training.finetune.adapter import base_hash, card_text, save_adapter
 from training.finetune.config import LoraSettings
-from training.finetune.data import file_hash, files_hash
+from training.finetune.data import files_hash
 from training.finetune.trainer import library_versions, lora_config
 from training.hospitals.articles import FOLDER as HOSPITALS
 from training.hospitals.articles import hospitals

@@ -16,9 +16,10 @@ from app.bootstrap import model_facts
 from app.contracts.adapters import content_hash, read_manifest
 from app.errors import AdapterInvalid, ConfigurationError
 from tests.unit.training.tiny import make_dialogue
+from training.files import file_hash
 from training.finetune.adapter import base_hash, require_servable, save_adapter, write_adapter
 from training.finetune.config import FinetuneConfig
-from training.finetune.data import file_hash, save_dialogues
+from training.finetune.data import save_dialogues
 from training.finetune.trainer import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")

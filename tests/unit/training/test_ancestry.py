@@ -13,6 +13,7 @@ import yaml
 from app.contracts.adapters import AdapterManifest, Ancestor, read_manifest, write_json
 from app.errors import ConfigurationError
 from tests.unit.training.tiny import make_dialogue
+from training.files import file_hash
 from training.finetune.ancestry import (
     learnt_files,
     learnt_texts,
@@ -21,7 +22,7 @@ from training.finetune.ancestry import (
     starting_manifest,
 )
 from training.finetune.config import FinetuneConfig, load_config
-from training.finetune.data import file_hash, save_dialogues
+from training.finetune.data import save_dialogues
 from training.finetune.dialogues import build
 
 SHIPPED = Path("demo/adapters/support")

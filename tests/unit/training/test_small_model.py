@@ -26,10 +26,10 @@ from training.demo_model.loop import answer_losses
 from training.demo_model.readings import HospitalReadings, MixedReadings
 from training.demo_model.sources import read
 from training.demo_model.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
+from training.files import file_hash
 from training.finetune.adapter import base_hash, measured_card, require_base
 from training.finetune.ancestry import learnt_files
 from training.finetune.config import FinetuneConfig
-from training.finetune.data import file_hash
 from training.hospitals.articles import FOLDER as HOSPITALS
 from training.hospitals.articles import HospitalArticle, Section, hospitals
 from training.small_model.attention import ATTENTION, Layout, laid_out

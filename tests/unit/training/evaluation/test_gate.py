@@ -34,8 +34,9 @@ from training.evaluation.gate import Gated, last_line, rows, run_gate
 from training.evaluation.items import load_items
 from training.evaluation.probes import Probes, write_probes
 from training.evaluation.rules import THRESHOLDS, FactRule, Policy, load_policy
+from training.files import file_hash
 from training.finetune.config import FinetuneConfig
-from training.finetune.data import file_hash, files_hash, load_dialogues, save_dialogues
+from training.finetune.data import files_hash, load_dialogues, save_dialogues
 
 pytestmark = pytest.mark.anyio
 CARD = "README.md"
