@@ -83,7 +83,7 @@ def _privacy(stages: Mapping[str, StageReport], run: Sequence[StageReport]) -> I
             )
             yield Finding("privacy", "look", f"{text}and one patient's may lie on two sides.")
         if never := ingest.tables.get("fields_never_seen", []):
-            named = ", ".join(sorted({str(row.get("field", "")) for row in never}))
+            named = ", ".join(sorted({f"{row['field']}: {row['key']}" for row in never}))
             yield Finding(
                 "privacy", "look", f"The config names fields that no record has; are they misspelled? {named}."
             )

@@ -12,13 +12,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,7 +30,7 @@ from training.curate.formats.contract import Format, FormatName, SourceRule
 from training.curate.formats.drafts import Draft, Facts, Fault
 from training.curate.formats.encoding import cleaned, undone
 from training.curate.formats.reading import TOO_LONG, Limits, SourceFile, shown
-from training.curate.records import Record, Turn, record_id, record_line
+from training.curate.records import Kind, Record, Turn, record_id, record_line
 from training.curate.stages import RECORDS, Context, StageReport
 
 QUARANTINE = "quarantine.jsonl"
@@ -52,11 +52,13 @@ _ENDINGS: dict[str, FormatName] = {
 }
 NOBODYS = "names no patient in a conversation that names several"
 """The reason for a record that nobody could have forgotten, or of which two could."""
+_OF_PATIENTS: tuple[Kind, ...] = ("transcript", "note")
 _COUNTED = (
     "files",
     "quarantined",
     "without_consent",
     "without_licence",
+    "without_patient",
     "encoding_repaired",
     "encoding_undone",
     "control_characters_removed",
@@ -169,7 +171,7 @@ class _Aside:
 
 def _everything(root: Path, options: Options, tally: _Tally) -> Iterator[_Made | _Aside]:
     sources = list(_sources(root, options))
-    belonging = _belonging(sources)
+    belonging = _belonging(sources, tally)
     for source in sources:
         tally.file(source.file.name)
         if source.fault is not None:
@@ -178,6 +180,8 @@ def _everything(root: Path, options: Options, tally: _Tally) -> Iterator[_Made |
         for piece, item in enumerate(source.pieces(), start=1):
             made = item if isinstance(item, Fault) else _made(source, item, options, belonging)
             named = () if isinstance(item, Fault) else item.facts.patients
+            if item.facts is not None:
+                tally.reads(source.rule, f"{source.file.name}\n{piece}")
             yield _Aside(source.file.name, piece, made, named) if isinstance(made, Fault) else made
 
 
@@ -216,7 +220,7 @@ def _sources(root: Path, options: Options) -> Iterator[_Source]:
         yield _Source(SourceFile(path, relative, options.limits), rule or _NO_RULE, name or "jsonl", fault)
 
 
-def _belonging(sources: Sequence[_Source]) -> Belonging:
+def _belonging(sources: Sequence[_Source], tally: _Tally) -> Belonging:
     """What all that can be read says of consent and of whose a conversation is, also what is then set aside."""
     readable = [source for source in sources if source.fault is None]
     refusals = Refusals()
@@ -228,6 +232,7 @@ def _belonging(sources: Sequence[_Source]) -> Belonging:
     for source in readable:
         for facts in (piece.facts for piece in source.pieces()):
             if facts is not None:
+                tally.sees(source.rule, facts)
                 belonging.add(facts, source.consents(facts))
     return belonging
 
@@ -314,6 +319,9 @@ class _Tally:
         self._formats: Counter[tuple[str, str]] = Counter()
         self._reasons: Counter[str] = Counter()
         self._refusals: Counter[str] = Counter()
+        self._rules: dict[int, SourceRule] = {}
+        self._seen: defaultdict[int, set[str]] = defaultdict(set)
+        self._read: Counter[int] = Counter()
 
     def _mine(self, key: str) -> bool:
         digest = hashlib.sha256(key.encode(errors="surrogatepass")).digest()
@@ -322,6 +330,15 @@ class _Tally:
     def file(self, name: str) -> None:
         """A file begins."""
         self._counts["files"] += self._mine(name)
+
+    def sees(self, rule: SourceRule, facts: Facts) -> None:
+        """What a piece of any shard tells by the keys of its rule: what none has is known before the first is kept."""
+        self._rules[id(rule)] = rule
+        self._seen[id(rule)] |= facts.seen
+
+    def reads(self, rule: SourceRule, key: str) -> None:
+        """A piece that tells something is read by a rule."""
+        self._read[id(rule)] += self._mine(key)
 
     def keeps(self, made: _Made) -> bool:
         """Whether a record is of this shard and may be used; counts it, and what was mended in it."""
@@ -335,6 +352,7 @@ class _Tally:
             return False
         self._counts.update(made.repairs)
         self._formats[(made.format, record.kind)] += 1
+        self._counts["without_patient"] += record.kind in _OF_PATIENTS and not record.patient
         self._kept += 1
         return True
 
@@ -346,6 +364,17 @@ class _Tally:
         self._counts["quarantined"] += 1
         self._reasons[aside.fault.reason] += 1
         return True
+
+    def _never_seen(self) -> list[dict[str, Any]]:
+        """What a rule looks for and no record of its files has: a key that is mistyped, or not there."""
+        rows = [
+            {"rule": rule.files, "named_under": under, "field": name, "key": key, "records": self._read[one]}
+            for one, rule in self._rules.items()
+            for under, named in (("fields", rule.fields), ("groups", rule.groups))
+            for name, key in named.items()
+            if key not in self._seen[one]
+        ]
+        return sorted(rows, key=lambda row: [str(value) for value in row.values()][:-1])
 
     def report(self) -> StageReport:
         """Rows are sorted and hold counts alone, so that the shards' reports add up."""
@@ -359,7 +388,12 @@ class _Tally:
             records_in=self.records_in,
             records_out=self._kept,
             counts={name: self._counts[name] for name in _COUNTED},
-            tables={"sources": formats, "without_consent": refusals, "quarantine": reasons},
+            tables={
+                "sources": formats,
+                "without_consent": refusals,
+                "quarantine": reasons,
+                "fields_never_seen": self._never_seen(),
+            },
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from training.curate.formats.contract import FormatName, Refused
 from training.curate.formats.drafts import Fault
 from training.curate.formats.encoding import cleaned
-from training.curate.formats.fhir import Resource, permits, reference_of
+from training.curate.formats.fhir import Resource, identifier_of, permits, reference_of
 from training.curate.formats.json_text import loaded
 from training.curate.formats.reading import Line, SourceFile
 
@@ -39,8 +39,9 @@ class Refusals:
             elif not permits(resource):
                 who = resource.get("patient")
                 if isinstance(who, Mapping):
-                    self._references |= {reference_of(who.get("reference"))} - {""}
-                    self._numbers |= _identifiers([who.get("identifier")])
+                    self._references |= {_word(reference_of(who.get("reference")))} - {""}
+                    self._numbers |= _identifiers([who.get("identifier")]) | {_word(identifier_of(who))} - {""}
+                    self._numbers |= _inside_it(resource)
 
     def numbers(self) -> frozenset[str]:
         """How records name the patients who refuse: by an identifier, or by what their reference ends with."""
@@ -94,6 +95,14 @@ def _inside(value: Any) -> Iterator[tuple[str, Resource]]:
         resource = entry.get("resource") if isinstance(entry, Mapping) else None
         if isinstance(resource, Mapping) and resource.get("resourceType") in _KINDS:
             yield _word(entry.get("fullUrl")), resource
+
+
+def _inside_it(consent: Resource) -> set[str]:
+    """Identifiers of the patients that a Consent contains."""
+    items = consent.get("contained")
+    patients = [one for one in (items if isinstance(items, list) else ()) if isinstance(one, Mapping)]
+    found = (_identifiers(one.get("identifier")) for one in patients if one.get("resourceType") == "Patient")
+    return {number for numbers in found for number in numbers}
 
 
 def _identifiers(value: Any) -> set[str]:

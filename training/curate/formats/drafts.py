@@ -11,7 +11,7 @@ from training.curate.records import Turn
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What a source tells beside the words; None and '' where it says nothing. ``others`` are patients whom parts of
-    the piece name beside ``patient``.
+    the piece name beside ``patient``; ``seen`` are the keys of the rule that it has.
     """
 
     patient: str | None = None
@@ -25,6 +25,7 @@ class Facts:
     names: tuple[str, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)
     others: tuple[str, ...] = ()
+    seen: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def patients(self) -> tuple[str, ...]:

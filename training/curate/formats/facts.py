@@ -24,8 +24,8 @@ AGE_BANDS = ((18, "0-17"), (35, "18-34"), (50, "35-49"), (65, "50-64"), (80, "65
 
 
 def facts(get: Mapping[str, Any], rule: SourceRule, names: Iterable[str] = ()) -> Facts:
-    """Facts of a record from its source's own keys; dotted keys were joined before (:func:`flat`). ``names`` are those
-    that stood elsewhere. Raises Refused where a value is too long or the groups are too many.
+    """Facts of a record by the rule's keys (:func:`training.curate.formats.field_names.told`). ``names`` are those that
+    stood elsewhere. Raises Refused where a value is too long or the groups are too many.
     """
 
     def word(key: str) -> str:
@@ -54,6 +54,7 @@ def facts(get: Mapping[str, Any], rule: SourceRule, names: Iterable[str] = ()) -
         resolved=yes_or_no(get.get(rule.key("resolved"))),
         names=tuple(dict.fromkeys(name for name in named if name)),
         groups={name: value for name, value in sorted(groups.items()) if name and value},
+        seen=frozenset(get),
     )
 
 
@@ -69,7 +70,7 @@ def whose(get: Mapping[str, Any], rule: SourceRule) -> Facts:
             return None
 
     consent = yes_or_no(get.get(rule.key("consent")))
-    return Facts(patient=word("patient"), conversation=word("conversation"), consent=consent)
+    return Facts(patient=word("patient"), conversation=word("conversation"), consent=consent, seen=frozenset(get))
 
 
 class Gathered:
@@ -81,6 +82,7 @@ class Gathered:
         self._names: dict[str, None] = {}
         self._licences: dict[str, None] = {}
         self._consents: set[bool | None] = set()
+        self._seen: frozenset[str] = frozenset()
 
     def add(self, part: Facts) -> None:
         """Take in the facts of the next part."""
@@ -89,6 +91,7 @@ class Gathered:
         self._names |= dict.fromkeys(part.names)
         self._licences[part.licence] = None
         self._consents.add(part.consent)
+        self._seen |= part.seen
 
     def facts(self, names: Iterable[str] = ()) -> Facts:
         """Those of the first part, with what counts whichever part says it: all patients and names, also ``names`` that
@@ -105,6 +108,7 @@ class Gathered:
             names=tuple(self._names | dict.fromkeys(word for name in names if (word := _word(name, "name")))),
             licence=min(self._licences, default=""),
             consent=told.consent,
+            seen=told.seen,
         )
 
     def whose(self) -> Facts:
@@ -115,6 +119,7 @@ class Gathered:
             others=patients[1:],
             conversation=self._first.conversation if self._first else None,
             consent=False if False in consents else True if consents == {True} else None,
+            seen=self._seen,
         )
 
 
@@ -128,19 +133,6 @@ def _word(value: Any, key: str) -> str:
     if len(text) > _LONGEST:
         raise Refused("a field is too long", key)
     return text
-
-
-def flat(item: Mapping[str, Any], rule: SourceRule) -> dict[str, Any]:
-    """The object itself and, under dotted keys, what the rule looks for inside objects."""
-    wanted = [*rule.fields.values(), *rule.groups.values()]
-    found: dict[str, Any] = dict(item)
-    for key in wanted:
-        if "." in key and key not in found:
-            inner: Any = item
-            for part in key.split("."):
-                inner = inner.get(part) if isinstance(inner, Mapping) else None
-            found[key] = inner
-    return found
 
 
 def yes_or_no(value: Any) -> bool | None:

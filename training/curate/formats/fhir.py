@@ -18,11 +18,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 from training.curate.formats.contract import Refused, SourceRule
 from training.curate.formats.drafts import Draft, Fault
 from training.curate.formats.encoding import decoded
 from training.curate.formats.facts import Gathered, facts, iso_date, whose, yes_or_no
+from training.curate.formats.field_names import told
 from training.curate.formats.json_text import loaded
 from training.curate.formats.reading import SourceFile, shown
 from training.curate.formats.speech import labels_turns, merged, speaker
@@ -35,6 +37,10 @@ ONE_A_LINE = "FHIR resources one a line are not read: put them into a Bundle"
 _WITHDRAWN = ("entered-in-error", "not-done")
 _PLAIN_TYPES = ("text/plain", "text/markdown", "")
 _EXTENSIONS = {"us-core-race": "race", "us-core-ethnicity": "ethnicity", "us-core-birthsex": "birth_sex"}
+
+_IDENTIFIER_TYPES = "http://terminology.hl7.org/CodeSystem/v2-0203"
+_STATES = frozenset(("SS", "DL", "PPN"))
+_ASKED = re.compile(r"[^?]*\?(?:.*&)?identifier=(?:[^|&]*(?:\||%7C))?(?P<value>[^|&]+)", re.IGNORECASE)
 
 Resource = Mapping[str, Any]
 Placed = tuple[int, Resource]
@@ -61,13 +67,15 @@ def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
         yield Fault(0, "no FHIR resource", "entry is no list")
         return
     placed: list[Placed] = []
+    addresses: dict[int, str] = {}
     for place, entry in enumerate(entries, start=1):
         resource = entry.get("resource") if isinstance(entry, dict) else None
         if isinstance(resource, dict):
             placed.append((place, resource))
+            addresses[place] = _text(entry, "fullUrl")
         else:
             yield Fault(place, "an entry without a resource")
-    for item in drafts(placed, rule):
+    for item in drafts(placed, rule, addresses):
         yield item if isinstance(item, Fault) or not repaired else _repaired(item)
 
 
@@ -84,31 +92,33 @@ def _repaired(draft: Draft) -> Draft:
     return Draft(draft.place, draft.turns, draft.facts, repaired=True)
 
 
-def drafts(resources: Iterable[Placed], rule: SourceRule) -> Iterator[Draft | Fault]:
-    """Records of resources that belong together, in the order of their places."""
-    people: dict[str, _Patient] = {}
+def drafts(
+    resources: Iterable[Placed], rule: SourceRule, addresses: Mapping[int, str] | None = None
+) -> Iterator[Draft | Fault]:
+    """Records of resources that belong together, in the order of their places; ``addresses`` are the ``fullUrl`` of
+    their entries by place.
+    """
+    placed = list(resources)
+    entries = Entries(placed, addresses or {})
     messages: list[Placed] = []
     documents: list[Placed] = []
-    consents: list[Resource] = []
-    for place, resource in resources:
+    consents: list[Placed] = []
+    for place, resource in placed:
         match resource.get("resourceType"):
-            case "Patient":
-                patient = _patient(resource)
-                people[patient.reference] = patient
             case "Consent":
-                consents.append(resource)
+                consents.append((place, resource))
                 if not permits(resource) and not _names_somebody(resource.get("patient")):
                     yield Fault(place, "a Consent that refuses and names no patient", raw=shown(str(resource)))
             case "Communication" | "DocumentReference" as kind:
                 (messages if kind == "Communication" else documents).append((place, resource))
                 if _withdrawn(resource):
                     yield Fault(place, "entered in error, or not done", raw=shown(str(resource)))
-    agreed = _consents(consents)
-    pieces = [*_threads(messages).items(), *(("", [document]) for document in documents)]
+    agreed = _consents(consents, entries)
+    pieces = [*_threads(messages, entries).items(), *(("", [document]) for document in documents)]
     # Withdrawn ones are left out only now: answers to them belong to their thread.
     valid = [(thread, [one for one in members if not _withdrawn(one[1])]) for thread, members in pieces]
     for thread, members in sorted(filter(lambda piece: piece[1], valid), key=lambda piece: piece[1][0][0]):
-        yield _piece(thread, members, people, agreed, rule)
+        yield _piece(thread, members, entries, agreed, rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,35 +133,51 @@ class _Patient:
 def _piece(
     thread: str,
     members: list[Placed],
-    people: Mapping[str, _Patient],
+    entries: Entries,
     agreed: Mapping[str, bool],
     rule: SourceRule,
 ) -> Draft | Fault:
     """The resources of a thread, or a document, as a record."""
     place, foremost = members[0]
-    ordered = [member[1] for member in sorted(members, key=lambda member: (_sent(member[1]), member[0]))]
-    named = next(filter(None, (_reference(one.get("subject")) for one in ordered)), "")
-    subjects = [_reference(one.get("subject")) or named for one in ordered]
-    parts = []
-    for one, subject in zip(ordered, subjects, strict=True):
-        patient = people.get(subject, _Patient(subject, _bare(subject), (), "", {}))
-        parts.append(_fields(one, thread, patient, agreed.get(subject), rule))
-    told = Gathered()
+    ordered = sorted(members, key=lambda member: (_sent(member[1]), member[0]))
+    told_of = [entries.name(at, one.get("subject")) for at, one in ordered]
+    named = next(filter(None, told_of), "")
+    subjects = [subject or named for subject in told_of]
+    people = {subject: _subject(subject, entries) for subject in dict.fromkeys(subjects)}
+    parts = [
+        _fields(one, thread, people[subject], agreed.get(subject), rule)
+        for (_, one), subject in zip(ordered, subjects, strict=True)
+    ]
+    gathered = Gathered()
     try:
-        turns, names = _turns(ordered, rule)
+        turns, names = _turns(ordered, named, entries, rule)
         for part in parts:
-            told.add(facts(part, rule))
-        called = [name for subject in dict.fromkeys(subjects) if subject in people for name in people[subject].names]
-        return Draft(place, turns, told.facts([*called, *names]))
+            gathered.add(facts(part, rule))
+        called = [name for patient in people.values() for name in patient.names]
+        shown_as = [_text(_inside(one.get("subject")), "display") for _, one in ordered]
+        return Draft(place, turns, gathered.facts(filter(None, dict.fromkeys([*called, *shown_as, *names]))))
     except Refused as refused:
         for part in parts:
-            told.add(whose(part, rule))
-        return Fault(place, refused.reason, refused.detail, shown(str(foremost)), told.whose())
+            gathered.add(whose(part, rule))
+        return Fault(place, refused.reason, refused.detail, shown(str(foremost)), gathered.whose())
 
 
-def _turns(ordered: list[Resource], rule: SourceRule) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
-    first = ordered[0]
-    turns, names = _said(ordered, rule) if first["resourceType"] == "Communication" else _document(first, rule)
+def _subject(name: str, entries: Entries) -> _Patient:
+    """The patient of an entry, or of one that is in none: what she is called is then all that is known."""
+    resource = entries.resource(name)
+    return _patient(resource, name) if resource.get("resourceType") == "Patient" else _nobody(name)
+
+
+def _nobody(name: str) -> _Patient:
+    return _Patient(name, _bare(name), (), "", {})
+
+
+def _turns(
+    ordered: list[Placed], patient: str, entries: Entries, rule: SourceRule
+) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
+    first = ordered[0][1]
+    said = _said(ordered, patient, entries, rule) if first["resourceType"] == "Communication" else None
+    turns, names = said or _document(first, rule)
     if not turns:
         raise Refused("a FHIR resource without text")
     return turns, names
@@ -161,18 +187,23 @@ def _fields(
     resource: Resource, thread: str, patient: _Patient, agreed: bool | None, rule: SourceRule
 ) -> dict[str, Any]:
     """What one resource tells of its thread, by the keys of the rule; ``agreed`` is what the patient's Consent says."""
-    get: dict[str, Any] = {
-        "groups": {name: value for name, value in patient.groups.items() if name != "language"},
-        "topic": _concept(resource.get("topic")),
-        "language": patient.groups.get("language", ""),
-        **_extensions(resource),
+    own = [
+        *_extensions(resource),
+        ("topic", _concept(resource.get("topic"))),
+        ("language", patient.groups.get("language", "")),
+    ]
+    get = told(own, rule)
+    known = {
         rule.key("patient"): patient.number,
         rule.key("conversation"): _bare(thread),
         rule.key("date"): _text(resource, "sent") or _text(resource, "date"),
         rule.key("birth_date"): patient.birth,
     }
+    get |= {key: value for key, value in known.items() if value}
+    get["groups"] = {name: value for name, value in patient.groups.items() if name != "language"}
     agreements = {yes_or_no(get.get(rule.key("consent"))), agreed}
-    get[rule.key("consent")] = False if False in agreements else True if True in agreements else None
+    if agreements != {None}:
+        get[rule.key("consent")] = False not in agreements
     return get
 
 
@@ -191,28 +222,35 @@ def _sent(resource: Resource) -> datetime:
         return datetime.min.replace(tzinfo=UTC)
 
 
-def _extensions(resource: Resource) -> dict[str, Any]:
+def _extensions(resource: Resource) -> Iterator[tuple[str, str | bool]]:
     """Simple values of extensions by the last part of their address."""
-    found: dict[str, Any] = {}
     for extension in _items(resource.get("extension")):
         values = [value for key, value in extension.items() if key.startswith("value")]
         if values and isinstance(values[0], str | bool):
-            found[_text(extension, "url").rsplit("/", 1)[-1]] = values[0]
-    return found
+            yield _text(extension, "url").rsplit("/", 1)[-1], values[0]
 
 
-def _bare(reference: str) -> str:
-    return reference.rsplit("/", 1)[-1]
+def _bare(name: str) -> str:
+    return name.partition("?")[2] or name.rsplit("/", 1)[-1]
 
 
-def _said(messages: list[Resource], rule: SourceRule) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
+def _kind(name: str) -> str:
+    return name.partition("?")[0] if "?" in name else name.split("/")[-2] if "/" in name else ""
+
+
+def _said(
+    messages: list[Placed], patient: str, entries: Entries, rule: SourceRule
+) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
     """Turns of a thread; a message that holds a whole labelled transcript is taken apart."""
     said: list[tuple[Speaker, str]] = []
     names: list[str] = []
-    for message in messages:
+    for place, message in messages:
         text = "\n".join(_payload(part) for part in _items(message.get("payload")))
         if not text.strip():
             continue
+        sender = message.get("sender")
+        who = entries.name(place, sender)
+        names += [_text(_inside(sender), "display"), *_names(entries.resource(who))]
         try:
             turns, found = labels_turns(text.split("\n"), rule)
             said += [(turn.speaker, turn.text) for turn in turns]
@@ -221,14 +259,12 @@ def _said(messages: list[Resource], rule: SourceRule) -> tuple[tuple[Turn, ...],
         except Refused as refused:
             if refused.reason != "no speaker labels":
                 raise
-        sender = _reference(message.get("sender"))
-        side = speaker(sender.split("/")[-2] if "/" in sender else "", rule)
+        kind = "Patient" if who and who == patient else entries.kind(who) or _text(_inside(sender), "type")
+        side = speaker(kind, rule)
         if side is None:
-            raise Refused("unknown speaker", sender[:80])
+            raise Refused("unknown speaker", who[:80])
         said.append((side[0], text))
-        display = _inside(message.get("sender")).get("display")
-        names += [display] if isinstance(display, str) else []
-    return merged(said), tuple(dict.fromkeys(names))
+    return merged(said), tuple(filter(None, dict.fromkeys(names)))
 
 
 def _document(document: Resource, rule: SourceRule) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
@@ -268,12 +304,15 @@ def _attachment(attachment: Any) -> str:
     return text[0]
 
 
-def _patient(resource: Resource) -> _Patient:
-    numbers = [_text(item, "value") for item in _items(resource.get("identifier"))]
+def _names(resource: Resource) -> list[str]:
     names = []
     for name in _items(resource.get("name")):
         parts = [part for part in [*_words(name.get("given")), _text(name, "family")] if part]
         names.append(_text(name, "text") or " ".join(parts))
+    return [name for name in names if name]
+
+
+def _patient(resource: Resource, name: str) -> _Patient:
     groups = {"sex": _text(resource, "gender")}
     for item in _items(resource.get("communication")):
         code = next((_text(c, "code") for c in _items(_inside(item.get("language")).get("coding"))), "")
@@ -283,18 +322,36 @@ def _patient(resource: Resource) -> _Patient:
         texts = [_text(part, "valueString") for part in _items(extension.get("extension"))]
         if group:
             groups[group] = next(filter(None, texts), "") or _text(extension, "valueCode")
-    reference = f"Patient/{_text(resource, 'id')}"
-    number = next(filter(None, numbers), "") or _text(resource, "id")
+    # The id of a resource inside another is nobody's elsewhere.
+    number = _number(resource) or ("" if "#" in name else _text(resource, "id") or _bare(name))
     known = {group: value.casefold() for group, value in groups.items() if value}
-    return _Patient(reference, number, tuple(filter(None, names)), iso_date(_text(resource, "birthDate")), known)
+    return _Patient(name, number, tuple(_names(resource)), iso_date(_text(resource, "birthDate")), known)
 
 
-def _consents(resources: list[Resource]) -> dict[str, bool]:
-    """By patient's reference; where consents contradict each other, no."""
+def _number(resource: Resource) -> str:
+    """The identifier by which the hospital's other files most likely know a patient: the medical record number, else
+    the first that is no number of the state's (social security, driver's licence, passport), else the first; '' for
+    none.
+    """
+    return min(_identifiers(resource), key=lambda found: found[0], default=(0, ""))[1]
+
+
+def _identifiers(resource: Resource) -> Iterator[tuple[int, str]]:
+    for item in _items(resource.get("identifier")):
+        if value := _text(item, "value"):
+            codings = _items(_inside(item.get("type")).get("coding"))
+            codes = {_text(coding, "code") for coding in codings if _text(coding, "system") in ("", _IDENTIFIER_TYPES)}
+            states = bool(codes & _STATES) or "ssn" in _text(item, "system").casefold()
+            yield (0 if "MR" in codes else 2 if states else 1), value
+
+
+def _consents(resources: list[Placed], entries: Entries) -> dict[str, bool]:
+    """By patient; where consents contradict each other, no."""
     found: dict[str, bool] = {}
-    for resource in resources:
-        who = _reference(resource.get("patient"))
+    for place, resource in resources:
+        who = entries.name(place, resource.get("patient"))
         found[who] = permits(resource) and found.get(who, True)
+    found.pop("", None)
     return found
 
 
@@ -305,54 +362,120 @@ def permits(consent: Resource) -> bool:
 
 
 def _names_somebody(who: Any) -> bool:
-    return bool(_reference(who) or _text(_inside(_inside(who).get("identifier")), "value"))
+    return bool(_text(_inside(who), "reference").strip() or identifier_of(who))
 
 
-def _threads(messages: list[Placed]) -> dict[str, list[Placed]]:
+def _threads(messages: list[Placed], entries: Entries) -> dict[str, list[Placed]]:
     """Messages by the one that they all go back to, or by its encounter."""
-    by_name = {_name(placed): placed[1] for placed in messages}
-    roots = _roots(by_name)
+    by_name = {entries.named[placed[0]]: placed for placed in messages}
+    before = {name: _before(placed, entries) for name, placed in by_name.items()}
+    roots = _roots(before)
     threads: defaultdict[str, list[Placed]] = defaultdict(list)
     for placed in messages:
-        root = roots[_name(placed)]
-        threads[_reference(by_name.get(root, {}).get("encounter")) or root].append(placed)
+        root = roots[entries.named[placed[0]]]
+        place, first = by_name.get(root, (0, {}))
+        threads[entries.name(place, first.get("encounter"), "Encounter") or root].append(placed)
     return dict(threads)
 
 
-def _name(placed: Placed) -> str:
+def _before(placed: Placed, entries: Entries) -> str:
     place, message = placed
-    return f"Communication/{_text(message, 'id') or place}"
+    for name in ("partOf", "inResponseTo"):
+        for item in _items(message.get(name)):
+            if found := entries.name(place, item, "Communication"):
+                return found
+    return ""
 
 
-def _roots(by_name: Mapping[str, Resource]) -> dict[str, str]:
+def _roots(before: Mapping[str, str]) -> dict[str, str]:
     """For each message the one that it goes back to. Each is looked at once, however long the chains are; messages that
     answer each other in a circle go back to the same one of them.
     """
     roots: dict[str, str] = {}
-    for name in by_name:
+    for name in before:
         way: dict[str, None] = {}
         while name not in roots and name not in way:
             way[name] = None
-            name = _before(by_name.get(name, {})) or name
+            name = before.get(name) or name
         roots.update(dict.fromkeys(way, roots.get(name, name)))
     return roots
 
 
-def _before(message: Resource) -> str:
-    for name in ("partOf", "inResponseTo"):
-        for item in _items(message.get(name)):
-            if reference := _reference(item):
-                return reference
-    return ""
+class Entries:
+    """The resources of a bundle, each under one name, and what references mean there: ``Patient/5``, or the address of
+    an entry without an id. A resource inside another has the name ``place#id``.
+    """
+
+    def __init__(self, placed: Iterable[Placed], addresses: Mapping[int, str]) -> None:
+        self.named: dict[int, str] = {}
+        """Names by place."""
+        self._addresses = addresses
+        self._home: dict[str, str] = {}
+        self._resources: dict[str, Resource] = {}
+        self._names: dict[str, str] = {}
+        self._numbers: dict[tuple[str, str], str] = {}
+        for place, resource in placed:
+            address = _address(addresses.get(place))
+            kind, number = _text(resource, "resourceType"), _text(resource, "id")
+            typed = f"{kind}/{number or place}"
+            # The same id at two servers is not the same resource.
+            home = self._home.get(typed, "")
+            elsewhere = bool(home and address and home != address)
+            name = address if elsewhere or (address and not number) else typed
+            self._home.setdefault(name, address)
+            self._add(name, resource, filter(None, (address, typed if number else "", reference_of(address))))
+            self.named[place] = name
+            for inner in _items(resource.get("contained")):
+                self._add(f"{place}#{_text(inner, 'id')}", inner, ())
+
+    def _add(self, name: str, resource: Resource, names: Iterable[str]) -> None:
+        self._resources[name] = resource
+        for one in names:
+            self._names.setdefault(one, name)
+        for _, number in _identifiers(resource):
+            self._numbers.setdefault((_text(resource, "resourceType"), number), name)
+
+    def name(self, place: int, reference: Any, kind: str = "Patient") -> str:
+        """The name of what the resource at a place refers to; '' where that is nobody. What is in no entry is called by
+        its kind and id, or its kind, a question mark and its identifier; an identifier by itself is one of ``kind``.
+        """
+        address = _address(_text(_inside(reference), "reference"))
+        if address.startswith("#"):
+            return f"{place}{address}" if f"{place}{address}" in self._resources else ""
+        if (not address or "?" in address) and (number := identifier_of(reference)):
+            told_kind = address.partition("?")[0] or _text(_inside(reference), "type")
+            return self._numbers.get((told_kind or kind, number), f"{told_kind}?{number}")
+        home = self._addresses.get(place, "").rsplit("/", 2)[0]
+        short = reference_of(address)
+        found = self._names.get(address if ":" in address else f"{home}/{address}") or self._names.get(short)
+        return (found or short) if address else ""
+
+    def resource(self, name: str) -> Resource:
+        """What has a name; empty for what is in no entry."""
+        return self._resources.get(name, {})
+
+    def kind(self, name: str) -> str:
+        """The kind of what has a name, in the bundle or by the name alone."""
+        return _text(self.resource(name), "resourceType") or _kind(name)
 
 
-def _reference(value: Any) -> str:
-    return reference_of(_inside(value).get("reference"))
+def _address(value: Any) -> str:
+    """An address without blanks and version; an URN has no capitals that count."""
+    text = value.strip().partition("/_history")[0] if isinstance(value, str) else ""
+    return text.casefold() if text[:4].casefold() == "urn:" else text
+
+
+def identifier_of(who: Any) -> str:
+    """The identifier by which a reference names somebody, by itself (``Patient?identifier=system|value``) or beside the
+    address; '' for none.
+    """
+    asked = _ASKED.match(_text(_inside(who), "reference"))
+    return unquote(asked["value"]) if asked else _text(_inside(_inside(who).get("identifier")), "value")
 
 
 def reference_of(address: Any) -> str:
     """Kind and id out of an address, absolute or not, of any version of a resource; other addresses as they are."""
-    text = address.strip().partition("/_history")[0] if isinstance(address, str) else ""
+    text = _address(address)
     return "/".join(text.split("/")[-2:]) if "/" in text else text
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from training.curate.formats.contract import Refused, SourceRule
 from training.curate.formats.drafts import Draft, Fault
-from training.curate.formats.facts import facts, flat, whose
+from training.curate.formats.facts import facts, whose
 from training.curate.formats.fhir import ONE_A_LINE
+from training.curate.formats.field_names import told_inside
 from training.curate.formats.json_text import loaded
 from training.curate.formats.reading import Line, SourceFile, shown
 from training.curate.formats.speech import spoken
@@ -28,7 +29,7 @@ def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
 def _piece(line: Line, rule: SourceRule) -> Draft | Fault:
     get: dict[str, Any] | None = None
     try:
-        get = flat(_object(line.text), rule)
+        get = told_inside(_object(line.text), rule)
         turns, names = spoken(get, rule)
         return Draft(line.number, turns, facts(get, rule, names), line.repaired)
     except Refused as refused:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from training.curate.formats.contract import Refused, SourceRule
+from training.curate.formats.field_names import of_turn
+from training.curate.formats.headings import heads, names_somebody
 from training.curate.records import Speaker, Turn
 
 SPEAKERS: dict[str, Speaker] = {
@@ -34,66 +36,91 @@ _LABEL = re.compile(
     re.DOTALL,
 )
 _PARTS = re.compile(r"(?P<outer>[^()]*)\((?P<inner>[^()]+)\)\s*")
+_POSSESSIVE = re.compile(r"(?:['’]s|(?<=s)['’])\Z")
+_OF = frozenset(
+    "of for to the and de del la el los las y s in law on behalf for mr mrs ms miss dr sr sra señor señora".split()
+)
 
 
-def speaker(label: str, rule: SourceRule) -> tuple[Speaker, str] | None:
-    """The side that a label names, and the person's own name where it has one ("Nurse Kelly", "Ana Ruiz (patient)")."""
+def speaker(label: str, rule: SourceRule) -> tuple[Speaker, tuple[str, ...]] | None:
+    """The side that a label names, and the names in it ("Nurse Kelly", "Caller (daughter of Hope Winters)")."""
     key = " ".join(label.casefold().replace(".", " ").split())
     if side := rule.speakers.get(label.casefold().strip()) or _known(key, rule):
-        return side, ""
+        return side, ()
     if parts := _PARTS.fullmatch(label.strip()):
-        outer, inner = parts["outer"].strip(), parts["inner"].strip()
-        for role, name in ((inner, outer), (outer, inner)):
-            if found := speaker(role, rule):
-                return found[0], name
+        for role in (parts["inner"], parts["outer"]):
+            if found := speaker(role.strip(), rule):
+                return found[0], (*_name(parts["outer"], rule), *_name(parts["inner"], rule))
     first, _, rest = label.strip().partition(" ")
     side = _known(first.casefold().strip(".,"), rule) if rest else None
-    return (side, rest.strip()) if side else None
+    return (side, _name(rest, rule)) if side else None
+
+
+def _name(text: str, rule: SourceRule) -> tuple[str, ...]:
+    """A part of a label without the words at its ends that tell what somebody is, not who; none if no more is left."""
+    words = text.split()
+    plain = [_POSSESSIVE.sub("", word.casefold().strip(".,;:")) for word in words]
+    own = [place for place, word in enumerate(plain) if word not in _OF and not _known(word, rule)]
+    if not own:
+        return ()
+    return (_POSSESSIVE.sub("", " ".join(words[own[0] : own[-1] + 1])).strip(" .,;:"),)
 
 
 def _known(key: str, rule: SourceRule) -> Speaker | None:
     return rule.speakers.get(key) or SPEAKERS.get(key)
 
 
-def labelled(line: str, rule: SourceRule) -> tuple[Speaker, str, str] | None:
-    """Side, name and words of a line such as ``Caller: hello``; None where no known speaker stands before a colon."""
+def labelled(line: str, rule: SourceRule) -> tuple[Speaker, tuple[str, ...], str] | None:
+    """Side, names and words of a line such as ``Caller: hello``; None where no known speaker stands before a colon."""
     match = _LABEL.match(line.strip())
     found = speaker(match["label"], rule) if match else None
     return (*found, match["text"].strip()) if match and found else None
 
 
 class Strangers:
-    """Labels of no known speaker. One that comes again is no chance: whose words follow it is then not known."""
+    """Labels of no known speaker. One that comes again is no chance, nor are two that look like names: whose words
+    follow them is then not known.
+    """
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
+        self._people: dict[str, str] = {}
 
-    def see(self, line: str) -> None:
-        """Look at a line in front of which no known speaker stands."""
-        if (match := _LABEL.match(line.strip())) and match["label"][0].isupper():
-            self._seen[match["label"]] += 1
+    def see(self, line: str, *, amid: bool = True) -> None:
+        """Look at a line in front of which no known speaker stands; ``amid`` if somebody has spoken before it."""
+        match = _LABEL.match(line.strip())
+        if match is None or not match["label"][0].isupper():
+            return
+        label = " ".join(match["label"].split())
+        if heads(label):
+            return
+        self._seen[label] += 1
+        if amid and names_somebody(label, match["text"].strip()):
+            self._people[label.casefold()] = label
 
     def refuse(self) -> None:
-        """Raises Refused where a label has come again."""
-        if repeated := [label for label, count in self._seen.items() if count > 1]:
-            raise Refused("unknown speaker", ", ".join(repeated))
+        """Raises Refused where a label has come again, or two have come that look like names."""
+        people = [*self._people.values()] if len(self._people) > 1 else []
+        repeated = [label for label, count in self._seen.items() if count > 1]
+        if found := dict.fromkeys([*repeated, *people]):
+            raise Refused("unknown speaker", ", ".join(found))
 
 
 def labels_turns(lines: Sequence[str], rule: SourceRule) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
     """Turns, and names that stood in labels. A line without a label goes on with the turn before it.
 
-    Raises Refused where nobody is labelled, or a label comes again that is no known speaker.
+    Raises Refused where nobody is labelled, or labels are no known speakers (:class:`Strangers`).
     """
     said: list[tuple[Speaker, list[str]]] = []
     names: list[str] = []
     strangers = Strangers()
     for line in filter(str.strip, lines):
         if found := labelled(line, rule):
-            side, name, words = found
-            names += [name] if name else []
+            side, named, words = found
+            names += named
             said.append((side, [words]))
             continue
-        strangers.see(line)
+        strangers.see(line, amid=bool(said))
         if said:
             said[-1][1].append(line.strip())
     strangers.refuse()
@@ -122,14 +149,14 @@ def listed_turns(items: Sequence[Any], rule: SourceRule) -> tuple[tuple[Turn, ..
     for item in items:
         if not isinstance(item, Mapping):
             raise Refused("a turn is no object")
-        label, words = item.get(rule.key("speaker")), item.get(rule.key("text"))
+        label, words = of_turn(item, rule, "speaker"), of_turn(item, rule, "text")
         if not isinstance(label, str) or not isinstance(words, str):
             raise Refused("a turn without speaker or text")
         found = speaker(label, rule)
         if found is None:
             raise Refused("unknown speaker", label[:80])
         said.append((found[0], words))
-        names += [found[1]] if found[1] else []
+        names += found[1]
     return merged(said), tuple(dict.fromkeys(names))
 
 
@@ -156,5 +183,5 @@ def spoken(get: Mapping[str, Any], rule: SourceRule) -> tuple[tuple[Turn, ...], 
     if isinstance(label, str) and label.strip():
         if (found := speaker(label, rule)) is None:
             raise Refused("unknown speaker", label[:80])
-        return merged([(found[0], text)]), (found[1],) if found[1] else ()
+        return merged([(found[0], text)]), found[1]
     return labels_turns(text.split("\n"), rule)

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from training.curate.formats.contract import Refused, SourceRule
+from training.curate.formats.contract import FieldName, Refused, SourceRule
 from training.curate.formats.drafts import Draft, Fault
 from training.curate.formats.facts import Gathered, facts, whose
+from training.curate.formats.field_names import column, told
 from training.curate.formats.reading import TOO_LONG, Line, SourceFile, shown
 from training.curate.formats.speech import listed_turns, spoken
 
@@ -22,7 +23,7 @@ _MOST_LINES = 200
 """Lines of one row: an open quotation mark swallows no more than these, and no more characters than a line may have."""
 _MOST_ROWS = 5000
 """Rows of one conversation."""
-
+_SPOKEN: tuple[FieldName, ...] = ("speaker", "text")
 
 _BESIDE = "a row in or beside the conversation cannot be read"
 """Whose the row is that cannot be read, nobody knows, nor what it says of consent."""
@@ -38,15 +39,15 @@ class _Row:
     repaired: bool = False
     fault: Fault | None = None
 
-    def told(self, header: list[str]) -> dict[str, str]:
-        """The cells by their columns."""
-        return dict(zip(header, self.cells, strict=True))
+    def told(self, header: list[str], rule: SourceRule) -> dict[str, Any]:
+        """The cells by the rule's keys."""
+        return told(zip(header, self.cells, strict=True), rule)
 
     def aside(self, header: list[str], rule: SourceRule) -> Fault | None:
         """The fault with what the cells tell; None for a row that may be used."""
         if self.fault is None or not self.cells:
             return self.fault
-        return replace(self.fault, facts=whose(self.told(header), rule))
+        return replace(self.fault, facts=whose(self.told(header, rule), rule))
 
 
 class _TooLong(Exception):
@@ -135,7 +136,7 @@ def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
     if header and (len(set(header)) < len(header) or not _readable(header, rule)):
         yield Fault(0, "no header that names the columns", ", ".join(header)[:200])
         return
-    if rule.kind == "transcript" and {rule.key("speaker"), rule.key("conversation")} <= set(header):
+    if rule.kind == "transcript" and _has(header, rule, "speaker", "conversation"):
         yield from _by_conversation(rows, header, rule, file.limits.source_characters)
         return
     for row in rows:
@@ -143,12 +144,15 @@ def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
 
 
 def _readable(header: list[str], rule: SourceRule) -> bool:
-    pair = rule.key("question") in header and rule.key("answer") in header
-    return pair or rule.key("text") in header or rule.key("turns") in header
+    return _has(header, rule, "question", "answer") or _has(header, rule, "text") or _has(header, rule, "turns")
+
+
+def _has(header: list[str], rule: SourceRule, *names: FieldName) -> bool:
+    return all(column(header, rule, name) is not None for name in names)
 
 
 def _single(row: _Row, header: list[str], rule: SourceRule) -> Draft | Fault:
-    get = row.told(header)
+    get = row.told(header, rule)
     try:
         turns, names = spoken(get, rule)
         return Draft(row.place, turns, facts(get, rule, names), row.repaired)
@@ -179,25 +183,25 @@ def _by_conversation(
     """Neighbouring rows of one conversation as one record. It is none if a row in it may not be used, nor if one beside
     it could not be read, which may be its own.
     """
-    column = header.index(rule.key("conversation"))
-    spoken_in = [header.index(key) for key in (rule.key("speaker"), rule.key("text")) if key in header]
+    place = column(header, rule, "conversation") or 0
+    spoken_in = {rule.key(name): at for name in _SPOKEN if (at := column(header, rule, name)) is not None}
     call: _Call | None = None
     bad: _Row | None = None
     for row in rows:
         if fault := row.aside(header, rule):
             bad = row
-            if call and _may_be_of(call.conversation, row, column):
+            if call and _may_be_of(call.conversation, row, place):
                 call.breaks(Refused(_BESIDE))
             yield fault
             continue
-        conversation = row.cells[column].strip()
+        conversation = row.cells[place].strip()
         if call is None or not conversation or conversation != call.conversation:
             if call:
                 yield _together(call, rule)
             call = _Call(conversation, row)
         elif len(call.said) >= _MOST_ROWS:
             call.breaks(Refused("too many rows in one conversation"))
-        if bad and _may_be_of(conversation, bad, column):
+        if bad and _may_be_of(conversation, bad, place):
             call.breaks(Refused(_BESIDE))
         bad = None
         _take_in(call, row, header, spoken_in, most_characters, rule)
@@ -205,23 +209,23 @@ def _by_conversation(
         yield _together(call, rule)
 
 
-def _may_be_of(conversation: str, row: _Row, column: int) -> bool:
+def _may_be_of(conversation: str, row: _Row, place: int) -> bool:
     """Whether a row that may not be used may be one of a conversation. A row that names none is a record by itself."""
-    return conversation != "" and (not row.cells or conversation == row.cells[column].strip())
+    return conversation != "" and (not row.cells or conversation == row.cells[place].strip())
 
 
 def _take_in(
-    call: _Call, row: _Row, header: list[str], spoken_in: list[int], most_characters: int, rule: SourceRule
+    call: _Call, row: _Row, header: list[str], spoken_in: dict[str, int], most_characters: int, rule: SourceRule
 ) -> None:
     """The next row of a call; no words are held of one that is broken."""
-    get = row.told(header)
-    call.characters += sum(len(row.cells[index]) for index in spoken_in)
+    get = row.told(header, rule)
+    call.characters += sum(len(row.cells[index]) for index in spoken_in.values())
     if call.characters > most_characters:
         call.breaks(Refused(TOO_LONG))
     if call.broken:
         call.told.add(whose(get, rule))
         return
-    call.said.append({header[index]: row.cells[index] for index in spoken_in})
+    call.said.append({key: row.cells[index] for key, index in spoken_in.items()})
     call.repaired |= row.repaired
     try:
         call.told.add(facts(get, rule))

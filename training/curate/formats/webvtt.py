@@ -6,10 +6,12 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from training.curate.formats.contract import Refused, SourceRule
 from training.curate.formats.drafts import Draft, Fault
 from training.curate.formats.facts import facts, whose
+from training.curate.formats.field_names import told
 from training.curate.formats.reading import TOO_LONG, Line, SourceFile, shown
 from training.curate.formats.speech import Strangers, labelled, merged, speaker
 from training.curate.records import Speaker, Turn
@@ -34,17 +36,17 @@ def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
         if isinstance(line, Fault):
             yield line
             if line.line:
-                yield Fault(0, "a line inside the record cannot be read", facts=whose(_told(lines), rule))
+                yield Fault(0, "a line inside the record cannot be read", facts=whose(_told(lines, rule), rule))
             return
         if len(lines) >= _MOST_LINES:
-            yield Fault(0, "too many lines in one record", facts=whose(_told(lines), rule))
+            yield Fault(0, "too many lines in one record", facts=whose(_told(lines, rule), rule))
             return
         characters += len(line.text)
         if characters > file.limits.source_characters:
-            yield Fault(0, TOO_LONG, raw=shown((lines or [line])[0].text), facts=whose(_told(lines), rule))
+            yield Fault(0, TOO_LONG, raw=shown((lines or [line])[0].text), facts=whose(_told(lines, rule), rule))
             return
         lines.append(line)
-    get = _told(lines)
+    get = _told(lines, rule)
     try:
         if not lines or not lines[0].text.startswith("WEBVTT"):
             raise Refused("no WEBVTT header")
@@ -61,11 +63,11 @@ def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
         yield Fault(0, refused.reason, refused.detail, raw, whose(get, rule))
 
 
-def _told(lines: list[Line]) -> dict[str, str]:
+def _told(lines: list[Line], rule: SourceRule) -> dict[str, Any]:
     """What the notes say, whatever becomes of the cues."""
     notes = (block for block in _blocks(lines) if block[0].startswith(_NOTES))
     found = (_FACT.match(text.removeprefix("NOTE")) for block in notes for text in block)
-    return {match["key"]: match["value"] for match in found if match}
+    return told(((match["key"], match["value"]) for match in found if match), rule)
 
 
 def _blocks(lines: list[Line]) -> Iterator[list[str]]:
@@ -123,11 +125,11 @@ class _Talk:
                 raise Refused("no speaker labels")
             if not of_voice:
                 self._strangers.see(undashed)
-            self._add(self._said[-1][0], "", line)
+            self._add(self._said[-1][0], (), line)
 
-    def _add(self, side: Speaker, name: str, words: str) -> None:
+    def _add(self, side: Speaker, named: tuple[str, ...], words: str) -> None:
         self._said.append((side, words))
-        self.names += [name] if name else []
+        self.names += named
 
     def turns(self) -> tuple[Turn, ...]:
         """Neighbouring words of one side are one turn."""

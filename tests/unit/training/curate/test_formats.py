@@ -683,6 +683,7 @@ def test_fhir_documents(tmp_path: Path) -> None:
     ("data", "reason"),
     [
         ("[1, 2]", "no FHIR resource"),
+        ('{"a": ' + "{" + ", ".join(f'"b": {n}' for n in range(20)) + "}}", "a key is there too often"),
         ('{"resourceType": "Bundle", "entry": [{"resource": {"resourceType"', "cut off at the end of the file"),
         ("[" * 100_000 + "]" * 100_000, "JSON nested too deeply"),
         (b"\xff\xfe{\x00}\x00", "UTF-16 or UTF-32 text"),
@@ -693,6 +694,237 @@ def test_fhir_documents(tmp_path: Path) -> None:
 def test_fhir_files_that_cannot_be_read(tmp_path: Path, data: str | bytes, reason: str) -> None:
     limits = Limits(file_bytes=4000) if reason == "file too large" else None
     assert [fault[1] for fault in faults(read(tmp_path, "a.json", data, limits=limits))] == [reason]
+
+
+def entry(resource: dict[str, Any], url: str) -> dict[str, Any]:
+    return {"fullUrl": url, "resource": resource}
+
+
+HER, HIM = "urn:uuid:0b1c0000-0000-4000-8000-00000000000A", "urn:uuid:0b1c0000-0000-4000-8000-00000000000b"
+HOME = "https://h.example/fhir"
+NAMELESS = {key: value for key, value in PATIENT.items() if key != "id"}
+
+
+@pytest.mark.parametrize(
+    ("patient", "url", "reference"),
+    [
+        (PATIENT | {"id": HER[9:]}, HER, HER),
+        (NAMELESS, HER, HER.lower()),
+        (NAMELESS, f"{HOME}/Patient/77", f"{HOME}/Patient/77/_history/2"),
+        (NAMELESS, f"{HOME}/Patient/77", "Patient/77"),
+        (PATIENT, HER, "Patient/p1"),
+        (PATIENT, HER, "Patient?identifier=http://h.example/mrn|MRN-7"),
+    ],
+)
+def test_fhir_references_are_found_by_the_addresses_of_entries(
+    tmp_path: Path, patient: dict[str, Any], url: str, reference: str
+) -> None:
+    doctor = {"resourceType": "Practitioner", "name": [{"family": "Osei"}]}
+    asks = message("m1", reference, "My knee hurts.", sent="2026-03-01") | {"subject": {"reference": reference}}
+    answers = message("m2", HIM, "Rest it.", sent="2026-03-02") | {"subject": {"reference": reference}}
+    agreed = {"resourceType": "Consent", "status": "active", "patient": {"reference": reference}}
+    items = [
+        entry(patient, url),
+        entry(doctor, HIM),
+        entry({key: value for key, value in asks.items() if key != "id"}, f"{HOME}/Communication/1"),
+        entry(answers | {"inResponseTo": [{"reference": f"{HOME}/Communication/1"}]}, f"{HOME}/Communication/2"),
+        entry(agreed, ""),
+    ]
+    text = json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": items})
+    draft = drafts(read(tmp_path, "a.json", text, SourceRule(files="*", kind="transcript")))[0]
+    assert said(draft) == [("patient", "My knee hurts."), ("staff", "Rest it.")]
+    assert (draft.facts.patient, draft.facts.consent) == ("MRN-7", True)
+    assert draft.facts.names == ("Ana Maria Ruiz", "Osei")
+    assert draft.facts.groups == {"sex": "female", "race": "white", "age_band": "90+"}
+
+
+def test_the_same_id_at_two_servers_is_two_patients(tmp_path: Path) -> None:
+    other = PATIENT | {"identifier": [{"value": "MRN-8"}]}
+    items = [entry(PATIENT, "https://a.example/Patient/p1"), entry(other, "https://b.example/Patient/p1")]
+    items += [entry(message(f"m{n}", "Patient/p1", "hi"), f"https://{n}.example/Communication/m{n}") for n in "ab"]
+    found = drafts(read(tmp_path, "a.json", json.dumps({"resourceType": "Bundle", "entry": items})))
+    assert [draft.facts.patient for draft in found] == ["MRN-7", "MRN-8"]
+
+
+def test_fhir_people_who_are_in_no_entry(tmp_path: Path) -> None:
+    def alone(subject: dict[str, Any], sender: dict[str, Any], **more: Any) -> Draft | Fault:
+        [found] = read(
+            tmp_path, "a.json", bundle(message("m1", "", "hi", **more) | {"subject": subject, "sender": sender})
+        )
+        return found
+
+    gone = alone({"reference": HER, "display": "Ana Ruiz"}, {"reference": HER})
+    assert isinstance(gone, Draft)
+    assert (said(gone), gone.facts.patient, gone.facts.names) == ([("patient", "hi")], HER.lower(), ("Ana Ruiz",))
+    by_number = alone({"identifier": {"value": "7/8"}}, {"reference": HIM, "type": "Practitioner"})
+    assert isinstance(by_number, Draft)
+    assert (said(by_number), by_number.facts.patient) == ([("staff", "hi")], "7/8")
+    inside = alone({"reference": "#p1"}, {"reference": "#p1"}, contained=[PATIENT])
+    assert isinstance(inside, Draft)
+    assert (said(inside), inside.facts.patient) == ([("patient", "hi")], "MRN-7")
+    no_number = alone({"reference": "#p1"}, {"reference": "#p1"}, contained=[PATIENT | {"identifier": []}])
+    assert no_number.facts is not None
+    assert no_number.facts.patient is None
+    assert faults([alone({}, {"reference": HIM})]) == [(1, "unknown speaker")]
+
+
+def typed(code: str, value: str, system: str = "") -> dict[str, Any]:
+    coding = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": code}
+    return {"value": value, "system": system} | ({"type": {"coding": [coding]}} if code else {})
+
+
+@pytest.mark.parametrize(
+    ("identifiers", "number"),
+    [
+        ([typed("SS", "S"), typed("", "V"), typed("MR", "M")], "M"),
+        ([typed("SS", "S"), typed("DL", "D"), typed("PPN", "P"), typed("", "V")], "V"),
+        ([typed("", "S", "http://hl7.org/fhir/sid/us-SSN"), typed("", "V")], "V"),
+        ([typed("MR", ""), typed("SS", "S")], "S"),
+        ([typed("SS", "S"), typed("DL", "D")], "S"),
+    ],
+)
+def test_a_patient_is_known_by_her_record_number(
+    tmp_path: Path, identifiers: list[dict[str, Any]], number: str
+) -> None:
+    text = bundle(PATIENT | {"identifier": identifiers}, message("m1", "Patient/p1", "hi"))
+    assert drafts(read(tmp_path, "a.json", text))[0].facts.patient == number
+
+
+# What a source calls our fields
+
+AGREES = CALL.model_copy(update={"consent": True})
+CUE = "00:01.000 --> 00:02.000\n<v Caller>hi\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.csv", "ID, Patient ,CONSENT,Text\nC1,P1,no,Caller: hi\n"),
+        ("b.csv", "ID,Patient,CONSENT,Speaker,TEXT\nC1,P1,no,Caller,hi\n"),
+        ("c.csv", "id,patient,consent,Consent,text\nC1,P1,yes,no,Caller: hi\n"),
+        ("a.jsonl", {"Id": "C1", "Patient": "P1", "Consent": "no", "Turns": [{"Speaker": "Caller", "TEXT": "hi"}]}),
+        (
+            "b.jsonl",
+            {"id": "C1", "patient": "P1", "PATIENT": "", "consent": True, "Consent": "no", "text": "Caller: hi"},
+        ),
+        ("c.jsonl", {"id": "C1", "patient": "", "Patient": "P1", "Consent": False, "consent": 1, "text": "Caller: hi"}),
+        (
+            "d.jsonl",
+            '{"id": "C1", "patient": "P1", "consent": "no", "consent": "yes", "text": "P: hi", "consent": "yes"}',
+        ),
+        ("a.vtt", f"WEBVTT\n\nNOTE\nID: C1\nPatient: P1\nConsent: no\n\n{CUE}"),
+        ("b.vtt", f"WEBVTT\n\nNOTE\nid: C1\npatient: P1\nconsent: no\nConsent: yes\nconsent: yes\n\n{CUE}"),
+        ("a.txt", "ID: C1\nPATIENT: P1\nConsent: no\n\nCaller: hi\n"),
+        ("b.txt", "Id: C1\nPatient: P1\nConsent: yes\nConsent: withdrawn\n\nCaller: hi\n"),
+        ("c.txt", "Id: C1\nPatient: P1\n\nDepartment: X\nConsent: withdrawn\n\nCaller: hi\n"),
+        ("d.txt", "CALL TRANSCRIPT\nId: C1\nPatient: P1\nConsent: withdrawn\n\nCaller: hi\n"),
+        ("e.txt", "Id: C1\nPatient: P1\n\nCaller: hi\nConsent: withdrawn\n"),
+    ],
+)
+def test_keys_are_found_however_they_are_written_and_any_no_counts(
+    tmp_path: Path, name: str, data: str | dict[str, Any]
+) -> None:
+    found = drafts(read(tmp_path, name, data if isinstance(data, str) else json.dumps(data), AGREES))
+    assert [(draft.facts.patient, draft.facts.conversation, draft.facts.consent) for draft in found] == [
+        ("P1", "C1", False)
+    ]
+    assert said(found[0])[0][0] == "patient"
+
+
+def test_a_key_written_as_in_the_rule_counts_before_others(tmp_path: Path) -> None:
+    rule = SourceRule(files="*", kind="note", fields={"patient": "who.mrn", "name": "Call Name"}, groups={"sex": "sex"})
+    line = {"Who": {"MRN": 12}, "text": "Seen.", "TEXT": "Not this.", "SEX": "m", "sex": "f", "call_name": "Ana"}
+    draft = drafts(read(tmp_path, "a.jsonl", json.dumps(line), rule))[0]
+    assert (draft.facts.patient, draft.facts.groups, draft.facts.names) == ("12", {"sex": "f"}, ("Ana",))
+    assert said(draft) == [("staff", "Seen.")]
+    deep = SourceRule(files="*", kind="note", fields={"consent": "who.agreed"}, consent=True)
+    line = {"text": "Seen.", "who": {"agreed": True}, "Who": {"Agreed": "no"}}
+    assert drafts(read(tmp_path, "b.jsonl", json.dumps(line), deep))[0].facts.consent is False
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PROGRESS NOTE\nAuthor: Dr. Osei\nPatient: P3\nConsent: no\n\nSeen today.\n",
+        "Patient: P3\nAuthor: Dr. Osei\nConsent: withdrawn\n\nSeen today.\n",
+    ],
+)
+def test_a_note_refuses_below_a_line_that_is_no_header_of_ours(tmp_path: Path, text: str) -> None:
+    facts = drafts(read(tmp_path, "a.txt", text, NOTE))[0].facts
+    assert (facts.patient, facts.consent) == ("P3", False)
+    told = "Patient: P3\n\nShe was seen today.\nConsent: obtained for the biopsy.\n"
+    assert drafts(read(tmp_path, "b.txt", told, NOTE))[0].facts.consent is None
+
+
+def test_fhir_extensions_are_found_however_they_are_written_and_any_no_counts(tmp_path: Path) -> None:
+    items = [{"url": f"{HOME}/{key}", "valueString": value} for key, value in (("Consent", "no"), ("consent", "yes"))]
+    text = bundle(message("m1", "Patient/p1", "hi", extension=items))
+    assert drafts(read(tmp_path, "a.json", text))[0].facts.consent is False
+
+
+# Who speaks
+
+
+@pytest.mark.parametrize(
+    ("label", "side", "names"),
+    [
+        ("Caller (daughter of Hope Winters)", "patient", ("Hope Winters",)),
+        ("Ana Ruiz (daughter of Hope Winters)", "patient", ("Ana Ruiz", "Hope Winters")),
+        ("Caller (Hope Winters’s daughter)", "patient", ("Hope Winters",)),
+        ("Daughter of Mrs. Hope Winters", "patient", ("Hope Winters",)),
+        ("Agent (Dr. Osei)", "staff", ("Osei",)),
+        ("Patient (Maria de la Cruz)", "patient", ("Maria de la Cruz",)),
+        ("Caller (patient)", "patient", ()),
+    ],
+)
+def test_labels_give_names_and_not_what_somebody_is(
+    tmp_path: Path, label: str, side: str, names: tuple[str, ...]
+) -> None:
+    draft = drafts(read(tmp_path, "a.jsonl", json.dumps({"turns": [{"speaker": label, "text": "hi"}]})))[0]
+    assert (said(draft), draft.facts.names) == ([(side, "hi")], names)
+    assert drafts(read(tmp_path, "a.txt", f"{label}: hi\n"))[0].facts.names == names
+
+
+ANSWERED = "Agent: Good morning.\n{}\nAgent: I see.\n{}\nCaller: Bye.\n"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Jane: I stopped my warfarin on Monday.", "Mr Petersen: And I did not."),
+        ("Jane: Stopped warfarin yesterday.", "Petersen: Restarting tomorrow."),
+        ("Speaker 1: hello there", "Speaker 2: yes"),
+    ],
+)
+def test_two_labels_that_look_like_names_are_unknown_speakers(tmp_path: Path, lines: tuple[str, str]) -> None:
+    text = ANSWERED.format(*lines)
+    assert faults(read(tmp_path, "a.txt", text)) == [(1, "unknown speaker")]
+    assert faults(read(tmp_path, "a.jsonl", json.dumps({"text": text}))) == [(1, "unknown speaker")]
+    assert faults(read(tmp_path, "a.vtt", cues(*text.strip().split("\n")))) == [(0, "unknown speaker")]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Note: Bring your card.", "Address: You find us in Elm Street."),
+        ("Medications: I have them here.", "Medications: You said so."),
+        ("Monday: We open at eight.", "Tuesday: We open at nine."),
+        ("Step 1: You wash.", "Step 2: You rinse."),
+        ("Metformin: twice a day", "Lisinopril: once"),
+        ("Metformin: 500 mg twice a day, with your meals.", "Lisinopril: 10 mg once."),
+        ("Jane: I stopped my warfarin.", "One thing: you should not."),
+        ("Jane: I stopped my warfarin.", "and so on."),
+        ("Visiting Hours: You come at ten.", "Home Address: You told us."),
+    ],
+)
+def test_headings_and_lists_are_no_speakers(tmp_path: Path, lines: tuple[str, str]) -> None:
+    assert len(drafts(read(tmp_path, "a.txt", ANSWERED.format(*lines)))[0].turns) == 2
+
+
+def test_a_header_that_comes_again_as_a_label_is_one(tmp_path: Path) -> None:
+    text = "Id: C1\nPatient: P7\n\nPatient: My knee hurts.\nAgent: Rest it.\n"
+    draft = drafts(read(tmp_path, "a.txt", text))[0]
+    assert (draft.facts.patient, said(draft)) == ("P7", [("patient", "My knee hurts."), ("staff", "Rest it.")])
 
 
 # Encodings and facts

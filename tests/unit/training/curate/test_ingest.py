@@ -528,6 +528,43 @@ def test_a_fhir_consent_that_refuses_for_nobody_is_set_aside(sources: Path, tmp_
     ]
 
 
+def test_a_contained_patient_and_an_identifier_refuse_as_well(sources: Path, tmp_path: Path) -> None:
+    inside = REFUSES | {"patient": of("#me"), "contained": [ANA | {"id": "me"}]}
+    write(sources, "calls/a.json", bundled(inside, REFUSES | {"patient": of("Patient?identifier=urn:mrn|MRN-2")}))
+    write(sources, "calls/b.jsonl", "".join(call(f"C{n}", patient=f"MRN-{n}") for n in (1, 2, 3)))
+    run(sources, tmp_path / "out")
+    assert left(tmp_path / "out") == [("MRN-3", "C3")]
+
+
+def test_a_refusal_under_a_key_of_another_case_beats_the_rule(sources: Path, tmp_path: Path) -> None:
+    write(sources, "calls/a.csv", "Id,Patient,Consent,Text\nC1,P1,no,Caller: hi\nC2,P2,yes,Caller: hi\n")
+    run(sources, tmp_path / "out", rules=[RULES[1].model_copy(update={"consent": True})])
+    assert left(tmp_path / "out") == [("P2", "C2")]
+
+
+def test_records_without_a_patient_and_fields_that_no_record_has_are_told(sources: Path, tmp_path: Path) -> None:
+    rule = SourceRule(
+        files="calls/*", kind="transcript", licence="own", consent=True,
+        fields={"conversation": "id", "consent": "agred", "patient": "MRN", "speaker": "who"},
+        groups={"sex": "gender", "age_band": "age group"},
+    )  # fmt: skip
+    unread = SourceRule(files="other/*", kind="note", fields={"patient": "x"})
+    lines = [call(f"C{n}", turns=[{"Who": "caller", "text": "hi"}]) for n in range(19)]
+    lines.append(call("C19", mrn="P1", Age_Group="", turns=[{"who": "Zorgon", "text": "hi"}]))
+    write(sources, "calls/a.jsonl", "".join(lines) + "broken\n")
+    write(sources, "faq/b.csv", "question,answer\nWhen?,At 8.\n")
+    rules = [RULES[0], rule, unread]
+    whole = run(sources, tmp_path / "whole", rules=rules)
+    assert whole.counts["without_patient"] == 19
+    assert whole.tables["fields_never_seen"] == [
+        {"rule": "calls/*", "named_under": "fields", "field": "consent", "key": "agred", "records": 20},
+        {"rule": "calls/*", "named_under": "groups", "field": "sex", "key": "gender", "records": 20},
+    ]
+    parts = [run(sources, tmp_path / f"part{n}", rules=rules, shard=(n, 3)) for n in (1, 2, 3)]
+    assert join_reports(parts).counts == whole.counts
+    assert join_reports(parts).tables == whole.tables
+
+
 def test_shards_know_what_stands_in_other_shards(sources: Path, tmp_path: Path) -> None:
     write(sources, "calls/a.jsonl", "".join(call(f"C{n}", patient=f"MRN-{n % 5}") for n in range(30)))
     write(sources, "calls/b.jsonl", call("C7", consent=False) + call("C8"))

@@ -189,7 +189,7 @@ def test_records_that_went_missing_are_told() -> None:
 def test_what_a_run_could_not_use_is_told() -> None:
     stages = run()
     stages[0].counts |= {"without_consent": 1, "without_patient": 3}
-    stages[0].tables["fields_never_seen"] = [{"files": "*", "field": "consent: agred"}]
+    stages[0].tables["fields_never_seen"] = [{"rule": "*", "field": "consent", "key": "agred"}]
     stages[1].counts["fields_cleared"] = 43
     sides = [{"side": "train", "records": 60}, {"side": "held_out", "records": 0}]
     stages.append(StageReport(stage="split", records_in=60, records_out=60, tables={"sides": sides}))
