@@ -13,9 +13,10 @@ from typing import Any
 from training.curate.formats.contract import FormatName, Refused
 from training.curate.formats.drafts import Fault
 from training.curate.formats.encoding import cleaned
-from training.curate.formats.fhir import Resource, identifier_of, permits, reference_of
+from training.curate.formats.fhir import permits
 from training.curate.formats.json_text import loaded
 from training.curate.formats.reading import Line, SourceFile
+from training.curate.formats.references import Resource, identifier_of, reference_of
 
 _Name = tuple[str, str]
 """A patient's reference or number, and which of them it is: the same word may be another patient's number."""

@@ -18,7 +18,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote
 
 from training.curate.formats.contract import Refused, SourceRule
 from training.curate.formats.drafts import Draft, Fault
@@ -27,6 +26,17 @@ from training.curate.formats.facts import Gathered, facts, iso_date, whose, yes_
 from training.curate.formats.field_names import told
 from training.curate.formats.json_text import loaded
 from training.curate.formats.reading import SourceFile, shown
+from training.curate.formats.references import (
+    Entries,
+    Placed,
+    Resource,
+    identifier_of,
+    inside,
+    items_of,
+    number_of,
+    text_of,
+    words_of,
+)
 from training.curate.formats.speech import labels_turns, merged, speaker
 from training.curate.records import Speaker, Turn
 
@@ -37,13 +47,6 @@ ONE_A_LINE = "FHIR resources one a line are not read: put them into a Bundle"
 _WITHDRAWN = ("entered-in-error", "not-done")
 _PLAIN_TYPES = ("text/plain", "text/markdown", "")
 _EXTENSIONS = {"us-core-race": "race", "us-core-ethnicity": "ethnicity", "us-core-birthsex": "birth_sex"}
-
-_IDENTIFIER_TYPES = "http://terminology.hl7.org/CodeSystem/v2-0203"
-_STATES = frozenset(("SS", "DL", "PPN"))
-_ASKED = re.compile(r"[^?]*\?(?:.*&)?identifier=(?:[^|&]*(?:\||%7C))?(?P<value>[^|&]+)", re.IGNORECASE)
-
-Resource = Mapping[str, Any]
-Placed = tuple[int, Resource]
 
 
 def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
@@ -72,7 +75,7 @@ def read(file: SourceFile, rule: SourceRule) -> Iterator[Draft | Fault]:
         resource = entry.get("resource") if isinstance(entry, dict) else None
         if isinstance(resource, dict):
             placed.append((place, resource))
-            addresses[place] = _text(entry, "fullUrl")
+            addresses[place] = text_of(entry, "fullUrl")
         else:
             yield Fault(place, "an entry without a resource")
     for item in drafts(placed, rule, addresses):
@@ -154,7 +157,7 @@ def _piece(
         for part in parts:
             gathered.add(facts(part, rule))
         called = [name for patient in people.values() for name in patient.names]
-        shown_as = [_text(_inside(one.get("subject")), "display") for _, one in ordered]
+        shown_as = [text_of(inside(one.get("subject")), "display") for _, one in ordered]
         return Draft(place, turns, gathered.facts(filter(None, dict.fromkeys([*called, *shown_as, *names]))))
     except Refused as refused:
         for part in parts:
@@ -196,7 +199,7 @@ def _fields(
     known = {
         rule.key("patient"): patient.number,
         rule.key("conversation"): _bare(thread),
-        rule.key("date"): _text(resource, "sent") or _text(resource, "date"),
+        rule.key("date"): text_of(resource, "sent") or text_of(resource, "date"),
         rule.key("birth_date"): patient.birth,
     }
     get |= {key: value for key, value in known.items() if value}
@@ -208,12 +211,12 @@ def _fields(
 
 
 def _withdrawn(resource: Resource) -> bool:
-    return any(_text(resource, key) in _WITHDRAWN for key in ("status", "docStatus"))
+    return any(text_of(resource, key) in _WITHDRAWN for key in ("status", "docStatus"))
 
 
 def _sent(resource: Resource) -> datetime:
     """When a message was sent; before all others where that is not told. A time without a zone is taken for UTC."""
-    text = _text(resource, "sent").strip()
+    text = text_of(resource, "sent").strip()
     try:
         # A year or a month alone is its first day.
         moment = datetime.fromisoformat(f"{text}-01-01"[:10] if len(text) in (4, 7) else text)
@@ -224,18 +227,14 @@ def _sent(resource: Resource) -> datetime:
 
 def _extensions(resource: Resource) -> Iterator[tuple[str, str | bool]]:
     """Simple values of extensions by the last part of their address."""
-    for extension in _items(resource.get("extension")):
+    for extension in items_of(resource.get("extension")):
         values = [value for key, value in extension.items() if key.startswith("value")]
         if values and isinstance(values[0], str | bool):
-            yield _text(extension, "url").rsplit("/", 1)[-1], values[0]
+            yield text_of(extension, "url").rsplit("/", 1)[-1], values[0]
 
 
 def _bare(name: str) -> str:
     return name.partition("?")[2] or name.rsplit("/", 1)[-1]
-
-
-def _kind(name: str) -> str:
-    return name.partition("?")[0] if "?" in name else name.split("/")[-2] if "/" in name else ""
 
 
 def _said(
@@ -245,12 +244,12 @@ def _said(
     said: list[tuple[Speaker, str]] = []
     names: list[str] = []
     for place, message in messages:
-        text = "\n".join(_payload(part) for part in _items(message.get("payload")))
+        text = "\n".join(_payload(part) for part in items_of(message.get("payload")))
         if not text.strip():
             continue
         sender = message.get("sender")
         who = entries.name(place, sender)
-        names += [_text(_inside(sender), "display"), *_names(entries.resource(who))]
+        names += [text_of(inside(sender), "display"), *_names(entries.resource(who))]
         try:
             turns, found = labels_turns(text.split("\n"), rule)
             said += [(turn.speaker, turn.text) for turn in turns]
@@ -259,7 +258,7 @@ def _said(
         except Refused as refused:
             if refused.reason != "no speaker labels":
                 raise
-        kind = "Patient" if who and who == patient else entries.kind(who) or _text(_inside(sender), "type")
+        kind = "Patient" if who and who == patient else entries.kind(who) or text_of(inside(sender), "type")
         side = speaker(kind, rule)
         if side is None:
             raise Refused("unknown speaker", who[:80])
@@ -268,9 +267,9 @@ def _said(
 
 
 def _document(document: Resource, rule: SourceRule) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
-    texts = [_attachment(content.get("attachment")) for content in _items(document.get("content"))]
+    texts = [_attachment(content.get("attachment")) for content in items_of(document.get("content"))]
     text = "\n".join(filter(None, texts))
-    authors = [author.get("display") for author in _items(document.get("author"))]
+    authors = [author.get("display") for author in items_of(document.get("author"))]
     names = tuple(name for name in authors if isinstance(name, str))
     if rule.kind == "transcript":
         turns, found = labels_turns(text.split("\n"), rule)
@@ -279,14 +278,14 @@ def _document(document: Resource, rule: SourceRule) -> tuple[tuple[Turn, ...], t
 
 
 def _payload(part: Resource) -> str:
-    return _text(part, "contentString") or _attachment(part.get("contentAttachment"))
+    return text_of(part, "contentString") or _attachment(part.get("contentAttachment"))
 
 
 def _attachment(attachment: Any) -> str:
     """The text of an attachment. Raises Refused: not base64, too large, not plain text, only an address."""
     if not isinstance(attachment, dict):
         return ""
-    kind = _text(attachment, "contentType").split(";")[0].strip().casefold()
+    kind = text_of(attachment, "contentType").split(";")[0].strip().casefold()
     if kind not in _PLAIN_TYPES:
         raise Refused("an attachment that is no plain text", kind[:80])
     data = attachment.get("data")
@@ -306,43 +305,26 @@ def _attachment(attachment: Any) -> str:
 
 def _names(resource: Resource) -> list[str]:
     names = []
-    for name in _items(resource.get("name")):
-        parts = [part for part in [*_words(name.get("given")), _text(name, "family")] if part]
-        names.append(_text(name, "text") or " ".join(parts))
+    for name in items_of(resource.get("name")):
+        parts = [part for part in [*words_of(name.get("given")), text_of(name, "family")] if part]
+        names.append(text_of(name, "text") or " ".join(parts))
     return [name for name in names if name]
 
 
 def _patient(resource: Resource, name: str) -> _Patient:
-    groups = {"sex": _text(resource, "gender")}
-    for item in _items(resource.get("communication")):
-        code = next((_text(c, "code") for c in _items(_inside(item.get("language")).get("coding"))), "")
+    groups = {"sex": text_of(resource, "gender")}
+    for item in items_of(resource.get("communication")):
+        code = next((text_of(c, "code") for c in items_of(inside(item.get("language")).get("coding"))), "")
         groups.setdefault("language", code.split("-")[0])
-    for extension in _items(resource.get("extension")):
-        group = _EXTENSIONS.get(_text(extension, "url").rsplit("/", 1)[-1], "")
-        texts = [_text(part, "valueString") for part in _items(extension.get("extension"))]
+    for extension in items_of(resource.get("extension")):
+        group = _EXTENSIONS.get(text_of(extension, "url").rsplit("/", 1)[-1], "")
+        texts = [text_of(part, "valueString") for part in items_of(extension.get("extension"))]
         if group:
-            groups[group] = next(filter(None, texts), "") or _text(extension, "valueCode")
+            groups[group] = next(filter(None, texts), "") or text_of(extension, "valueCode")
     # The id of a resource inside another is nobody's elsewhere.
-    number = _number(resource) or ("" if "#" in name else _text(resource, "id") or _bare(name))
+    number = number_of(resource) or ("" if "#" in name else text_of(resource, "id") or _bare(name))
     known = {group: value.casefold() for group, value in groups.items() if value}
-    return _Patient(name, number, tuple(_names(resource)), iso_date(_text(resource, "birthDate")), known)
-
-
-def _number(resource: Resource) -> str:
-    """The identifier by which the hospital's other files most likely know a patient: the medical record number, else
-    the first that is no number of the state's (social security, driver's licence, passport), else the first; '' for
-    none.
-    """
-    return min(_identifiers(resource), key=lambda found: found[0], default=(0, ""))[1]
-
-
-def _identifiers(resource: Resource) -> Iterator[tuple[int, str]]:
-    for item in _items(resource.get("identifier")):
-        if value := _text(item, "value"):
-            codings = _items(_inside(item.get("type")).get("coding"))
-            codes = {_text(coding, "code") for coding in codings if _text(coding, "system") in ("", _IDENTIFIER_TYPES)}
-            states = bool(codes & _STATES) or "ssn" in _text(item, "system").casefold()
-            yield (0 if "MR" in codes else 2 if states else 1), value
+    return _Patient(name, number, tuple(_names(resource)), iso_date(text_of(resource, "birthDate")), known)
 
 
 def _consents(resources: list[Placed], entries: Entries) -> dict[str, bool]:
@@ -357,12 +339,12 @@ def _consents(resources: list[Placed], entries: Entries) -> dict[str, bool]:
 
 def permits(consent: Resource) -> bool:
     """Whether a Consent says yes; what is not active or not plainly yes says no."""
-    kind = _text(_inside(consent.get("provision")), "type")
-    return _text(consent, "status") == "active" and yes_or_no(kind or "permit") is True
+    kind = text_of(inside(consent.get("provision")), "type")
+    return text_of(consent, "status") == "active" and yes_or_no(kind or "permit") is True
 
 
 def _names_somebody(who: Any) -> bool:
-    return bool(_text(_inside(who), "reference").strip() or identifier_of(who))
+    return bool(text_of(inside(who), "reference").strip() or identifier_of(who))
 
 
 def _threads(messages: list[Placed], entries: Entries) -> dict[str, list[Placed]]:
@@ -381,7 +363,7 @@ def _threads(messages: list[Placed], entries: Entries) -> dict[str, list[Placed]
 def _before(placed: Placed, entries: Entries) -> str:
     place, message = placed
     for name in ("partOf", "inResponseTo"):
-        for item in _items(message.get(name)):
+        for item in items_of(message.get(name)):
             if found := entries.name(place, item, "Communication"):
                 return found
     return ""
@@ -401,102 +383,7 @@ def _roots(before: Mapping[str, str]) -> dict[str, str]:
     return roots
 
 
-class Entries:
-    """The resources of a bundle, each under one name, and what references mean there: ``Patient/5``, or the address of
-    an entry without an id. A resource inside another has the name ``place#id``.
-    """
-
-    def __init__(self, placed: Iterable[Placed], addresses: Mapping[int, str]) -> None:
-        self.named: dict[int, str] = {}
-        """Names by place."""
-        self._addresses = addresses
-        self._home: dict[str, str] = {}
-        self._resources: dict[str, Resource] = {}
-        self._names: dict[str, str] = {}
-        self._numbers: dict[tuple[str, str], str] = {}
-        for place, resource in placed:
-            address = _address(addresses.get(place))
-            kind, number = _text(resource, "resourceType"), _text(resource, "id")
-            typed = f"{kind}/{number or place}"
-            # The same id at two servers is not the same resource.
-            home = self._home.get(typed, "")
-            elsewhere = bool(home and address and home != address)
-            name = address if elsewhere or (address and not number) else typed
-            self._home.setdefault(name, address)
-            self._add(name, resource, filter(None, (address, typed if number else "", reference_of(address))))
-            self.named[place] = name
-            for inner in _items(resource.get("contained")):
-                self._add(f"{place}#{_text(inner, 'id')}", inner, ())
-
-    def _add(self, name: str, resource: Resource, names: Iterable[str]) -> None:
-        self._resources[name] = resource
-        for one in names:
-            self._names.setdefault(one, name)
-        for _, number in _identifiers(resource):
-            self._numbers.setdefault((_text(resource, "resourceType"), number), name)
-
-    def name(self, place: int, reference: Any, kind: str = "Patient") -> str:
-        """The name of what the resource at a place refers to; '' where that is nobody. What is in no entry is called by
-        its kind and id, or its kind, a question mark and its identifier; an identifier by itself is one of ``kind``.
-        """
-        address = _address(_text(_inside(reference), "reference"))
-        if address.startswith("#"):
-            return f"{place}{address}" if f"{place}{address}" in self._resources else ""
-        if (not address or "?" in address) and (number := identifier_of(reference)):
-            told_kind = address.partition("?")[0] or _text(_inside(reference), "type")
-            return self._numbers.get((told_kind or kind, number), f"{told_kind}?{number}")
-        home = self._addresses.get(place, "").rsplit("/", 2)[0]
-        short = reference_of(address)
-        found = self._names.get(address if ":" in address else f"{home}/{address}") or self._names.get(short)
-        return (found or short) if address else ""
-
-    def resource(self, name: str) -> Resource:
-        """What has a name; empty for what is in no entry."""
-        return self._resources.get(name, {})
-
-    def kind(self, name: str) -> str:
-        """The kind of what has a name, in the bundle or by the name alone."""
-        return _text(self.resource(name), "resourceType") or _kind(name)
-
-
-def _address(value: Any) -> str:
-    """An address without blanks and version; an URN has no capitals that count."""
-    text = value.strip().partition("/_history")[0] if isinstance(value, str) else ""
-    return text.casefold() if text[:4].casefold() == "urn:" else text
-
-
-def identifier_of(who: Any) -> str:
-    """The identifier by which a reference names somebody, by itself (``Patient?identifier=system|value``) or beside the
-    address; '' for none.
-    """
-    asked = _ASKED.match(_text(_inside(who), "reference"))
-    return unquote(asked["value"]) if asked else _text(_inside(_inside(who).get("identifier")), "value")
-
-
-def reference_of(address: Any) -> str:
-    """Kind and id out of an address, absolute or not, of any version of a resource; other addresses as they are."""
-    text = _address(address)
-    return "/".join(text.split("/")[-2:]) if "/" in text else text
-
-
 def _concept(value: Any) -> str:
-    concept = _inside(value)
-    codings = (_text(coding, "display") for coding in _items(concept.get("coding")))
-    return _text(concept, "text") or next(filter(None, codings), "")
-
-
-def _text(item: Resource, key: str) -> str:
-    value = item.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def _inside(value: Any) -> Resource:
-    return value if isinstance(value, dict) else {}
-
-
-def _items(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _words(value: Any) -> list[str]:
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+    concept = inside(value)
+    codings = (text_of(coding, "display") for coding in items_of(concept.get("coding")))
+    return text_of(concept, "text") or next(filter(None, codings), "")
