@@ -102,6 +102,7 @@ def number_of(resource: Resource) -> str:
 
 
 def identifiers_of(resource: Resource) -> Iterator[tuple[int, str]]:
+    """Each identifier with its rank: 0 the medical record number, 2 a number of the state's, 1 any other."""
     for item in items_of(resource.get("identifier")):
         if value := text_of(item, "value"):
             codings = items_of(inside(item.get("type")).get("coding"))
@@ -113,21 +114,26 @@ def identifiers_of(resource: Resource) -> Iterator[tuple[int, str]]:
 
 
 def kind_of(name: str) -> str:
+    """The kind of resource that a name or an address tells; '' where it tells none."""
     return name.partition("?")[0] if "?" in name else name.split("/")[-2] if "/" in name else ""
 
 
 def text_of(item: Resource, key: str) -> str:
+    """The text under a key; '' for anything else."""
     value = item.get(key)
     return value if isinstance(value, str) else ""
 
 
 def inside(value: Any) -> Resource:
+    """The object that a value is; an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def items_of(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list; none for anything else."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def words_of(value: Any) -> list[str]:
+    """The texts of a list; none for anything else."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
