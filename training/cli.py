@@ -5,6 +5,7 @@ Heavy libraries are imported inside the commands, so that a wrong setting is ans
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -47,6 +48,24 @@ def finetune(
     typer.echo(f"{manifest.version} written to {settings.output}")
     typer.echo(f"held-out loss {trained.metrics['held_out_loss']:.3f}")
     typer.echo(f"next: bedside-train gate {settings.output} --config {config}")
+
+
+@cli.command()
+def compare(
+    config: Annotated[Path, typer.Argument(help="YAML file; demo/adapters/compare.yaml is one.")],
+) -> None:
+    """Train by several techniques on the same dialogues; print what each gives and costs, and write it as a page."""
+    from training.evaluation.techniques import JSON_NAME, load_compare, table
+    from training.evaluation.techniques import compare as run
+
+    settings, variants = load_compare(config)
+
+    def told(name: str, number: int, of: int) -> None:
+        typer.echo(f"{number} of {of}: {name}", err=True)
+
+    report = run(settings, variants, told)
+    typer.echo(table(json.loads((settings.work / JSON_NAME).read_bytes())))
+    typer.echo(f"report: {report}")
 
 
 @cli.command("gate-calibrate")

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from transformers import PreTrainedTokenizerBase
 
 from training.finetune.data import Dialogue, prompt_text
 from training.finetune.trainer import load_base
@@ -17,10 +18,19 @@ class Answerer:
     """Answers dialogues with a base model and an adapter folder."""
 
     def __init__(self, base: str, adapter: Path, site: str, *, precision: str = "bfloat16") -> None:
-        model, self._tokenizer = load_base(base, precision)
-        self._model: Any = PeftModel.from_pretrained(model, str(adapter))
-        self._site = site
-        self._model.eval()
+        model, tokenizer = load_base(base, precision)
+        self._hold(PeftModel.from_pretrained(model, str(adapter)), tokenizer, site)
+
+    @classmethod
+    def over(cls, model: Any, tokenizer: PreTrainedTokenizerBase, site: str) -> Answerer:
+        """Over a model that is in memory, with its adapter or without one."""
+        made = cls.__new__(cls)
+        made._hold(model, tokenizer, site)
+        return made
+
+    def _hold(self, model: Any, tokenizer: PreTrainedTokenizerBase, site: str) -> None:
+        self._model, self._tokenizer, self._site = model, tokenizer, site
+        model.eval()
 
     def answer(self, dialogues: Sequence[Dialogue], *, batch: int = 16, longest: int = 160) -> list[str]:
         """One answer per dialogue, in the order given; at most ``longest`` tokens each, end mark removed."""

@@ -148,11 +148,12 @@ def lora_config(settings: LoraSettings) -> LoraConfig:
     )
 
 
-def train(config: FinetuneConfig, *, resume: bool = False, show: bool = True) -> Trained:
+def train(config: FinetuneConfig, *, resume: bool = False, show: bool = True, full: bool = False) -> Trained:
     """Run the fine-tuning. With ``resume`` it goes on from the last checkpoint in ``config.work``, if there is one.
 
-    Without it, the checkpoints that lie there are removed. Raises ConfigurationError; where the disk is full on the
-    way, the last whole checkpoint is kept.
+    Without it, the checkpoints that lie there are removed. With ``full`` all weights of the base model learn and no
+    adapter is made: for comparisons, such weights are not served. Raises ConfigurationError; where the disk is full on
+    the way, the last whole checkpoint is kept.
     """
     # 1. Everything that can be wrong with folders and data is found before the model is loaded.
     for folder in (config.work, config.output.parent):
@@ -166,7 +167,7 @@ def train(config: FinetuneConfig, *, resume: bool = False, show: bool = True) ->
     torch.set_num_threads(config.training.threads)
     set_seed(config.training.seed)
     base, tokenizer = load_base(config.base_model, config.training.precision)
-    model = _adapted(base, config)
+    model = base if full else _adapted(base, config)
     # 3. Tokens and labels.
     examples, too_long = encode_all(tokenizer, training, config.site, max_length=config.training.max_length)
     checks, _ = encode_all(tokenizer, held_out, config.site, max_length=config.training.max_length)
