@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup run test check format bench bench-knowledge bench-safety bench-privacy bench-curate redteam planted mutate-policies train clean lock browser
+.PHONY: help setup run test check format bench bench-knowledge bench-safety bench-privacy bench-curate bench-finetune redteam planted mutate-policies train clean lock browser
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ bench-safety: setup ## measure the guardrails: recall, alarms, mutations, change
 
 bench-privacy: setup ## measure redaction: recall by class, over-redaction, times, beside stock Presidio
 	@$(BIN)/python -m tests.bench_privacy $(ARGS)
+
+bench-finetune: setup ## measure fine-tuning against TRL's defaults: tokens a second, padding, loss
+	@$(BIN)/python -m tests.bench_finetune $(ARGS)
 
 bench-curate: setup ## measure curation: doubts about calls it has never seen, time and memory of the chain
 	@$(BIN)/python -m tests.bench_curate $(ARGS)

@@ -176,9 +176,9 @@ def train(config: FinetuneConfig, *, resume: bool = False, show: bool = True, fu
     settle(config.work, identity, last)
     trainer = Trainer(
         model=model,
-        args=_arguments(config, show),
-        train_dataset=_dataset(learnt),
-        eval_dataset=_dataset(checks),
+        args=arguments(config, show),
+        train_dataset=dataset(learnt),
+        eval_dataset=dataset(checks),
         processing_class=tokenizer,
         callbacks=_callbacks(config),
     )
@@ -227,7 +227,7 @@ def _mean_loss(trainer: SFTTrainer, examples: list[Example]) -> float:
     """Of the model as it is now, on a fixed sample; measured like the held-out loss."""
     count = min(TRAIN_SAMPLE, len(examples))
     sample = [examples[index * len(examples) // count] for index in range(count)]
-    batches = trainer.get_eval_dataloader(_dataset(sample))
+    batches = trainer.get_eval_dataloader(dataset(sample))
     found = trainer.evaluation_loop(batches, "Training loss", prediction_loss_only=True, metric_key_prefix="train")
     return (found.metrics or {})["train_loss"]
 
@@ -256,7 +256,8 @@ def library_versions() -> dict[str, str]:
     return found
 
 
-def _dataset(examples: list[Example]) -> Dataset:
+def dataset(examples: list[Example]) -> Dataset:
+    """What the trainer takes: tokens and labels, and lengths, by which it groups."""
     return Dataset.from_dict(
         {
             "input_ids": [example.input_ids for example in examples],
@@ -276,7 +277,8 @@ def _callbacks(config: FinetuneConfig) -> list[TrainerCallback]:
     return callbacks
 
 
-def _arguments(config: FinetuneConfig, show: bool) -> SFTConfig:
+def arguments(config: FinetuneConfig, show: bool) -> SFTConfig:
+    """TRL's settings for a run."""
     settings = config.training
     return SFTConfig(
         output_dir=str(config.work),
