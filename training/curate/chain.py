@@ -338,6 +338,10 @@ class Chain:
             seed=self.config.seed,
             secret_fingerprint=fingerprint(self._context.secret),
         )
+        if self._raw_files() != self._sources:
+            raise ConfigurationError(
+                f"{self.config.sources} has changed since this run began: no version was written; run it again"
+            )
         content = self._folder(self.config.work, len(self.stages) - 1)
         versions = self.config.versions
         versions.mkdir(parents=True, exist_ok=True)
@@ -367,6 +371,10 @@ class Chain:
 
     @cached_property
     def _sources(self) -> dict[str, str]:
+        """The raw files as they were when the run began."""
+        return self._raw_files()
+
+    def _raw_files(self) -> dict[str, str]:
         """SHA-256 of each raw file by name; links and what is no file by what they are."""
         found: dict[str, str] = {}
         for name, path, unsafe in source_files(self.config.sources, self.config.ingest.exclude):

@@ -95,7 +95,7 @@ class PlainFields:
         """Whether a name of a file or folder tells nobody: words of every day, and numbers of two digits."""
         for word in _WORDS.findall(words):
             lower = word.lower()
-            if lower in _OF_FILES or (word.isdigit() and len(word) < _LEAST_NUMBER):
+            if lower in _OF_FILES or len(word) == 1 or (word.isdigit() and len(word) < _LEAST_NUMBER):
                 continue
             known = lower in self._lexicon.ordinary or lower in self._lexicon.everyday
             if not known or self._lexicon.is_name(lower) or _MONTH.fullmatch(lower):

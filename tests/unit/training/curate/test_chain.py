@@ -86,6 +86,20 @@ def test_what_is_finished_is_not_done_again(tmp_path: Path) -> None:
     assert contents(tmp_path) == before
 
 
+def test_sources_that_change_while_they_are_read_give_no_version(tmp_path: Path) -> None:
+    class Meanwhile(Seen):
+        def ended(self, report: StageReport, fresh: bool) -> None:
+            super().ended(report, fresh)
+            if report.stage == "publish" and fresh:
+                with (tmp_path / "sources" / "a.jsonl").open("a") as file:
+                    file.write("{}\n")
+
+    with pytest.raises(ConfigurationError, match="sources has changed since this run began: no version was written"):
+        chain(tmp_path, watch=Meanwhile()).run()
+    assert not list((tmp_path / "versions").glob("*/manifest.json"))
+    assert chain(tmp_path).run().version is not None
+
+
 def test_a_link_leads_to_the_newest_version(tmp_path: Path) -> None:
     link = tmp_path / "deep" / "current"
     first = chain(tmp_path, current=link).run().version
