@@ -458,7 +458,7 @@ def _named(options: Any) -> dict[str, str]:
     """SHA-256 of the files that options name, by their paths."""
     match options:
         case Path():
-            return {str(options): file_hash(options)} if options.is_file() else {}
+            return {str(path): file_hash(path) for path in _files(options) if path.is_file()}
         case Mapping():
             return _named(list(options.values()))
         case list() | tuple() | set() | frozenset():

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.contracts.prompt import NOT_IN_ARTICLES
 from app.errors import ConfigurationError
+from training.curate.elsewhere import Elsewhere
 from training.curate.exchanges import Exchange, asks, exchanges
 from training.curate.records import Record, read_records, record_line
 from training.curate.stages import RECORDS, Context, StageReport
@@ -42,7 +43,8 @@ class Options(BaseModel):
     on another, so that an adapter is measured on articles and patients that it was not trained on; ``shared`` looks at
     the record only. ``languages``: those of the articles; other records are published without dialogues.
     ``licences``: those that may be published, all where empty. ``repeat`` carries the weights of reweighting into the
-    training file: a dialogue of weight 2 stands in it twice, of weight 0.5 with even chance.
+    training file: a dialogue of weight 2 stands in it twice, of weight 0.5 with even chance. ``keep_out`` are folders
+    of evaluation items: what they ask gives no dialogue.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,6 +54,7 @@ class Options(BaseModel):
     languages: tuple[str, ...] = ("en", "")
     licences: tuple[str, ...] = ()
     repeat: bool = True
+    keep_out: tuple[Path, ...] = ()
 
 
 @dataclass(slots=True)
@@ -106,7 +109,9 @@ class Dialogues:
     """Makes the dialogues of one record; build it once in each process."""
 
     def __init__(self, support: Support, options: Options, seed: int) -> None:
+        """Raises ConfigurationError where ``keep_out`` cannot be read."""
         self._support, self._options, self._seed = support, options, seed
+        self._elsewhere = Elsewhere(options.keep_out)
 
     def __call__(self, record: Record) -> Made:
         """Raises ConfigurationError for a record without a side."""
@@ -153,6 +158,8 @@ class Dialogues:
         """The dialogue of an exchange, or why there is none."""
         if not exchange.question:
             return "leaning_question"
+        if self._elsewhere.asks(exchange.question):
+            return "question_of_an_evaluation_set"
         found = self._support.find(exchange.question, exchange.said)
         if isinstance(found, Found):
             sentences = " ".join(whole_answer(found.section.sentences, found.places))
@@ -189,7 +196,7 @@ def article_votes(records: Path, context: Context, options: Options | None = Non
     A split that gives a component the side with most votes, and looks at its hash only where votes are equal, keeps
     patients and articles apart at once and leaves few dialogues for publish to leave out.
     """
-    shared = (options or Options()).model_copy(update={"articles": "shared", "repeat": False})
+    shared = (options or Options()).model_copy(update={"articles": "shared", "repeat": False, "keep_out": ()})
     prepare = partial(_prepare, context.articles, shared, context.site.name, context.seed)
     sideless = (record.model_copy(update={"side": "train"}) for record in read_records(records))
     for made in mapped(sideless, prepare, context.workers):

@@ -13,6 +13,7 @@ from app.contracts.adapters import AdapterManifest, read_manifest
 from app.contracts.adapters import content_hash as weights_hash
 from app.contracts.prompt import template_hash
 from app.errors import ConfigurationError
+from training.curate.elsewhere import RUN_OF_WORDS, runs
 from training.curate.words import words
 from training.evaluation.answers import Run, read_run
 from training.evaluation.curves import read_metrics
@@ -28,11 +29,6 @@ from training.evaluation.table import read_table
 from training.evaluation.taught import Taught
 from training.evaluation.verdict import Decision, decide, judge
 from training.finetune.ancestry import learnt_texts
-
-RUN_OF_WORDS = 13
-"""Words in a row that an evaluation item and a training text may not share."""
-TELLING = 3
-"""A turn of fewer words than a run may not be a training text either; one of fewer than these says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,21 +141,14 @@ def read_panel(path: Path, champion: Run, candidate: Run) -> PanelVerdict:
 def overlap(items: Sequence[Item], texts: Iterable[str], length: int = RUN_OF_WORDS) -> float:
     """The share of items one of whose turns has ``length`` words in a row in common with a text, or is one.
 
-    A turn that is a text counts from :data:`TELLING` words on: patients' questions are short.
+    A turn that is a text counts from three words on: patients' questions are short.
     """
     sought: dict[tuple[str, ...], set[str]] = {}
     for item in items:
-        for run in (run for turn in item.turns for run in _runs(words(turn), length)):
+        for run in (run for turn in item.turns for run in runs(words(turn), length)):
             sought.setdefault(run, set()).add(item.id)
-    shared = {name for text in texts for run in _runs(words(text), length) for name in sought.get(run, ())}
+    shared = {name for text in texts for run in runs(words(text), length) for name in sought.get(run, ())}
     return len(shared) / len(items) if items else 0.0
-
-
-def _runs(text: Sequence[str], length: int) -> set[tuple[str, ...]]:
-    """All runs of ``length`` words; a shorter text is a run by itself."""
-    if TELLING <= len(text) < length:
-        return {tuple(text)}
-    return {tuple(text[at : at + length]) for at in range(len(text) - length + 1)}
 
 
 def _differing(base: Run, candidate: Run) -> tuple[int, int]:

@@ -135,6 +135,22 @@ def test_the_opposite_is_no_support(support: Support) -> None:
     assert support.find("do i shake my powder inhaler", opposite) == "says_the_opposite"
 
 
+def test_what_an_evaluation_set_asks_gives_no_dialogue(support: Support, tmp_path: Path) -> None:
+    _, question, said = PARAPHRASES[0]
+    one = call(question, said)
+    assert made(support, one)
+    items = {"items": [{"id": "a", "turns": ["hello", f"{question.upper()}!"]}]}
+    (tmp_path / "items.yaml").write_text(yaml.safe_dump(items), encoding="utf-8")
+    kept_out = Dialogues(support, Options(articles="shared", keep_out=(tmp_path,)), 7)(one)
+    assert kept_out.dialogues == []
+    assert kept_out.counts["left_out_question_of_an_evaluation_set"] == 1
+    (tmp_path / "items.yaml").write_text("items: [{id: a}]", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="holds no evaluation items: KeyError"):
+        Dialogues(support, Options(keep_out=(tmp_path,)), 7)
+    with pytest.raises(ConfigurationError, match=r"mend publish\.keep_out"):
+        Dialogues(support, Options(keep_out=(tmp_path / "none",)), 7)
+
+
 @pytest.mark.parametrize("who", ["my child", "my two year old", "my 8 month old", "a toddler", "my daughter"])
 def test_a_dose_for_adults_is_no_answer_about_a_child(support: Support, who: str) -> None:
     said = "Adults should not take more than 4,000 milligrams of acetaminophen in 24 hours from all products together."
