@@ -7,8 +7,8 @@ import json
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -178,41 +178,50 @@ async def test_many_streams_at_once(subject: Subject) -> None:
     assert all(text[:20] == alone[:20] for text, _ in results)
 
 
-async def given_up(subject: Subject, before: Work, whole: int) -> None:
-    """Check that the engine soon works no more, and left most of the generation of ``whole`` tokens undone."""
-    async with asyncio.timeout(20):
-        after, earlier = await subject.work(), None
-        while after.running or after != earlier:
-            await asyncio.sleep(0.3)
-            after, earlier = await subject.work(), after
-    assert after.completed == before.completed
-    assert after.tokens - before.tokens < whole / 2
+async def require_given_up(subject: Subject, stopped: Callable[[], Awaitable[None]]) -> None:
+    """Check that the engine works no more soon after ``stopped``, and leaves most of the generation undone.
+
+    Of three tries one is enough: where a machine is so busy that a stop comes after the last token, it tells nothing;
+    an engine that goes on whatever its callers do goes on three times.
+    """
+    whole = (await collect(subject.tireless, limits=LONG))[1].completion_tokens
+    for _ in range(3):
+        before = await subject.work()
+        await stopped()
+        async with asyncio.timeout(20):
+            after, earlier = await subject.work(), None
+            while after.running or after != earlier:
+                await asyncio.sleep(0.3)
+                after, earlier = await subject.work(), after
+        if after.completed == before.completed and after.tokens - before.tokens < whole / 2:
+            return
+    pytest.fail(f"the engine went on with what nobody waits for: {before}, then {after}")
 
 
 async def test_closing_the_iterator_gives_the_generation_up(subject: Subject) -> None:
-    whole = (await collect(subject.tireless, limits=LONG))[1].completion_tokens
-    before = await subject.work()
-    async with aclosing(subject.tireless.stream(MESSAGES, None, LONG)) as events:  # type: ignore[type-var]
-        assert isinstance(await anext(events), Delta)
-    await given_up(subject, before, whole)
+    async def stopped() -> None:
+        async with aclosing(subject.tireless.stream(MESSAGES, None, LONG)) as events:  # type: ignore[type-var]
+            assert isinstance(await anext(events), Delta)
+
+    await require_given_up(subject, stopped)
 
 
 async def test_cancelling_the_caller_gives_the_generation_up(subject: Subject) -> None:
-    whole = (await collect(subject.tireless, limits=LONG))[1].completion_tokens
-    before = await subject.work()
-    begun = asyncio.Event()
+    async def stopped() -> None:
+        begun = asyncio.Event()
 
-    async def reader() -> None:
-        async with aclosing(subject.tireless.stream(MESSAGES, None, LONG)) as events:  # type: ignore[type-var]
-            async for _ in events:
-                begun.set()
+        async def reader() -> None:
+            async with aclosing(subject.tireless.stream(MESSAGES, None, LONG)) as events:  # type: ignore[type-var]
+                async for _ in events:
+                    begun.set()
 
-    task = asyncio.create_task(reader())
-    await begun.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await given_up(subject, before, whole)
+        task = asyncio.create_task(reader())
+        await begun.wait()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    await require_given_up(subject, stopped)
     assert (await collect(subject.tireless))[1].completion_tokens, "the next patient is served"
 
 
