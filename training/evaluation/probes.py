@@ -80,7 +80,7 @@ def transformers(config: FinetuneConfig, adapter: Path, precision: str) -> Libra
     """The library that training uses."""
     from training.finetune.generate import Answerer
 
-    return Answerer(config.base_model, adapter, config.site, precision=precision)
+    return Answerer.load(config.base_model, adapter, config.site, precision=precision)
 
 
 async def probe(
@@ -108,7 +108,7 @@ async def probe(
     if manifest.version not in await running.list_adapters():
         await running.load_adapter(manifest.version, str(await asyncio.to_thread(adapter.resolve)))
     listed = manifest.version in await running.list_adapters()
-    theirs = await _said(running, manifest.version, asked, config.site)
+    theirs = await said(running, manifest.version, asked, config.site)
     # 2. What transformers says to the same, and of the canaries.
     opened = partial(library, config, adapter)
     ours, extracted = await asyncio.to_thread(_by_library, opened, asked, canaries)
@@ -151,14 +151,20 @@ def spread(dialogues: Sequence[Dialogue], count: int) -> list[Dialogue]:
     return [dialogues[number * len(dialogues) // count] for number in range(count)]
 
 
-async def _said(engine: Engine, adapter: str, asked: Sequence[Dialogue], site: str) -> list[str]:
-    limits = replace(LIMITS, max_tokens=LONGEST)
+async def said(
+    engine: Engine, adapter: str | None, asked: Sequence[Dialogue], site: str, *, at_once: int = 1
+) -> list[str]:
+    """What the engine answers to dialogues, in their order: at most :data:`LONGEST` tokens each; without ``adapter``
+    the base model. Raises EngineError.
+    """
+    limits, turn = replace(LIMITS, max_tokens=LONGEST), asyncio.Semaphore(at_once)
 
     async def one(dialogue: Dialogue) -> str:
-        events = engine.stream(prompt_messages(dialogue, site), adapter, limits)
-        return "".join([event.text async for event in events if isinstance(event, Delta)]).strip()
+        async with turn:
+            events = engine.stream(prompt_messages(dialogue, site), adapter, limits)
+            return "".join([event.text async for event in events if isinstance(event, Delta)]).strip()
 
-    return [await one(dialogue) for dialogue in asked]
+    return list(await asyncio.gather(*map(one, asked)))
 
 
 def _ties(opened: Callable[[str], Library], parted: Sequence[tuple[Dialogue, str, str]]) -> list[str]:

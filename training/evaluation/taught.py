@@ -8,32 +8,27 @@ nothing: training stopped where the loss on these same dialogues was lowest, so 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from app.contracts.adapters import AdapterManifest, as_json
-from app.engine.protocol import Delta, Engine
 from app.errors import ConfigurationError
-from training.evaluation.probes import spread
+from training.evaluation.probes import said, spread
 from training.evaluation.scorers.bleu import Bleu
 from training.evaluation.scorers.chrf import Chrf
 from training.evaluation.scorers.token_f1 import token_f1
 from training.evaluation.table import Metric, ScoreTable
 from training.files import write_text
 from training.finetune.config import FinetuneConfig
-from training.finetune.data import Dialogue, load_dialogues, prompt_messages
+from training.finetune.data import load_dialogues
 from training.sentences import without_citation
-from training.serving import LIMITS, Starting
+from training.serving import Starting
 
 TAUGHT = "taught.json"
 DIALOGUES = 150
 """At most so many are asked, at equal distances."""
-LONGEST = 160
-"""Tokens of an answer."""
 _AT_ONCE = 16
 
 
@@ -108,8 +103,8 @@ async def ask_what_was_taught(
         dialogues=[item.id for item in asked],
         articles=[item.article_id for item in asked],
         wanted=wanted,
-        base=await _said(running, None, asked, config.site),
-        candidate=await _said(running, manifest.version, asked, config.site),
+        base=await said(running, None, asked, config.site, at_once=_AT_ONCE),
+        candidate=await said(running, manifest.version, asked, config.site, at_once=_AT_ONCE),
     )
     write_text(out / TAUGHT, as_json(taught))
     return taught
@@ -124,14 +119,3 @@ def read_taught(folder: Path) -> Taught | None:
         return Taught.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         raise ConfigurationError(f"{path} is broken; delete it, the gate makes it anew") from None
-
-
-async def _said(engine: Engine, adapter: str | None, asked: Sequence[Dialogue], site: str) -> list[str]:
-    limits, turn = replace(LIMITS, max_tokens=LONGEST), asyncio.Semaphore(_AT_ONCE)
-
-    async def one(dialogue: Dialogue) -> str:
-        async with turn:
-            events = engine.stream(prompt_messages(dialogue, site), adapter, limits)
-            return "".join([event.text async for event in events if isinstance(event, Delta)]).strip()
-
-    return list(await asyncio.gather(*map(one, asked)))

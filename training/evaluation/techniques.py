@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.errors import ConfigurationError
 from training.config_file import checked, read_config, read_fields
 from training.curate import plots
-from training.evaluation.probes import spread
+from training.evaluation.probes import LONGEST, spread
 from training.evaluation.scorers.bleu import Bleu
 from training.evaluation.scorers.token_f1 import token_f1
 from training.evaluation.statistics import Bootstrap, Estimate, paired_difference
@@ -36,7 +36,6 @@ from training.sentences import without_citation
 RESULT, JSON_NAME, HTML_NAME = "result.json", "compare.json", "compare.html"
 _TEMPLATE = Path(__file__).with_name("techniques.html.jinja")
 _NAME = r"^[a-z][a-z0-9-]{0,40}$"
-_LONGEST = 160
 
 
 class Variant(BaseModel):
@@ -157,7 +156,7 @@ def measure(config: CompareConfig, name: str, settings: FinetuneConfig, identity
     for weights in trained.model.parameters():
         learns[weights.requires_grad] += weights.numel()
     asked = spread(load_dialogues(settings.held_out), config.answers)
-    said = Answerer.over(trained.model, trained.tokenizer, settings.site).answer(asked, longest=_LONGEST)
+    said = Answerer(trained.model, trained.tokenizer, settings.site).answer(asked, longest=LONGEST)
     pairs = [(without_citation(text), without_citation(item.answer)) for text, item in zip(said, asked, strict=True)]
     bleu = Bleu()
     peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 1024 * _resident_kb()

@@ -15,22 +15,18 @@ from training.finetune.trainer import load_base
 
 
 class Answerer:
-    """Answers dialogues with a base model and an adapter folder."""
+    """Answers dialogues with a model."""
 
-    def __init__(self, base: str, adapter: Path, site: str, *, precision: str = "bfloat16") -> None:
-        model, tokenizer = load_base(base, precision)
-        self._hold(PeftModel.from_pretrained(model, str(adapter)), tokenizer, site)
-
-    @classmethod
-    def over(cls, model: Any, tokenizer: PreTrainedTokenizerBase, site: str) -> Answerer:
-        """Over a model that is in memory, with its adapter or without one."""
-        made = cls.__new__(cls)
-        made._hold(model, tokenizer, site)
-        return made
-
-    def _hold(self, model: Any, tokenizer: PreTrainedTokenizerBase, site: str) -> None:
+    def __init__(self, model: Any, tokenizer: PreTrainedTokenizerBase, site: str) -> None:
+        """``model`` is in memory, with its adapter or without one."""
         self._model, self._tokenizer, self._site = model, tokenizer, site
         model.eval()
+
+    @classmethod
+    def load(cls, base: str, adapter: Path, site: str, *, precision: str = "bfloat16") -> Answerer:
+        """Over a base model and an adapter's folder."""
+        model, tokenizer = load_base(base, precision)
+        return cls(PeftModel.from_pretrained(model, str(adapter)), tokenizer, site)
 
     def answer(self, dialogues: Sequence[Dialogue], *, batch: int = 16, longest: int = 160) -> list[str]:
         """One answer per dialogue, in the order given; at most ``longest`` tokens each, end mark removed."""

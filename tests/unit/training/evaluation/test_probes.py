@@ -130,7 +130,7 @@ async def test_answers_that_part_at_tokens_that_are_rated_alike_agree(
 
 
 def test_the_difference_is_of_the_first_tokens_that_differ(config: FinetuneConfig) -> None:
-    answerer = Answerer(config.base_model, config.output, config.site, precision="float32")
+    answerer = Answerer.load(config.base_model, config.output, config.site, precision="float32")
     first = load_dialogues(config.held_out)[0]
     forth = answerer.difference_where_they_part(first, "The garage is free.", "The garage was free.")
     assert forth > 0
@@ -156,7 +156,7 @@ async def test_what_transformers_says_is_asked_of_transformers(
     config: FinetuneConfig, manifest: AdapterManifest, canaries: list[Dialogue], tmp_path: Path
 ) -> None:
     asked = load_dialogues(config.held_out)
-    answerer = Answerer(config.base_model, config.output, config.site, precision=PRECISION)
+    answerer = Answerer.load(config.base_model, config.output, config.site, precision=PRECISION)
     prompts = [prompt_messages(item, config.site)[-1].content for item in asked]
     greedy = dict(zip(prompts, answerer.answer(asked, batch=1, longest=LONGEST), strict=True))
     found = await probe(config.output, manifest, config, tmp_path, engine_saying(greedy), canaries)
