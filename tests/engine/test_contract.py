@@ -188,11 +188,12 @@ def tireless(subject: Subject) -> aclosing[AsyncGenerator[Delta | Finished, None
 async def require_given_up(subject: Subject, stopped: Callable[[], Awaitable[None]]) -> None:
     """Check that the engine works no more soon after ``stopped``, and leaves most of the generation undone.
 
-    Of three tries one is enough: where a machine is so busy that a stop comes after the last token, it tells nothing;
-    an engine that goes on whatever its callers do goes on three times.
+    Of eight tries, each after a longer pause, one is enough: on a machine whose cores are taken the engine hears of a
+    stop after its last token, which tells nothing; one that goes on whatever its callers do goes on eight times.
     """
     whole = (await collect(subject.tireless, limits=LONG))[1].completion_tokens
-    for _ in range(3):
+    for pause_s in range(8):
+        await asyncio.sleep(pause_s)
         before = await subject.work()
         await stopped()
         async with asyncio.timeout(20):
